@@ -1,0 +1,59 @@
+"""Export Mixpanel's raw events in parallel date chunks into DuckDB, from asyncio.
+
+from mixpanel_async import MixpanelClient, ServiceAccount
+
+async with MixpanelClient(ServiceAccount("user", "secret", project_id=123), region="eu") as client:
+    await client.fetch_events("events", from_date="2024-01-01", to_date="2024-12-31", parallel=True)
+"""
+
+from mixpanel_async._version import __version__
+from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
+from mixpanel_async.api.limits import RateLimits
+from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.transport import Timeouts
+from mixpanel_async.client import MixpanelClient
+from mixpanel_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionLostError,
+    DatabaseLockedError,
+    DecodeError,
+    ExportError,
+    MixpanelError,
+    QueryError,
+    RateLimitError,
+    SelectionMismatchError,
+    ServerError,
+    StoreError,
+    TableExistsError,
+    TableNotFoundError,
+)
+from mixpanel_async.types import BatchProgress, FetchResult, ParallelFetchResult
+
+__all__ = [
+    "AuthenticationError",
+    "BatchProgress",
+    "ConfigurationError",
+    "ConnectionLostError",
+    "DatabaseLockedError",
+    "DecodeError",
+    "ExportError",
+    "FetchResult",
+    "MixpanelClient",
+    "MixpanelError",
+    "OAuthToken",
+    "ParallelFetchResult",
+    "ProjectSecret",
+    "QueryError",
+    "RateLimitError",
+    "RateLimits",
+    "RetryPolicy",
+    "SelectionMismatchError",
+    "ServerError",
+    "ServiceAccount",
+    "StoreError",
+    "TableExistsError",
+    "TableNotFoundError",
+    "Timeouts",
+    "__version__",
+]

@@ -1,0 +1,61 @@
+"""When to ask again: how often, after how long, and what Mixpanel says of it.
+
+A retry covers the whole of a chunk, because the usual fault is a body that breaks off half way, which no retry of
+a request alone would notice.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import random
+import re
+from dataclasses import dataclass
+
+PATIENCE = 3600.0
+"""The longest that a Retry-After is believed, in seconds: Mixpanel's longest window is an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a chunk is asked for, and how long is waited in between (full jitter)."""
+
+    attempts: int = 5
+    """Requests for one chunk, the first included."""
+    wait_initial: float = 1.0
+    """Seconds: the longest wait before the second attempt; it doubles with each one after."""
+    wait_max: float = 60.0
+    """Seconds: no wait of ours is longer. A Retry-After may be."""
+
+    def __post_init__(self) -> None:
+        """Hold the rules."""
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ValueError("RetryPolicy.attempts must be a whole number, 1 or more.")
+        if not (0 <= self.wait_initial <= self.wait_max < math.inf):
+            raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
+
+    def wait(self, attempt: int, asked: float | None = None) -> float:
+        """Seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a jittered backoff."""
+        if asked is not None:
+            return asked
+        # Full jitter, drawn from the whole span: clients that failed together do not come back together.
+        return random.uniform(0, min(self.wait_max, self.wait_initial * 2 ** min(attempt - 1, 60)))  # noqa: S311
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header (whole seconds or an HTTP date), at most `PATIENCE`.
+
+    `None` for no header and for one that is nonsense: `int` and `float` would take signs, `nan`, `1e400` and the
+    digits of other scripts.
+    """
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
+        return min(float(value), PATIENCE)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    if date.tzinfo is None:
+        return None
+    return min(max(0.0, date.timestamp() - now), PATIENCE)

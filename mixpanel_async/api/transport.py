@@ -1,0 +1,175 @@
+"""The wire: the one module that imports aiohttp.
+
+What leaves here is an `Answer` with a status, headers and the body's bytes as they came, still gzip
+(`auto_decompress=False`: aiohttp never checks that a gzip body is whole, so the decoder does). What goes wrong
+leaves as an error of ours that is not chained to aiohttp's, whose repr holds the request's headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from mixpanel_async._version import __version__
+from mixpanel_async.api.credentials import authorization, project_parameter
+from mixpanel_async.errors import ConnectionLostError, ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from mixpanel_async.api.credentials import Credentials
+
+USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
+
+SLOWEST = 1024
+"""Bytes that must come within each `idle` seconds: a trickle below that is a stall."""
+
+_TROUBLE = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a silence may last, in seconds. There is no limit on a whole answer: it may stream for hours."""
+
+    connect: float = 30.0
+    """To a connection, TLS included."""
+    first_byte: float = 1200.0
+    """From the request to the answer's headers: Mixpanel prepares large exports for minutes."""
+    idle: float = 300.0
+    """Between two pieces of the body."""
+
+    def __post_init__(self) -> None:
+        """Hold the rules."""
+        for name in ("connect", "first_byte", "idle"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"Timeouts.{name} must be a number of seconds above 0.")
+
+
+class Answer:
+    """An answer whose headers are in and whose body is still to be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
+        self._response = response
+        self._idle = idle
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names in any case."""
+        return self._response.headers
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body's bytes as they come, in pieces of no fixed size.
+
+        The time that the consumer takes is not counted: a slow consumer is no stall.
+
+        Raises:
+            ConnectionLostError: the connection broke, or stalled for `Timeouts.idle` seconds.
+        """
+        while piece := await self._next():
+            yield piece
+
+    async def excerpt(self, most: int) -> bytes:
+        """The body's first bytes, `most` of them at the most: enough for an error's text."""
+        taken = bytearray()
+        async for piece in self.pieces():
+            taken += piece
+            if len(taken) >= most:
+                break
+        return bytes(taken[:most])
+
+    async def _next(self) -> bytes:
+        content, taken = self._response.content, bytearray()
+        try:
+            async with asyncio.timeout(self._idle):
+                while len(taken) < SLOWEST and (piece := await content.readany()):
+                    taken += piece
+        except _TROUBLE as error:
+            raise _lost(error, f"nothing came for {self._idle:g} s") from None
+        return bytes(taken)
+
+
+class Transport:
+    """A connection pool to Mixpanel. Belongs to one event loop.
+
+    A caller's own `session` is used as it is and never closed; redirects, decompression and timeouts are ours for
+    each request, whatever it is set to.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession | None, timeouts: Timeouts) -> None:
+        self._owned = session is None
+        # No limit of the pool's own: the limiter says how many may be open, and its queue is fair.
+        self._session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._timeouts = timeouts
+
+    async def close(self) -> None:
+        """Close the pool, unless it is the caller's."""
+        if self._owned:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def get(self, url: str, parameters: Mapping[str, str], credentials: Credentials) -> AsyncIterator[Answer]:
+        """Send a GET; inside the block the answer is open. Left early or cancelled, the connection is closed.
+
+        Raises:
+            ConnectionLostError: no connection, or no answer in time.
+            ExportError: the server's certificate is not accepted; it is not worth asking again.
+        """
+        response = await self._send(url, parameters, credentials)
+        try:
+            yield Answer(response, self._timeouts.idle)
+        finally:
+            response.close()
+
+    async def _send(self, url: str, parameters: Mapping[str, str], credentials: Credentials) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte):
+                return await self._session.get(
+                    url,
+                    params={**parameters, **project_parameter(credentials)},
+                    headers={
+                        "Authorization": authorization(credentials),
+                        "Accept": "text/plain",
+                        "Accept-Encoding": "gzip",
+                        "User-Agent": USER_AGENT,
+                    },
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+                    auto_decompress=False,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                )
+        except _TROUBLE as error:
+            raise _lost(error, f"no answer within {self._timeouts.first_byte:g} s") from None
+
+
+def _lost(error: BaseException, late: str) -> ExportError:
+    """Name the trouble without aiohttp's own texts, which hold the URL and may hold the headers."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ConnectionLostError("No connection in time")
+    if isinstance(error, TimeoutError):
+        return ConnectionLostError(f"The connection stalled: {late}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectionLostError(f"No connection to {error.host}: {_reason(error.os_error)}")
+    return ConnectionLostError(f"The connection broke: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__

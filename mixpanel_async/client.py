@@ -1,0 +1,317 @@
+"""MixpanelClient: what is open, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import time
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
+
+from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.export import check_selection, endpoint
+from mixpanel_async.api.limits import Limiter, RateLimits
+from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.transport import Timeouts, Transport
+from mixpanel_async.errors import ExportError
+from mixpanel_async.pipeline.dates import check_chunk_days, date_range
+from mixpanel_async.pipeline.fetch import Source
+from mixpanel_async.pipeline.fill import Order, fill
+from mixpanel_async.pipeline.threads import finish_in_thread
+from mixpanel_async.store.chunks import Selection
+from mixpanel_async.store.database import Database
+from mixpanel_async.store.tables import check_table_name
+from mixpanel_async.types import FetchResult, ParallelFetchResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    import aiohttp
+    import duckdb
+
+    from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.pipeline.fetch import Outcome
+    from mixpanel_async.types import BatchProgress
+
+    BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
+
+T = TypeVar("T")
+
+
+class MixpanelClient:
+    """An asyncio client that exports Mixpanel's raw events into DuckDB.
+
+    Use it as `async with MixpanelClient(...) as client`, or call `close` at the end. It belongs to the event loop
+    of its first call. One client serves many calls at the same time; they share its rate limits and its database.
+
+    Args:
+        credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
+            `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`), and
+            `MP_REGION` and `MP_BASE_URL` where `region` and `base_url` are not given.
+        database: a path, `":memory:"`, or an open `duckdb` connection, which stays the caller's. A file is held
+            only while a call runs, so that others can `duckdb.connect` it between calls.
+        region: where the project's data lives: `us`, `eu` or `in`.
+        base_url: scheme and host for every request in place of Mixpanel's: a test server, a proxy.
+        limits: requests at once, a second and an hour, for all calls of this client together.
+        retry: how often a chunk is asked for, and the waits in between.
+        timeouts: seconds of silence that are borne.
+        session: the caller's own `aiohttp.ClientSession`, never closed here.
+
+    Raises:
+        ConfigurationError: credentials, region or base URL cannot be used; the message names what to change.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent setting with a default
+        self,
+        credentials: Credentials | None = None,
+        *,
+        database: str | os.PathLike[str] | duckdb.DuckDBPyConnection = "mixpanel.duckdb",
+        region: str = "us",
+        base_url: str | None = None,
+        limits: RateLimits = RateLimits(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        if credentials is None:
+            credentials = credentials_from(os.environ)
+            region = os.environ.get("MP_REGION", region) if region == "us" else region
+            base_url = base_url or os.environ.get("MP_BASE_URL") or None
+        self._credentials = credentials
+        self._url = endpoint(region, base_url)
+        self._database = Database(database)
+        self._settings = (limits, retry, timeouts, session)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._source: Source | None = None
+        self._calls: set[asyncio.Task[object]] = set()
+        self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        self._bind()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the calls that run (they raise `RuntimeError`; whole chunks stay), then let everything go."""
+        self._closed = True
+        for call in self._calls:
+            call.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls)
+        if self._source is not None:
+            await self._source.transport.close()
+        await finish_in_thread(self._database.close)
+
+    @overload
+    async def fetch_events(
+        self,
+        name: str = ...,
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = ...,
+        where: str | None = ...,
+        limit: int | None = ...,
+        append: bool = ...,
+        resume: bool = ...,
+        deduplicate: bool = ...,
+        parallel: Literal[False] = ...,
+        max_workers: int = ...,
+        chunk_days: int | Literal["auto"] = ...,
+        on_batch_complete: BatchHook | None = ...,
+    ) -> FetchResult: ...
+
+    @overload
+    async def fetch_events(
+        self,
+        name: str = ...,
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = ...,
+        where: str | None = ...,
+        limit: None = ...,
+        append: bool = ...,
+        resume: bool = ...,
+        deduplicate: bool = ...,
+        parallel: Literal[True],
+        max_workers: int = ...,
+        chunk_days: int | Literal["auto"] = ...,
+        on_batch_complete: BatchHook | None = ...,
+    ) -> ParallelFetchResult: ...
+
+    async def fetch_events(  # noqa: PLR0913 - a question has that many parts, each with a default
+        self,
+        name: str = "events",
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        append: bool = False,
+        resume: bool = False,
+        deduplicate: bool = True,
+        parallel: bool = False,
+        max_workers: int = 10,
+        chunk_days: int | Literal["auto"] = 7,
+        on_batch_complete: BatchHook | None = None,
+    ) -> FetchResult | ParallelFetchResult:
+        """Export raw events into a table of the database.
+
+        Args:
+            name: the table. It is made if it is missing (not with `append`).
+            from_date: first date, `"YYYY-MM-DD"` or a `date`, inclusive, in the project's days: UTC, or the
+                project's time zone for a project made before 2023 (Mixpanel's docs).
+            to_date: last date, inclusive.
+            events: names of the events wanted; `None` for all.
+            where: a filter expression of Mixpanel's, sent as it is.
+            limit: at most so many events, 1 to 100000, which ones Mixpanel decides; not with `parallel`.
+            append: each fetched chunk replaces what the table held for its dates, in one transaction.
+            resume: ask only for dates that no earlier run committed. A day that is not over yet is asked again.
+            deduplicate: of rows with the same event, distinct id, time and insert id keep the one that Mixpanel
+                processed last; the raw export repeats rows (Mixpanel's docs). Rows without an insert id all stay.
+            parallel: fetch chunks of `chunk_days` at the same time; `False` is one request and one transaction.
+            max_workers: requests that are open at once.
+            chunk_days: dates in a chunk; `"auto"` keeps all workers busy within the hourly limit.
+            on_batch_complete: called with a `BatchProgress` after each chunk is committed or given up, one call
+                after the other. A plain function is called in a thread, a coroutine function on the event loop.
+                One that raises is logged, and the fetch goes on.
+
+        Returns:
+            `ParallelFetchResult` with `parallel=True`, whose `failed_date_ranges` name the chunks that were given
+            up (their rows are as before); `FetchResult` otherwise.
+
+        Raises:
+            ValueError: an argument is out of its range; nothing was asked or written.
+            TableExistsError, TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing asked.
+            DatabaseLockedError: somebody else holds the file; nothing asked.
+            AuthenticationError, QueryError: no chunk could succeed; the run ends at once.
+            ExportError: every chunk failed, or with `parallel=False` the one.
+            StoreError: DuckDB cannot write. Chunks committed before stay.
+            RuntimeError: the client is closed, or belongs to another event loop.
+
+        A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
+        """
+        order = _order(
+            name, from_date, to_date, Selection(check_selection(events, where, limit), where, limit),
+            append=append, resume=resume, deduplicate=deduplicate,
+            parallel=parallel, max_workers=max_workers, chunk_days=chunk_days,
+        )  # fmt: skip
+        started = time.monotonic()
+        outcomes = await self._call(self._fill(order, on_batch_complete))
+        if parallel:
+            return _parallel_result(order, outcomes, started)
+        return _result(order, outcomes, started)
+
+    async def _fill(self, order: Order, hook: BatchHook | None) -> list[Outcome]:
+        source = self._bind()
+        async with self._tables[order.table.lower()], self._open_database() as database:
+            return await fill(order, source, database, hook)
+
+    @asynccontextmanager
+    async def _open_database(self) -> AsyncIterator[Database]:
+        lease = self._database.lease()
+        try:
+            await finish_in_thread(lease.open)
+            yield self._database
+        finally:
+            await finish_in_thread(lease.close)
+
+    async def _call(self, work: Coroutine[object, object, T]) -> T:
+        """Run a call in a task of its own, so that `close` can end it without cancelling the caller."""
+        task = asyncio.ensure_future(work)
+        self._calls.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._closed and current is not None and not current.cancelling():
+                raise RuntimeError("The client was closed while this call ran; committed chunks stay.") from None
+            raise
+        finally:
+            self._calls.discard(task)
+
+    def _bind(self) -> Source:
+        """What talks to Mixpanel, made in the loop that it will run on."""
+        if self._closed:
+            raise RuntimeError("This client is closed: make a new one.")
+        loop = asyncio.get_running_loop()
+        if self._source is None or self._loop is None:
+            limits, retry, timeouts, session = self._settings
+            self._loop = loop
+            self._source = Source(self._url, self._credentials, Transport(session, timeouts), Limiter(limits), retry)
+        elif self._loop is not loop:
+            raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
+        return self._source
+
+
+def _order(  # noqa: PLR0913 - the call's arguments
+    name: str,
+    from_date: str | dt.date,
+    to_date: str | dt.date,
+    selection: Selection,
+    *,
+    append: bool,
+    resume: bool,
+    deduplicate: bool,
+    parallel: bool,
+    max_workers: int,
+    chunk_days: int | Literal["auto"],
+) -> Order:
+    """The call's arguments, each held to its range. Raises ValueError."""
+    first, last = date_range(from_date, to_date)
+    check_chunk_days(chunk_days)
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
+    if append and resume:
+        raise ValueError("append fetches the dates anew and resume only those that are missing: pass one of them.")
+    if parallel and selection.limit is not None:
+        raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
+    return Order(
+        check_table_name(name), first, last, selection, append, resume, deduplicate,
+        chunk_days if parallel else None, max_workers if parallel else 1,
+    )  # fmt: skip
+
+
+def _parallel_result(order: Order, outcomes: list[Outcome], started: float) -> ParallelFetchResult:
+    failed = [outcome for outcome in outcomes if not outcome.result.success]
+    if failed and len(failed) == len(outcomes):
+        first = failed[0].error
+        error = ExportError(f"All {len(failed)} chunks failed. The first: {first}")
+        if isinstance(first, ExportError):
+            error.status, error.attempts = first.status, first.attempts
+        error.from_date, error.to_date = order.first.isoformat(), order.last.isoformat()
+        raise error from first
+    return ParallelFetchResult(
+        table=order.table,
+        total_rows=sum(outcome.result.rows for outcome in outcomes),
+        successful_batches=len(outcomes) - len(failed),
+        failed_batches=len(failed),
+        failed_date_ranges=tuple((each.result.from_date, each.result.to_date) for each in failed),
+        duration_seconds=time.monotonic() - started,
+        fetched_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def _result(order: Order, outcomes: list[Outcome], started: float) -> FetchResult:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return FetchResult(
+        table=order.table,
+        rows=sum(outcome.result.rows for outcome in outcomes),
+        type="events",
+        duration_seconds=time.monotonic() - started,
+        date_range=(order.first.isoformat(), order.last.isoformat()),
+        fetched_at=dt.datetime.now(dt.UTC),
+    )

@@ -1,0 +1,100 @@
+"""Dates: from a range to the chunks it is fetched in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DateChunk = tuple[str, str]
+"""First and last date of a chunk, `YYYY-MM-DD`, both inclusive, as Mixpanel takes them."""
+
+ONE_DAY = dt.timedelta(days=1)
+
+
+def as_date(value: str | dt.date, name: str) -> dt.date:
+    """Read a date argument.
+
+    Raises:
+        ValueError: names the argument and the form it must have.
+    """
+    if isinstance(value, dt.datetime):
+        raise ValueError(f"{name} must be a date, not a time of day: pass {value.date().isoformat()!r}.")  # noqa: TRY004
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError(f"{name} must be a date as 'YYYY-MM-DD', not {value!r}.")
+
+
+def date_range(from_date: str | dt.date, to_date: str | dt.date) -> tuple[dt.date, dt.date]:
+    """Read both ends of a range, both inclusive.
+
+    Raises:
+        ValueError: no dates, or the wrong way round.
+    """
+    first, last = as_date(from_date, "from_date"), as_date(to_date, "to_date")
+    if first > last:
+        raise ValueError(f"from_date {first} is after to_date {last}: swap them.")
+    return first, last
+
+
+def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_days: int = 7) -> list[DateChunk]:
+    """Cut a range into chunks of `chunk_days` dates: whole, disjoint, in order; the last may be shorter.
+
+    >>> split_date_range("2024-01-01", "2024-01-10", 7)
+    [('2024-01-01', '2024-01-07'), ('2024-01-08', '2024-01-10')]
+
+    Raises:
+        ValueError: no dates, the wrong way round, or `chunk_days` below 1.
+    """
+    first, last = date_range(from_date, to_date)
+    check_chunk_days(chunk_days)
+    days = (last - first).days + 1
+    starts = range(0, days, chunk_days)
+    return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]
+
+
+def check_chunk_days(chunk_days: int | str) -> None:
+    """Hold the rule. Raises ValueError, which says it."""
+    if chunk_days == "auto":
+        return
+    if isinstance(chunk_days, bool) or not isinstance(chunk_days, int) or chunk_days < 1:
+        raise ValueError(f"chunk_days must be a whole number of days, 1 or more, or 'auto', not {chunk_days!r}.")
+
+
+def chunk_days_for(days: int, max_workers: int, requests: int) -> int:
+    """What `chunk_days="auto"` means: two rounds of chunks for all workers, in no more than `requests` requests."""
+    return max(1, ceil(days / max(1, min(2 * max_workers, requests))))
+
+
+def over_by(now: dt.datetime) -> dt.date:
+    """The last date that is over everywhere on Earth at `now` (aware).
+
+    Mixpanel counts days in UTC for projects made since 2023 and in the project's time zone before; the zone is not
+    known here, so a date is over when it is over twelve hours west of UTC.
+    """
+    return (now.astimezone(dt.UTC) - dt.timedelta(hours=12)).date() - ONE_DAY
+
+
+def without(first: dt.date, last: dt.date, settled: Iterable[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
+    """What is left of a range without the `settled` ones (in order, disjoint): ranges in order."""
+    left = []
+    for begin, end in settled:
+        if end < first or begin > last:
+            continue
+        if begin > first:
+            left.append((first, begin - ONE_DAY))
+        first = end + ONE_DAY
+    return [*left, (first, last)] if first <= last else left
+
+
+def _chunk(first: dt.date, start: int, end: int) -> DateChunk:
+    return (first + start * ONE_DAY).isoformat(), (first + end * ONE_DAY).isoformat()

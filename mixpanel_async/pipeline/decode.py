@@ -1,0 +1,221 @@
+"""From a body, still gzip, to blocks of events, and the proof that it is whole.
+
+Plain generators, one feeding the next, run in a thread a block at a time: `gunzip` bytes, `blocks` of whole lines,
+`decode` to Arrow. Python touches blocks here, and a single line only where a block has an odd one.
+
+A body is whole when each gzip member ended with its trailer (length and CRC) and its last line is whole. A body
+that is not gzip, or is cut exactly between two members, cannot be told from a whole one by its bytes; there the
+HTTP framing has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from arro3.core import Array, DataType, RecordBatch
+
+from mixpanel_async.api.export import judge_line
+from mixpanel_async.errors import ConnectionLostError, DecodeError
+from mixpanel_async.pipeline.lines import SHAPE, NoEventError, RejectedLine, join_lines, read_line
+
+try:
+    from isal import isal_zlib as gzip_library
+except ImportError:  # no wheel for this platform: the same interface, at half the speed
+    import zlib as gzip_library  # type: ignore[no-redef]
+
+GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
+
+BLOCK = 1 << 20
+"""Bytes of text in a block, about: small, so that no step holds the interpreter for more than 2 ms."""
+
+LINE_MAX = 64 << 20
+"""Bytes of one line; Mixpanel takes no event of more than 1 MB."""
+
+_PIECE = 1 << 18
+"""Bytes of text that gunzip makes at a time at the most: a bomb of zeros stays small."""
+
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class EventBlock:
+    """Events that passed by their shape, and lines that are none."""
+
+    events: RecordBatch | None
+    """Two text columns, `event` and `properties`, each JSON as it came; `None` where there is no event."""
+    line_numbers: Sequence[int]
+    """The line of each event in its body, from 1."""
+    rejected: tuple[RejectedLine, ...] = ()
+
+
+def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
+    """Decode a body to its end.
+
+    Raises:
+        ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.
+        ServerError: an error of Mixpanel's stands in it.
+        DecodeError: a line is longer than `LINE_MAX`.
+    """
+    lines = _Lines()
+    waiting: bytes | None = None
+    for block in blocks(gunzip(body)):
+        if waiting is not None:
+            yield lines.read(waiting)
+        waiting = block
+    if waiting is not None:
+        yield lines.read_last(waiting)
+
+
+def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of a gzip body of one or more members, or of a plain one, told apart by its first two bytes.
+
+    Zero bytes after a member are padding and allowed.
+
+    Raises:
+        ConnectionLostError: the gzip ends without its trailer, or is damaged.
+    """
+    pieces = iter(body)
+    head = b""
+    while len(head) < 2 and (piece := next(pieces, None)) is not None:
+        head += piece
+    if head.startswith(_GZIP):
+        yield from _members(chain((head,), pieces))
+    else:
+        yield from chain((head,), pieces)
+
+
+def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    member = None
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if member is None:
+                if not rest.strip(b"\0"):
+                    break
+                member = gzip_library.decompressobj(31)
+            try:
+                text = member.decompress(rest, _PIECE)
+            except GzipError as error:
+                raise ConnectionLostError(f"The answer's gzip is damaged: {error}") from None
+            if text:
+                yield text
+            rest, member = (member.unused_data, None) if member.eof else (member.unconsumed_tail, member)
+    if member is not None:
+        raise ConnectionLostError("The answer was cut: its gzip ends without a trailer")
+
+
+def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Cut into blocks of whole lines of about `BLOCK` bytes. They end at `\n` and at nothing else.
+
+    The last line may lack its end; it is given one.
+    """
+    held: list[bytes] = []
+    size = 0
+    for piece in text:
+        held.append(piece)
+        size += len(piece)
+        if size >= BLOCK and (cut := piece.rfind(b"\n") + 1):
+            held[-1], rest = piece[:cut], piece[cut:]
+            yield b"".join(held)
+            held, size = [rest], len(rest)
+        elif size > LINE_MAX + BLOCK:
+            raise DecodeError(f"A line is longer than {LINE_MAX} bytes; it begins {held[0][:80]!r}")
+    if last := b"".join(held):
+        yield last if last.endswith(b"\n") else last + b"\n"
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Reads blocks one after the other: counts lines, and keeps a broken one until its neighbour is seen."""
+
+    count: int = 0
+    broken: RejectedLine | None = field(default=None)
+
+    def read(self, block: bytes) -> EventBlock:
+        """Read a block that is not the last."""
+        found = SHAPE.findall(block)
+        if len(found) != block.count(b"\n") or self.broken is not None:
+            return self._read_one_by_one(block)
+        first, self.count = self.count + 1, self.count + len(found)
+        try:
+            return EventBlock(batch(found), range(first, self.count + 1))
+        except UnicodeError:
+            self.count = first - 1
+            return self._read_one_by_one(block)
+
+    def read_last(self, block: bytes) -> EventBlock:
+        """Read the last block, and hold the last line to what a whole answer ends with."""
+        last = block.rstrip(b"\r\n \t").rpartition(b"\n")[2]
+        try:
+            read_line(last)
+        except NoEventError as error:
+            if error.broken:
+                return self._read_broken_end(block)
+        return self.read(block)
+
+    def _read_broken_end(self, block: bytes) -> EventBlock:
+        read = self._read_one_by_one(block)
+        if self.broken is not None:
+            raise ConnectionLostError("The answer was cut: its last line is not whole")
+        return read
+
+    def _read_one_by_one(self, block: bytes) -> EventBlock:
+        read = _OneByOne()
+        for line in block[:-1].split(b"\n"):
+            self.count += 1
+            bare = line.removesuffix(b"\r")
+            bare = bare.removeprefix(_BOM) if self.count == 1 else bare
+            if bare.strip():
+                self._take(bare, read)
+        return EventBlock(batch(read.events) if read.events else None, read.numbers, tuple(read.rejected))
+
+    def _take(self, line: bytes, read: _OneByOne) -> None:
+        neighbour, self.broken = self.broken, None
+        try:
+            event = read_line(line)
+        except NoEventError as error:
+            if (fault := judge_line(line)) is not None:
+                raise fault from None
+            bad, broken = RejectedLine(self.count, str(error), line), error.broken
+        else:
+            read.rejected += [neighbour] if neighbour else []
+            read.add(self.count, event)
+            return
+        if neighbour is not None and broken and (whole := join_lines(neighbour.line, line)) is not None:
+            read.add(neighbour.line_number, whole)
+            return
+        read.rejected += [neighbour] if neighbour else []
+        if broken:
+            self.broken = bad
+        else:
+            read.rejected.append(bad)
+
+
+@dataclass(slots=True)
+class _OneByOne:
+    """What a block gave that was read line by line."""
+
+    events: list[tuple[bytes, bytes]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    rejected: list[RejectedLine] = field(default_factory=list)
+
+    def add(self, number: int, event: tuple[bytes, bytes]) -> None:
+        """Take an event."""
+        self.numbers.append(number)
+        self.events.append(event)
+
+
+def batch(events: Sequence[tuple[bytes, bytes]]) -> RecordBatch:
+    """Events as Arrow. Raises UnicodeError where one is not UTF-8."""
+    names, properties = zip(*events, strict=True)
+    return RecordBatch.from_arrays([_texts(names), _texts(properties)], names=["event", "properties"])
+
+
+def _texts(values: Sequence[bytes]) -> Array:
+    texts = Array(values, type=DataType.binary()).cast(DataType.utf8())
+    if texts.null_count:  # the cast makes a null of what is not UTF-8
+        raise UnicodeError("not UTF-8")
+    return texts

@@ -1,0 +1,189 @@
+"""A fetch: a task a chunk, from the question to the acknowledged commit.
+
+What bounds what: `max_workers` the requests that are open, the number of cores the chunks that are decoded and
+written, `ON_THE_WAY` more than both the chunks that wait in a spool between the two, and the queue's length the
+blocks in memory. So a slow disk holds back the network, and a slow answer holds no transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mixpanel_async.api.export import ExportQuery, judge
+from mixpanel_async.errors import DecodeError, ExportError, MixpanelError, RateLimitError
+from mixpanel_async.pipeline.decode import decode
+from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
+from mixpanel_async.pipeline.spool import Budget, Spool
+from mixpanel_async.pipeline.threads import finish_in_thread
+from mixpanel_async.pipeline.writer import Writer
+from mixpanel_async.types import BatchProgress, BatchResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.limits import Limiter
+    from mixpanel_async.api.retry import RetryPolicy
+    from mixpanel_async.api.transport import Transport
+    from mixpanel_async.pipeline.dates import DateChunk
+    from mixpanel_async.pipeline.hooks import HookCalls
+    from mixpanel_async.pipeline.messages import Message
+    from mixpanel_async.store.events import ChunkTransaction
+
+logger = logging.getLogger("mixpanel_async")
+
+CORES = max(2, os.cpu_count() or 2)
+QUEUE_BLOCKS = 4
+"""Decoded blocks that wait for the writer, for all chunks together."""
+ON_THE_WAY = CORES
+EXCERPT = 4096
+"""Bytes of an error's body that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Mixpanel, as one client sees it."""
+
+    url: str
+    credentials: Credentials
+    transport: Transport
+    limiter: Limiter
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a chunk ended, and the error that ended it."""
+
+    result: BatchResult
+    error: MixpanelError | None = None
+
+
+class Fetch:
+    """One call's chunks on their way into one table."""
+
+    def __init__(
+        self,
+        source: Source,
+        query: ExportQuery,
+        transaction: Callable[[DateChunk], ChunkTransaction],
+        hooks: HookCalls[BatchProgress],
+        *,
+        max_workers: int,
+    ) -> None:
+        self._source = source
+        self._query = query
+        self._hooks = hooks
+        self._workers = asyncio.Semaphore(max_workers)
+        self._cores = asyncio.Semaphore(CORES)
+        self._on_the_way = asyncio.Semaphore(max_workers + ON_THE_WAY)
+        self._memory = Budget()
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_BLOCKS)
+        self._writer = Writer(self._queue, transaction)
+
+    async def run(self, chunks: Sequence[DateChunk]) -> list[Outcome]:
+        """Fetch all chunks; the outcomes are in the chunks' order.
+
+        A chunk that fails does not stop the others. Cancelled, it waits for the threads that are writing, and
+        leaves whole chunks only.
+
+        Raises:
+            ExportError: one that every other chunk would meet too.
+            StoreError: DuckDB cannot write.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._writer.run())
+                async with asyncio.TaskGroup() as inner:
+                    tasks = [
+                        inner.create_task(self._fetch(chunk, index, len(chunks))) for index, chunk in enumerate(chunks)
+                    ]
+                await self._queue.put(None)
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        return [task.result() for task in tasks]
+
+    async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
+        async with self._on_the_way:
+            try:
+                outcome = Outcome(await self._until_committed(chunk))
+            except (ExportError, DecodeError) as error:
+                if isinstance(error, ExportError) and error.ends_the_run:
+                    raise
+                outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
+        done = outcome.result
+        self._hooks.tell(BatchProgress(*chunk, index, total, done.rows, done.success, done.error))
+        return outcome
+
+    async def _until_committed(self, chunk: DateChunk) -> BatchResult:
+        policy, attempt = self._source.retry, 1
+        while True:
+            try:
+                return await self._attempt(chunk, attempt)
+            except ExportError as error:
+                if not error.passing or attempt >= policy.attempts:
+                    raise _located(error, chunk, attempt) from None
+                wait = policy.wait(attempt, getattr(error, "retry_after", None))
+                logger.info("%s to %s: %s. Attempt %d follows in %.1f s.", *chunk, error, attempt + 1, wait)
+                if isinstance(error, RateLimitError):
+                    self._source.limiter.pause(wait)  # for all: the limit is the project's, not the chunk's
+                else:
+                    await asyncio.sleep(wait)
+            attempt += 1
+
+    async def _attempt(self, chunk: DateChunk, attempt: int) -> BatchResult:
+        with Spool(self._memory) as spool:
+            async with self._workers:
+                await self._download(chunk, spool)
+            async with self._cores:
+                return await self._write(chunk, spool, attempt)
+
+    async def _download(self, chunk: DateChunk, spool: Spool) -> None:
+        source = self._source
+        parameters = replace(self._query, from_date=chunk[0], to_date=chunk[1]).parameters()
+        async with (
+            source.limiter.slot(),
+            source.transport.get(source.url, parameters, source.credentials) as answer,
+        ):
+            excerpt = b"" if answer.status == 200 else await answer.excerpt(EXCERPT)
+            if (error := judge(answer.status, answer.headers, excerpt, now=time.time())) is not None:
+                raise error
+            async for piece in answer.pieces():
+                await spool.write(piece)
+
+    async def _write(self, chunk: DateChunk, spool: Spool, attempt: int) -> BatchResult:
+        blocks = decode(spool.pieces())
+        try:
+            while (block := await finish_in_thread(next, blocks, None)) is not None:
+                await self._queue.put(EventBatch(chunk, block))
+        except MixpanelError:
+            await self._end(chunk, spool, attempt, whole=False)
+            raise
+        return await self._end(chunk, spool, attempt, whole=True)
+
+    async def _end(self, chunk: DateChunk, spool: Spool, attempt: int, *, whole: bool) -> BatchResult:
+        acknowledged: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
+        await self._queue.put(ChunkEnd(chunk, whole, spool.size, attempt, acknowledged))
+        return await acknowledged
+
+
+def _located(error: ExportError, chunk: DateChunk, attempts: int) -> ExportError:
+    """The error, knowing which dates it is about and how often they were asked for."""
+    error.from_date, error.to_date = chunk
+    error.attempts = attempts
+    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
+    error.args = (f"{chunk[0]} to {chunk[1]}: {error}{tries}",)
+    return error
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first cause in a group: what a caller can catch by name."""
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -1,0 +1,38 @@
+"""What travels in the writer's queue: batches of decoded events, and the end of a chunk. `None` ends the writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from mixpanel_async.pipeline.dates import DateChunk
+    from mixpanel_async.pipeline.decode import EventBlock
+    from mixpanel_async.types import BatchResult
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Decoded events of one chunk, in the order of its body."""
+
+    chunk: DateChunk
+    block: EventBlock
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEnd:
+    """The last of an attempt's messages: commit the chunk, or roll it back as if it had never begun."""
+
+    chunk: DateChunk
+    whole: bool
+    """Whether the end of the body is proven. Only then there is a commit."""
+    bytes: int
+    """Of the answer's body, as it came over the wire."""
+    attempts: int
+    acknowledge: asyncio.Future[BatchResult]
+    """Set after the commit or the roll-back, never before."""
+
+
+Message = EventBatch | ChunkEnd | None

@@ -1,0 +1,103 @@
+"""Where a body waits, still gzip, between its download and its decoding: in memory up to a bound that all chunks
+share, in an unnamed temporary file beyond it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from typing import IO, TYPE_CHECKING
+
+from mixpanel_async.errors import StoreError
+from mixpanel_async.pipeline.threads import finish_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+MEMORY = 64 << 20
+"""Bytes in memory, for all spools of a run together."""
+
+SPILL = 1 << 20
+"""Bytes that are written to the file at a time, and read from it."""
+
+
+class Budget:
+    """Bytes of memory that several spools share."""
+
+    def __init__(self, left: int = MEMORY) -> None:
+        self.left = left
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes, or none where there are not so many."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+class Spool:
+    """One body: written piece by piece from the event loop, then read once, from a thread.
+
+    A context manager: the memory and the file are given back at its end, read or not.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.size = 0
+        """Bytes written."""
+        self._budget = budget
+        self._memory: deque[bytes] = deque()
+        self._unwritten: list[bytes] = []
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._memory:
+            self._budget.left += len(self._memory.popleft())
+        self._unwritten.clear()
+        if self._file is not None:
+            self._file.close()
+
+    async def write(self, piece: bytes) -> None:
+        """Keep a piece.
+
+        Raises:
+            StoreError: the directory for temporary files takes no more.
+        """
+        self.size += len(piece)
+        if self._file is None and not self._unwritten and self._budget.take(len(piece)):
+            self._memory.append(piece)
+            return
+        self._unwritten.append(piece)
+        if sum(map(len, self._unwritten)) >= SPILL:
+            await finish_in_thread(self._spill)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, once. Blocks on the file, so it is for a thread."""
+        while self._memory:
+            yield self._give_back()
+        if self._file is not None:
+            self._file.seek(0)
+            while piece := self._file.read(SPILL):
+                yield piece
+        yield from self._unwritten
+
+    def _give_back(self) -> bytes:
+        piece = self._memory.popleft()
+        self._budget.left += len(piece)
+        return piece
+
+    def _spill(self) -> None:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="mixpanel-async-")  # noqa: SIM115
+            self._file.write(b"".join(self._unwritten))
+            self._file.flush()
+        except OSError as error:
+            directory = tempfile.gettempdir()
+            raise StoreError(
+                f"No room for a downloaded chunk in {directory}: {error.strerror}. Free some space, or set TMPDIR."
+            ) from None
+        self._unwritten.clear()

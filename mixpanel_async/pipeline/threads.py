@@ -1,0 +1,32 @@
+"""Work in threads that is never abandoned."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run `function` in a thread and wait for its end, however often the caller is cancelled meanwhile.
+
+    A cancelled `asyncio.to_thread` returns at once while the thread goes on, so that a rollback could overtake the
+    insert it means to undo. Here a cancel is remembered and raised when the thread has ended; if the thread failed
+    too, its error is noted on the cancel.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})  # unlike `await work`, this never cancels it
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if (failure := work.exception()) is not None:
+            cancelled.add_note(f"and the thread that was waited for failed: {failure!r}")
+        raise cancelled
+    return work.result()

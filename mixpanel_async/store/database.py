@@ -1,0 +1,189 @@
+"""The database: what is open, for how long, and who else has it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.errors import DatabaseLockedError, StoreError
+from mixpanel_async.store.tables import Schema, create_journal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CATALOG = "mixpanel"
+"""The name under which a file of ours is attached."""
+
+ROW_GROUP = 8192
+"""Rows in a row group of what is written here.
+
+DuckDB writes a transaction's rows straight to their place only in full row groups (122,880 by default), and the
+rest through the write-ahead log, to be compressed again at the next checkpoint. Small groups let a chunk of some
+ten thousand rows be written once. The size belongs to the attachment, not to the file: plain DuckDB reads it all.
+"""
+
+_SETTINGS = {
+    # A statement a core is what is parallel here; more threads in each would only take turns.
+    "threads": 1,
+    # Never a download behind the caller's back: all that is needed is built in.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+
+
+class Database:
+    """A DuckDB file, a database in memory, or a caller's open connection.
+
+    A file is attached while a lease is open, and free for `duckdb.connect` otherwise. A database in memory lives
+    until `close`. A caller's connection is never closed and its settings stay.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | duckdb.DuckDBPyConnection) -> None:
+        self.path: Path | None = None
+        self._callers: duckdb.DuckDBPyConnection | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._leases = 0
+        self._turn = threading.Lock()
+        if isinstance(target, duckdb.DuckDBPyConnection):
+            self._callers = target
+        elif os.fspath(target) != ":memory:":
+            self.path = Path(target)
+        self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
+
+    def lease(self) -> Lease:
+        """A claim to have it open; nothing happens before the lease's own `open`."""
+        return Lease(self)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own for one thread, with its own transaction. The caller closes it."""
+        if self._connection is None:
+            raise StoreError("The database is closed.")
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Let it go, checkpointed; a database in memory is gone then. Every cursor must be closed before."""
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def claim(self) -> None:
+        """Count one more user, and open it for the first."""
+        with self._turn:
+            if self._connection is None:
+                self._open()
+            self._leases += 1
+
+    def give_back(self) -> None:
+        """Count one user less, and let a file go with the last."""
+        with self._turn:
+            self._leases -= 1
+            if self._leases == 0 and self.path is not None and self._connection is not None:
+                connection, self._connection = self._connection, None
+                connection.close()
+
+    def _open(self) -> None:
+        with _explained(self.path):
+            if self._callers is not None:
+                connection = self._callers.cursor()
+                row = connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
+                self.schema = Schema(*row)
+            else:
+                connection = self._connect()
+            try:
+                create_journal(connection, self.schema)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        if self.path is not None and not self.path.exists():
+            _create(self.path)
+        connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
+        try:
+            connection.execute("SET checkpoint_threshold = '512MB'")
+            if self.path is not None:
+                connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
+                attach(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class Lease:
+    """One user's claim. `open` and `close` block, so they are for threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held = False
+
+    def open(self) -> None:
+        """Have the database open until `close`.
+
+        Raises:
+            DatabaseLockedError: another process, or another connection of this one, holds the file.
+            StoreError: it cannot be made, read or written.
+        """
+        self._database.claim()
+        self._held = True
+
+    def close(self) -> None:
+        """Give the claim back; nothing where it is not held."""
+        if self._held:
+            self._held = False
+            self._database.give_back()
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach a file as `CATALOG`."""
+    connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (ROW_GROUP_SIZE {ROW_GROUP})")
+
+
+def _create(path: Path) -> None:
+    """Make the file under another name first: DuckDB refuses for ever a file that a kill left half made."""
+    if not path.parent.is_dir():
+        raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
+        made = Path(directory) / path.name
+        with duckdb.connect(":memory:", config=dict(_SETTINGS)) as connection:
+            attach(connection, made)
+        try:
+            os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            made.rename(path)
+
+
+@contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    """Turn the ways in which a file cannot be opened into errors that say what to do."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        said = str(error)
+        if "Could not set lock" in said:
+            holder = re.search(r"Conflicting lock is held in (.*?\(PID [0-9]+\))", said)
+            who = holder[1] if holder else "another process"
+            raise DatabaseLockedError(f"{path} is held by {who}: close it there first.") from None
+        if "already attached" in said or "different configuration" in said:
+            raise DatabaseLockedError(
+                f"{path} is open in this process (PID {os.getpid()}): close that connection, or pass it as `database`."
+            ) from None
+        if "not a valid DuckDB database" in said or "Could not read enough bytes" in said:
+            raise StoreError(f"{path} is no DuckDB database: choose another path, or move that file away.") from None
+        raise StoreError(f"{path or 'The database'} cannot be opened: {said}") from error
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

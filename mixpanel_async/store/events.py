@@ -1,0 +1,253 @@
+"""A chunk's rows: one transaction from the first block to the journal row."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import duckdb
+
+from mixpanel_async.errors import StoreError
+from mixpanel_async.store import chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mixpanel_async.store.chunks import ChunkRecord, Dates
+    from mixpanel_async.store.database import Database
+
+LOCAL_ROWS = 36_028_797_018_960_000
+"""DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), so they can be told from all others.
+
+It is no documented number: each use of it checks that it finds as many rows as were inserted.
+"""
+
+_KEY = "event_name, distinct_id, event_time, insert_id"
+
+# Of a block (`event`, `properties`: JSON texts) the four columns, and the properties word for word: json_extract
+# would write numbers anew. TRY makes a NULL of what the parser refuses, so that one bad value fails no block.
+_PARSED = """
+    SELECT *, list[2] AS distinct_id, list[3] AS insert_id
+    FROM (
+        SELECT *,
+            TRY(json_extract_string(event, '$')) AS name,
+            TRY(make_timestamp((list[1]::DOUBLE * 1e6)::BIGINT)) AS time
+        FROM (
+            SELECT *, TRY(json_extract_string(properties, ['$.time', '$.distinct_id', '$."$insert_id"'])) AS list
+            FROM {source}
+        )
+    )
+"""
+
+_TAKEN = "name IS NOT NULL AND time BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
+
+# DuckDB's JSON parser takes these, and no other does. They may also stand inside a text: that is judged elsewhere.
+_STRICT = " AND ".join(f"NOT contains(properties, '{sign}')" for sign in ("NaN", "Infinity", ",}", ",]"))
+
+_INSERT = f"""
+    INSERT INTO {{table}} SELECT name, time, distinct_id, insert_id, properties
+    FROM ({_PARSED.format(source="block")}) WHERE {{condition}}
+"""
+
+_REFUSED = f"""
+    SELECT place, event, properties
+    FROM ({_PARSED.format(source="(SELECT *, row_number() OVER () - 1 AS place FROM block)")})
+    WHERE NOT coalesce({_TAKEN} AND {_STRICT}, false)
+"""
+
+_COUNTS = f"""
+    SELECT count(*), count(insert_id), count(DISTINCT hash({_KEY})) FILTER (insert_id IS NOT NULL)
+    FROM {{table}} WHERE rowid >= {LOCAL_ROWS}
+"""
+
+# Of each key the row with the newest mp_processing_time_ms stays. Hashes find the few keys to look at.
+_DROP = f"""
+    WITH local AS (
+        SELECT rowid AS row, {_KEY}, properties, hash({_KEY}) AS hash
+        FROM {{table}} WHERE rowid >= {LOCAL_ROWS} AND insert_id IS NOT NULL
+    ), suspects AS (
+        SELECT row, {_KEY}, TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT) AS processed
+        FROM local WHERE hash IN (SELECT hash FROM local GROUP BY hash HAVING count(*) > 1)
+    ), ranked AS (
+        SELECT row, row_number() OVER (PARTITION BY {_KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
+        FROM suspects
+    )
+    DELETE FROM {{table}} WHERE rowid IN (SELECT row FROM ranked WHERE rank > 1)
+"""
+
+
+class Block(Protocol):
+    """Arrow: two text columns, `event` and `properties`."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of a block that was not inserted, for a stricter and more patient eye."""
+
+    place: int
+    """In its block, from 0."""
+    event: str
+    properties: str
+
+
+class Line(Protocol):
+    """A line that is no event."""
+
+    @property
+    def line_number(self) -> int:
+        """From 1, in its body."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it is none."""
+        ...
+
+    @property
+    def line(self) -> bytes:
+        """Word for word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit made true."""
+
+    rows: int
+    duplicates: int
+
+
+class ChunkTransaction:
+    """One chunk, on a cursor of its own. Each method is one thread's work, and never two at a time.
+
+    After `commit` or `roll_back` it is over and its cursor closed.
+    """
+
+    def __init__(
+        self, database: Database, table: str, dates: Dates, *, deduplicate: bool, final_to: dt.date | None
+    ) -> None:
+        self._schema = database.schema
+        self._name = table
+        self._table = database.schema.table(table)
+        self._dates = dates
+        self._deduplicate = deduplicate
+        self._final_to = final_to
+        self._over = False
+        self._inserted = 0
+        self._rejected = 0
+        self._cursor = database.cursor()
+
+    def begin(self) -> None:
+        """Open the transaction, and take away in it what the table holds for these dates."""
+        with self._explained():
+            self._cursor.execute("BEGIN")
+            chunks.replace(self._cursor, self._schema, self._name, self._dates)
+
+    def insert(self, block: Block) -> list[RefusedRow]:
+        """Insert a block; gives the rows that DuckDB could not make an event of, or that need a stricter look."""
+        with self._explained(), self._registered(block):
+            taken = self._insert(f"{_TAKEN} AND {_STRICT}")
+            if taken == block.num_rows:
+                return []
+            return [RefusedRow(*row) for row in self._cursor.execute(_REFUSED).fetchall()]
+
+    def insert_judged(self, block: Block) -> None:
+        """Insert rows that were found to be events after all.
+
+        Raises:
+            StoreError: DuckDB does not think so.
+        """
+        with self._explained(), self._registered(block):
+            taken = self._insert(_TAKEN)
+        if taken != block.num_rows:
+            raise StoreError(f"DuckDB takes {taken} of {block.num_rows} events of {self._dates} that are valid JSON.")
+
+    def reject(self, lines: Sequence[Line]) -> None:
+        """Keep lines that are no events."""
+        self._rejected += len(lines)
+        with self._explained():
+            self._cursor.executemany(
+                f"INSERT INTO {self._schema}._mixpanel_rejected VALUES (lower(?), ?, ?, ?, ?, ?)",
+                [[self._name, *self._dates, line.line_number, line.reason, line.line] for line in lines],
+            )
+
+    def commit(self, chunk: ChunkRecord) -> Committed:
+        """Drop duplicates, write the journal, commit. After an error call `roll_back`: nothing was committed."""
+        with self._explained():
+            duplicates = self._drop_duplicates() if self._deduplicate and self._inserted else 0
+            rows = self._inserted - duplicates
+            self._journal(chunk, rows, duplicates)
+            self._cursor.execute("COMMIT")
+        self._over = True
+        self._cursor.close()
+        return Committed(rows, duplicates)
+
+    def roll_back(self) -> None:
+        """Undo all of it; nothing where it is over."""
+        if self._over:
+            return
+        self._over = True
+        try:
+            self._cursor.execute("ROLLBACK")
+        except duckdb.Error:
+            pass  # a COMMIT that failed, or a database that was lost, has ended the transaction already
+        finally:
+            self._cursor.close()
+
+    def _journal(self, chunk: ChunkRecord, rows: int, duplicates: int) -> None:
+        """One row for the chunk, or two: for its dates that are over, and for those that may still grow."""
+        first, last = map(dt.date.fromisoformat, self._dates)
+        over = self._final_to
+        counts = {"rows": rows, "duplicates": duplicates, "rejected": self._rejected}
+        if over is not None and first <= over < last:
+            count = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
+            settled = int(self._cursor.execute(count, [over]).fetchall()[0][0])
+            whole = replace(chunk, dates=(self._dates[0], over.isoformat()))
+            chunks.record(self._cursor, self._schema, self._name, whole, final=True, **{**counts, "rows": settled})
+            first = over + dt.timedelta(days=1)
+            chunk = replace(chunk, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)
+            counts = {"rows": rows - settled, "duplicates": 0, "rejected": 0}
+        final = over is not None and last <= over
+        chunks.record(self._cursor, self._schema, self._name, chunk, final=final, **counts)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Tell what DuckDB could not do, without the values in its texts."""
+        try:
+            yield
+        except duckdb.Error as error:
+            said = str(error).partition("\n")[0][:300]
+            hint = " Free some space and resume." if "No space left" in said else ""
+            raise StoreError(f"{' to '.join(self._dates)} could not be written to {self._name}: {said}{hint}") from None
+
+    def _insert(self, condition: str) -> int:
+        statement = _INSERT.format(table=self._table, condition=condition)
+        taken = int(self._cursor.execute(statement).fetchall()[0][0])
+        self._inserted += taken
+        return taken
+
+    @contextmanager
+    def _registered(self, block: Block) -> Iterator[None]:
+        self._cursor.register("block", block)
+        try:
+            yield
+        finally:
+            self._cursor.unregister("block")
+
+    def _drop_duplicates(self) -> int:
+        counts = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
+        if counts[0] != self._inserted:
+            raise StoreError(
+                f"{counts[0]} rows of {self._dates} are found and {self._inserted} were inserted: this DuckDB "
+                "numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
+            )
+        if counts[1] == counts[2]:
+            return 0
+        return int(self._cursor.execute(_DROP.format(table=self._table)).fetchall()[0][0])

@@ -1,0 +1,65 @@
+"""The workshop: `nox` runs what CI runs; `nox -l` lists the rest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests", "wheel"]
+
+PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"python{version}")]
+LINTERS = ["ruff==0.17.5", "nox"]
+CHECKERS = ["mypy==2.4.1"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on each Python that is present."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The tests against the built wheel: what a user installs, without the source tree beside it."""
+    session.install("build")
+    directory = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(directory), silent=True)
+    built = max(directory.glob("*.whl"), key=lambda path: path.stat().st_mtime)
+    session.install(f"{built}[test]")
+    session.run("python", "-P", "-m", "pytest", "-q", "--import-mode=importlib", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: every rule but those that `pyproject.toml` gives a reason against, and the format."""
+    session.install(*LINTERS)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types in the package, and the overloads as a caller sees them."""
+    session.install("-e", ".", *CHECKERS)
+    session.run("mypy")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The README's first command, in a directory of its own."""
+    session.install(".")
+    session.chdir(session.create_tmp())
+    session.run("python", "-P", "-m", "mixpanel_async", "demo")
+
+
+@nox.session
+def floors(session: nox.Session) -> None:
+    """The tests with the oldest releases that `pyproject.toml` allows."""
+    requires = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    oldest = [line.split(";")[0].split(",")[0].replace(">=", "==").strip() for line in requires]
+    session.install("-e", ".[test]", *oldest)
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
