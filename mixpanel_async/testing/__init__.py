@@ -1,0 +1,55 @@
+"""A fake Mixpanel for tests: a real HTTP server on loopback that exports raw events as Mixpanel does.
+
+    from mixpanel_async.testing import Fault, FakeMixpanel, GeneratedEvents
+
+    async with FakeMixpanel(GeneratedEvents(per_day=2000), today="2026-02-10", limits=None) as fake:
+        fake.faults.add(Fault.cut(after_fraction=0.5), date="2026-01-03", attempts=[1])
+        account = fake.project.service_account
+        await export_everything(  # what you test
+            fake.url, account.username, account.secret, fake.project.id, "2026-01-01", "2026-01-07"
+        )
+        assert fake.requests[-1].status == 200
+        expected = list(fake.truth("2026-01-01", "2026-01-07"))
+
+What there is:
+
+- FakeMixpanel: the server. ``url`` is the base URL, ``{url}/api/2.0/export`` the endpoint.
+- GeneratedEvents, GivenEvents: where its events come from; EventSource is the protocol they follow.
+- Fault, ``fake.faults.add(...)``: what goes wrong, with which chunk, at which attempt.
+- FakeLimits: rate limits, on by default as Mixpanel's docs give them.
+- FakeClock, ``fake.clock``: what day it is; move it to let late events arrive and limits pass.
+- Project, ServiceAccount: the credentials that are taken.
+- Wording: which of several known wordings errors have.
+- RequestRecord, ``fake.requests``: what was asked and what became of it. Secrets are not kept.
+
+It stands alone: it needs aiohttp, and nothing else of this library.
+"""
+
+from __future__ import annotations
+
+from mixpanel_async.testing.access import Project, ServiceAccount
+from mixpanel_async.testing.answers import Wording
+from mixpanel_async.testing.clock import FakeClock
+from mixpanel_async.testing.events import EventSource, GivenEvents
+from mixpanel_async.testing.faults import Fault
+from mixpanel_async.testing.generated import GeneratedEvents
+from mixpanel_async.testing.limits import FakeLimits
+from mixpanel_async.testing.log import RequestRecord
+from mixpanel_async.testing.plan import FaultPlan, PlannedFault
+from mixpanel_async.testing.server import FakeMixpanel
+
+__all__ = [
+    "EventSource",
+    "FakeClock",
+    "FakeLimits",
+    "FakeMixpanel",
+    "Fault",
+    "FaultPlan",
+    "GeneratedEvents",
+    "GivenEvents",
+    "PlannedFault",
+    "Project",
+    "RequestRecord",
+    "ServiceAccount",
+    "Wording",
+]

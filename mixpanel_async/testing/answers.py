@@ -1,0 +1,87 @@
+"""Short answers, and how Mixpanel words its refusals where more than one wording has been seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole small answer: status, body, type and further headers.
+
+    ``{request}`` inside the body is filled in with the path and query that were asked for, as Mixpanel's
+    JSON errors repeat them.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: str = TEXT
+    headers: Headers = ()
+
+    def filled(self, request_line: str) -> bytes:
+        """Return the body with the request's path and query in its place."""
+        shown = json.dumps(request_line)[1:-1] if self.content_type == JSON else request_line
+        return self.body.replace(b"{request}", shown.encode())
+
+
+class RefusedError(Exception):
+    """A request that is judged and turned down; carries the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Carry ``answer`` to the one place that sends it."""
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def json_error(status: int, text: str, headers: Headers = ()) -> Answer:
+    """Word an error as Mixpanel's query family does: ``{"request": ..., "error": ...}``."""
+    body = json.dumps({"request": "{request}", "error": text}).encode()
+    return Answer(status, body, JSON, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Which of several known wordings the server uses. Clients should depend on none of them.
+
+    The defaults are what was seen most; the rest lets a test show that the client does not care.
+    """
+
+    unauthorized: Literal["json", "plain", "400"] = "json"
+    """A wrong or missing credential: 401 with JSON, 401 with plain text, or 400 with
+    ``Unable to authenticate request``. All three have been seen of Mixpanel."""
+    future_date: Literal["plain", "json"] = "plain"
+    """A ``to_date`` after today: 400, with the bare text or with the text in JSON (inferred)."""
+    retry_after: Literal["seconds", "none", "date"] = "seconds"
+    """The headers of a 429: Retry-After in seconds with RateLimit headers, none at all, or Retry-After as
+    an HTTP date. Mixpanel's docs promise none of these for exports."""
+    too_many: Literal["json", "plain"] = "json"
+    """The body of a 429: JSON, or the text alone (inferred)."""
+
+    def unauthorized_answer(self) -> Answer:
+        """Word the refusal of a wrong, expired or missing credential."""
+        if self.unauthorized == "400":
+            return UNABLE_TO_AUTHENTICATE
+        if self.unauthorized == "plain":
+            text = b"Unauthorized, invalid project secret. See docs for more information: "
+            return Answer(401, text + b"https://developer.mixpanel.com/reference/authentication#project-secret")
+        return json_error(401, "Invalid credentials")
+
+    def future_answer(self) -> Answer:
+        """Word the refusal of a ``to_date`` that lies after the project's today."""
+        text = "to_date cannot be later than today"
+        return json_error(400, text) if self.future_date == "json" else Answer(400, text.encode())
+
+
+UNABLE_TO_AUTHENTICATE = json_error(400, "Unable to authenticate request")
+"""How a request is refused that names its project twice or not at all (status seen, text inferred)."""
+
+TIMEOUT_ERROR = json_error(400, "Timeout Error.")
+"""A 400 that is worth asking again; seen on Mixpanel's query hosts."""

@@ -1,0 +1,143 @@
+"""The text of an answer: the days asked for, the events that were chosen, and gzip."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from mixpanel_async.testing.edits import first_lines
+from mixpanel_async.testing.events import EventSource, written
+from mixpanel_async.testing.parameters import ExportQuery
+
+try:
+    from isal import isal_zlib as zlib
+except ImportError:  # pragma: no cover
+    import zlib  # type: ignore[no-redef]
+
+SMALL = 1400
+"""Bodies up to this many bytes are not compressed (Mixpanel's docs)."""
+
+Where = Callable[[str, Any], bool]
+"""Stands in for Mixpanel's ``where``: told the expression and an event, it says whether to keep it."""
+
+_GZIP = 31
+_EVENT_NAME = re.compile(rb'\{"event":("(?:[^"\\]|\\.)*")')
+_TIME_FIRST = re.compile(rb'("properties":\{"time":-?[0-9]+)(?=[,}])')
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One telling of the events: of which source, as of when, in which order, and who judges ``where``."""
+
+    source: EventSource
+    now: datetime
+    order: int = 0
+    where: Where | None = None
+
+    def text(self, query: ExportQuery) -> Iterator[bytes]:
+        """Yield what a query gets, in pieces, before gzip; the same each time it is asked."""
+        pieces = self._days(query)
+        if query.events is not None or query.where is not None:
+            pieces = self._kept(pieces, query)
+        if query.time_in_ms:
+            pieces = (_each_line(piece, _in_ms) for piece in pieces)
+        if query.limit is not None:
+            pieces = first_lines(pieces, query.limit)
+        return pieces
+
+    def _days(self, query: ExportQuery) -> Iterator[bytes]:
+        day = query.from_date
+        while day <= query.to_date:
+            yield from self.source.pieces(day, now=self.now, order=self.order)
+            day = _next(day)
+
+    def _kept(self, pieces: Iterable[bytes], query: ExportQuery) -> Iterator[bytes]:
+        """Drop the lines that were not asked for; those that are no event are not judged."""
+
+        def kept(line: bytes) -> bytes:
+            if query.events is not None and _name(line) not in query.events:
+                return b""
+            if query.where is not None and self.where is not None and (event := _parsed(line)) is not None:
+                return line if self.where(query.where, event) else b""
+            return line
+
+        for piece in pieces:
+            yield _each_line(piece, kept)
+
+
+def gzipped(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
+    """Compress the pieces, as one gzip member or as two."""
+    if members > 1:
+        pieces = _halved(pieces)
+    iterator = iter(pieces)
+    for _ in range(members - 1):
+        yield from _one_member(islice(iterator, 1))
+    yield from _one_member(iterator)
+
+
+def _one_member(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    for piece in pieces:
+        yield compressor.compress(piece)
+    yield compressor.flush()
+
+
+def _halved(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Split the first piece after the line in its middle."""
+    iterator = iter(pieces)
+    first = next(iterator, b"")
+    middle = first.find(b"\n", len(first) // 2) + 1
+    yield first[:middle]
+    yield first[middle:]
+    yield from iterator
+
+
+def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Yield the lines of the pieces without their ``\n``."""
+    for piece in filter(None, pieces):
+        yield from piece.removesuffix(b"\n").split(b"\n")
+
+
+def _each_line(piece: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    r"""Pass each line, with its ``\n``, through ``change``."""
+    lines = [line + b"\n" for line in piece.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return b"".join([change(line) for line in lines if line])
+
+
+def _name(line: bytes) -> str | None:
+    """Return the event's name."""
+    found = _EVENT_NAME.match(line)
+    event = {"event": json.loads(found[1])} if found else _parsed(line)
+    name = event.get("event") if event else None
+    return name if isinstance(name, str) else None
+
+
+def _in_ms(line: bytes) -> bytes:
+    """Write ``time`` in milliseconds; a line that is no event stays as it is."""
+    changed, times = _TIME_FIRST.subn(rb"\g<1>000", line, count=1)
+    if times:
+        return changed
+    event = _parsed(line)
+    properties = event.get("properties") if event else None
+    if not isinstance(properties, dict) or not isinstance(properties.get("time"), int):
+        return line
+    properties["time"] *= 1000
+    return written(event) + b"\n"
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _next(day: date) -> date:
+    return day + timedelta(days=1)

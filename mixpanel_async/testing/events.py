@@ -1,0 +1,109 @@
+"""Where the fake server's events come from: the protocol, and events given one by one."""
+
+# ruff: noqa: S311 - what is random here has to be the same again for the same seed
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+Event = Mapping[str, Any]
+"""One event as Mixpanel exports it: ``{"event": name, "properties": {...}}``."""
+
+PIECE_BYTES = 256 * 1024
+"""About how many bytes of lines a source hands over at once."""
+
+
+class EventSource(Protocol):
+    """Anything that can say which lines Mixpanel holds for a day."""
+
+    def pieces(self, day: date, *, now: datetime, order: int = 0) -> Iterator[bytes]:
+        r"""Yield a day's lines as they would be exported at ``now``, in pieces of some 256 KB.
+
+        A piece holds whole lines, each with its ``\n``, or is empty. The same arguments give the same bytes, on any
+        thread. ``order`` 0 is the source's own order; any other number stands for another order.
+        """
+
+
+class GivenEvents:
+    """Events given one by one, and bytes given to be sent as they are."""
+
+    __slots__ = ("_bodies", "_days")
+
+    def __init__(
+        self,
+        events: Iterable[Event | bytes] = (),
+        *,
+        lines: Mapping[str, Sequence[bytes]] | None = None,
+        bodies: Mapping[str, bytes] | None = None,
+    ) -> None:
+        r"""Hold the events given.
+
+        Args:
+            events: events as dicts, or as lines of JSON. Each belongs to the UTC day of its ``time``
+                (seconds). One whose ``mp_processing_time_ms`` lies after the clock is not there yet.
+            lines: for a day (``"2026-01-03"``), lines of any bytes, which need not be JSON. A line that
+                does not end in ``\n`` is given one. They follow the day's ``events``.
+            bodies: for a day, bytes that are sent exactly so, with no newline added, after its ``lines``.
+                They keep their order when the server is told to shuffle.
+
+        Raises ValueError for an event without a whole ``time``, or a day that is no date.
+
+        """
+        self._days: defaultdict[date, list[tuple[int, bytes]]] = defaultdict(list)
+        for event in events:
+            day, arrival, line = _read(event)
+            self._days[day].append((arrival, line))
+        for day_name, given in (lines or {}).items():
+            held = self._days[date.fromisoformat(day_name)]
+            held.extend((0, line if line.endswith(b"\n") else line + b"\n") for line in given)
+        self._bodies = {date.fromisoformat(day): body for day, body in (bodies or {}).items()}
+
+    def pieces(self, day: date, *, now: datetime, order: int = 0) -> Iterator[bytes]:
+        """Yield the day's lines, in the order given unless ``order`` asks for another."""
+        moment = now.timestamp() * 1000
+        there = [line for arrival, line in self._days.get(day, ()) if arrival <= moment]
+        if order:
+            random.Random(f"{order}:{day}").shuffle(there)
+        yield from _gathered(there)
+        if body := self._bodies.get(day):
+            yield body
+
+
+def _read(event: Event | bytes) -> tuple[date, int, bytes]:
+    """Return an event's day, its arrival in ms (0 if it does not say) and its line."""
+    parsed: Event = json.loads(event) if isinstance(event, bytes) else event
+    properties = parsed["properties"]
+    if not isinstance(properties.get("time"), int):
+        msg = f"an event needs a whole number of seconds in properties.time: {parsed!r:.200}"
+        raise ValueError(msg)  # noqa: TRY004 - what is wrong is the event, not the type of an argument
+    line = event.rstrip(b"\n") if isinstance(event, bytes) else written(parsed)
+    arrival = properties.get("mp_processing_time_ms")
+    day = datetime.fromtimestamp(properties["time"], UTC).date()
+    return day, arrival if isinstance(arrival, int) else 0, line + b"\n"
+
+
+def written(value: object) -> bytes:
+    """Write JSON as Mixpanel does: compact, UTF-8; with escapes only where a lone surrogate needs them."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines into pieces."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line)
+        if size >= PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield b"".join(piece)

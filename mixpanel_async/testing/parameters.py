@@ -1,0 +1,98 @@
+"""The export's query string, judged as Mixpanel judges it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import NoReturn
+
+from mixpanel_async.testing.answers import RefusedError, Wording, json_error
+
+MOST_LINES = 100_000
+"""The highest ``limit`` (Mixpanel's docs)."""
+
+_FIRST_YEAR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """What an export asks for; both days belong to it."""
+
+    from_date: date
+    to_date: date
+    events: frozenset[str] | None = None
+    where: str | None = None
+    limit: int | None = None
+    time_in_ms: bool = False
+
+
+def judged(params: Mapping[str, str], *, today: date, where_is_known: bool, wording: Wording) -> ExportQuery:
+    """Return what is asked for; raises RefusedError with a 400. Unknown parameters are ignored."""
+    from_date, to_date = _date(params, "from_date"), _date(params, "to_date")
+    if from_date > to_date:
+        _refuse("to_date cannot be before from_date")
+    if to_date > today:
+        raise RefusedError(wording.future_answer())
+    return ExportQuery(
+        from_date=from_date,
+        to_date=to_date,
+        events=_events(params.get("event")),
+        where=_where(params.get("where"), where_is_known=where_is_known),
+        limit=_limit(params.get("limit")),
+        time_in_ms=params.get("time_in_ms", "").lower() in {"true", "1"},
+    )
+
+
+def date_or_none(text: str | None) -> date | None:
+    """Read ``yyyy-mm-dd``, the one form that is taken; None for anything else."""
+    if text is None or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _date(params: Mapping[str, str], name: str) -> date:
+    if not params.get(name):
+        _refuse(f"Error in {name}: required parameter is missing")
+    day = date_or_none(params[name])
+    if day is None:
+        _refuse(f"Error in {name}: invalid date, expected yyyy-mm-dd")
+    if day.year < _FIRST_YEAR:
+        _refuse(f"Error in {name}: invalid date, bad year")
+    return day
+
+
+def _events(text: str | None) -> frozenset[str] | None:
+    """Read the event names: a JSON array of strings, nothing looser."""
+    if not text:
+        return None
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        _refuse('Error in event: expected a JSON array of strings, such as ["Signed up"]')
+    return frozenset(names)
+
+
+def _where(text: str | None, *, where_is_known: bool) -> str | None:
+    if text and not where_is_known:
+        _refuse("Error in where: this fake does not evaluate where; give FakeMixpanel a where= predicate")
+    return text or None
+
+
+def _limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_LINES:
+        _refuse(f"Error in limit: expected a whole number from 1 to {MOST_LINES}")
+    return int(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise RefusedError(json_error(400, text))

@@ -1,0 +1,87 @@
+"""When faults happen: by chunk, by attempt, so many times."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import reduce
+
+from mixpanel_async.testing.faults import NOTHING, Fault
+
+
+@dataclass(slots=True)
+class PlannedFault:
+    """A fault and when it happens. ``happened`` counts how often it has."""
+
+    fault: Fault
+    date: dt.date | None = None
+    from_date: dt.date | None = None
+    to_date: dt.date | None = None
+    attempts: Collection[int] | None = None
+    times: int | None = None
+    happened: int = 0
+
+    def is_due(self, from_date: dt.date, to_date: dt.date, attempt: int) -> bool:
+        """Say whether it happens to this attempt at this chunk."""
+        return (
+            (self.date is None or from_date <= self.date <= to_date)
+            and (self.from_date is None or from_date == self.from_date)
+            and (self.to_date is None or to_date == self.to_date)
+            and (self.attempts is None or attempt in self.attempts)
+            and (self.times is None or self.happened < self.times)
+        )
+
+
+def _day(day: str | None) -> dt.date | None:
+    return None if day is None else dt.date.fromisoformat(day)
+
+
+class FaultPlan:
+    """The faults to come. Empty at first: nothing goes wrong by itself."""
+
+    __slots__ = ("_planned",)
+
+    def __init__(self) -> None:
+        """Plan nothing."""
+        self._planned: list[PlannedFault] = []
+
+    def add(  # noqa: PLR0913 - one keyword for each way to choose a request
+        self,
+        fault: Fault,
+        *,
+        date: str | None = None,
+        from_date: str | None = None,
+        to_date: str | None = None,
+        attempts: Collection[int] | None = None,
+        times: int | None = None,
+    ) -> PlannedFault:
+        """Let ``fault`` happen to every export that fits all that is given; to every one if nothing is.
+
+        Args:
+            fault: what goes wrong.
+            date: the chunk holds this day.
+            from_date: the chunk begins on this day.
+            to_date: the chunk ends on this day.
+            attempts: the export is the n-th request for just these two dates, counted from 1; a list, a
+                set or a range. Requests that were refused (401, 429, ...) count as well.
+            times: no more often than this.
+
+        Returns what was planned; its ``happened`` tells how often the fault happened. Faults happen to
+        requests only that were let through: credentials, limits and parameters are judged before.
+
+        """
+        planned = PlannedFault(fault, _day(date), _day(from_date), _day(to_date), attempts, times)
+        self._planned.append(planned)
+        return planned
+
+    def clear(self) -> None:
+        """Let nothing go wrong from now on."""
+        self._planned.clear()
+
+    def due(self, from_date: dt.date, to_date: dt.date, attempt: int) -> Fault:
+        """Return all that happens to this attempt, as one fault, and count it as happened."""
+        due = [planned for planned in self._planned if planned.is_due(from_date, to_date, attempt)]
+        for planned in due:
+            planned.happened += 1
+        return reduce(Fault.also, (planned.fault for planned in due)) if due else NOTHING

@@ -1,0 +1,300 @@
+"""FakeMixpanel: an HTTP server on loopback that exports raw events as Mixpanel does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from typing import Any, Self
+
+from aiohttp import web
+
+from mixpanel_async.testing.access import Gate, Project
+from mixpanel_async.testing.answers import Answer, RefusedError, Wording
+from mixpanel_async.testing.body import Telling, Where, lines_of
+from mixpanel_async.testing.clock import FakeClock
+from mixpanel_async.testing.events import Event, EventSource, GivenEvents
+from mixpanel_async.testing.faults import NOTHING, Fault
+from mixpanel_async.testing.limits import FakeLimits, Ticket, Turnstile
+from mixpanel_async.testing.log import RequestLog, RequestRecord
+from mixpanel_async.testing.parameters import ExportQuery, judged
+from mixpanel_async.testing.plan import FaultPlan
+from mixpanel_async.testing.rendering import Rendering, Shelf
+from mixpanel_async.testing.wire import ahead, break_off, send
+
+EXPORT_PATHS = frozenset({"/api/2.0/export", "/api/2.0/export/"})
+MIXPANELS_LIMITS = FakeLimits()
+COMMON_WORDING = Wording()
+DEFAULT_PROJECTS = (Project(),)
+_LONGEST_HEADER = 1 << 20
+_THREADS = 4  # its own, lest a client that fills the loop's threads and waits for bytes waits for ever
+
+
+class FakeMixpanel:
+    """Mixpanel's raw export endpoint on ``127.0.0.1``, with events, a clock and faults of your choice.
+
+    Use it as ``async with FakeMixpanel(...) as fake``, or call ``start()`` and ``close()``. It runs on the
+    event loop that started it, makes bodies on threads, and holds only some pieces of a body in memory.
+    All attributes may be changed while it runs; what is changed holds for later requests.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent choice of the caller's, with a default
+        self,
+        events: EventSource | Iterable[Event | bytes] = (),
+        *,
+        today: date | str | None = None,
+        clock: FakeClock | None = None,
+        projects: Sequence[Project] = DEFAULT_PROJECTS,
+        limits: FakeLimits | None = MIXPANELS_LIMITS,
+        wording: Wording = COMMON_WORDING,
+        where: Where | None = None,
+        latency: float = 0.0,
+        bytes_per_second: float | None = None,
+        shuffle: bool = False,
+        cache: bool = False,
+        port: int = 0,
+    ) -> None:
+        """Prepare a server; nothing listens before ``start()``.
+
+        Args:
+            events: a source such as GeneratedEvents, or events as GivenEvents takes them. All projects
+                hold the same events.
+            today: the day it is taken to be, at noon UTC; 2026-02-10 if neither this nor ``clock`` is given.
+            clock: the clock to go by, instead of ``today``.
+            projects: the projects there are.
+            limits: rate limits, counted for each project; None for none. The default is what Mixpanel's
+                docs say: 3 a second, 60 an hour, 100 at once.
+            wording: which of several known wordings refusals have.
+            where: judges ``where``: called with the expression and each event (a dict), it returns whether
+                to keep the event. Without it a request with ``where`` is answered with 400.
+            latency: seconds from the arrival of an export that is let through to its headers.
+            bytes_per_second: how fast each body is sent, as it travels; None for as fast as it goes.
+            shuffle: send every answer in an order of its own. Days still follow one another.
+            cache: keep bodies after they were made (compressed, if they were), so that the same question,
+                asked again with the clock unmoved, costs little. They stay in memory.
+            port: where to listen; 0 for any free port.
+
+        Raises ValueError if both ``today`` and ``clock`` are given, or an event cannot be read.
+
+        """
+        if clock is not None and today is not None:
+            msg = "give either today or clock"
+            raise ValueError(msg)
+        self.clock = clock or FakeClock(today or "2026-02-10")
+        """Tells the server what time it is. Move it to let late events arrive, or limits pass."""
+        self.latency = latency
+        self.bytes_per_second = bytes_per_second
+        self.shuffle = shuffle
+        self.faults = FaultPlan()
+        """What shall go wrong; see FaultPlan.add."""
+        self.projects = tuple(projects)
+        self._source = GivenEvents(events) if isinstance(events, Iterable) else events
+        self._where = where
+        self._gate = Gate(projects, wording)
+        self._turnstile = Turnstile(limits, self.clock, wording)
+        self._log = RequestLog()
+        self._shelf = Shelf() if cache else None
+        self._port = port
+        self._runner: web.ServerRunner | None = None
+        self._threads: ThreadPoolExecutor
+        self._open_tasks: set[asyncio.Task[Any]] = set()
+
+    # its life
+
+    async def start(self) -> None:
+        """Listen; after a close, at the same URL again. Raises OSError if the port is in use."""
+        server = web.Server(
+            self._answered,
+            access_log=None,
+            handler_cancellation=True,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+        self._threads = ThreadPoolExecutor(_THREADS, "fake-mixpanel")
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        except OSError:
+            await self.close()
+            raise
+        self._port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Break off what is open and stop listening; leaves no task or thread behind. May be called twice."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for task in (open_tasks := list(self._open_tasks)):
+            task.cancel()
+        if open_tasks:
+            await asyncio.wait(open_tasks)
+        await runner.cleanup()
+        self._threads.shutdown()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Close."""
+        await self.close()
+
+    # what a test looks at
+
+    @property
+    def url(self) -> str:
+        """The base URL; exports are at ``{url}/api/2.0/export``."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def project(self) -> Project:
+        """The first project."""
+        return self.projects[0]
+
+    @property
+    def limits(self) -> FakeLimits | None:
+        """The rate limits; may be set."""
+        return self._turnstile.limits
+
+    @limits.setter
+    def limits(self, limits: FakeLimits | None) -> None:
+        self._turnstile.limits = limits
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """All requests so far, in the order in which they came, those to unknown paths too."""
+        return self._log.records
+
+    @property
+    def open(self) -> int:
+        """How many exports are open: arrived, and neither answered in full nor given up by the client."""
+        return self._log.open
+
+    @property
+    def max_open(self) -> int:
+        """The highest number of exports that were open at once, refused ones included."""
+        return self._log.max_open
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once ``condition()`` is true; it is called when a request arrives and when one ends.
+
+        For example ``await fake.until(lambda: fake.open == 0)``. It waits for as long as that takes.
+        """
+        await self._log.until(condition)
+
+    def forget_requests(self) -> None:
+        """Forget requests, attempts and ``max_open``, as if none had come. Rate limits still count them."""
+        self._log.forget()
+
+    def revoke(self, name: str) -> None:
+        """Let a credential expire: a service account's user name, a project secret, or a token."""
+        self._gate.revoke(name)
+
+    def restore(self, name: str) -> None:
+        """Let a revoked credential work again."""
+        self._gate.restore(name)
+
+    def truth_lines(self, from_date: date | str, to_date: date | str) -> Iterator[bytes]:
+        r"""Yield the lines, without ``\n``, that an export of these days holds as of the clock now.
+
+        Rows that Mixpanel repeats are repeated here. Faults do not show here. The order is the source's.
+        """
+        query = ExportQuery(_day(from_date), _day(to_date))
+        return lines_of(Telling(self._source, self.clock.now).text(query))
+
+    def truth(self, from_date: date | str, to_date: date | str) -> Iterator[dict[str, Any]]:
+        """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is no JSON."""
+        return (json.loads(line) for line in self.truth_lines(from_date, to_date))
+
+    # answering
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request and keep the log of it."""
+        if (task := asyncio.current_task()) is not None:
+            self._open_tasks.add(task)
+            task.add_done_callback(self._open_tasks.discard)
+        is_export = request.path in EXPORT_PATHS
+        with self._log.entry(request, is_export=is_export) as record:
+            try:
+                if not is_export:
+                    raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
+                return await self._export(request, record)
+            except RefusedError as refused:
+                return await _told(request, record, refused.answer)
+
+    async def _export(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
+        """Judge an export and let it happen."""
+        if request.method != "GET":
+            raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
+        project = self._gate.admit(request.headers.get("Authorization"), record.params)
+        with self._turnstile.admit(project.id) as ticket:
+            query = judged(
+                record.params,
+                today=project.today(self.clock.now),
+                where_is_known=self._where is not None,
+                wording=self._gate.wording,
+            )
+            fault = self.faults.due(query.from_date, query.to_date, record.attempt)
+            record.fault = None if fault is NOTHING else fault.name
+            return await self._happen(request, record, query, fault, ticket)
+
+    async def _happen(
+        self,
+        request: web.BaseRequest,
+        record: RequestRecord,
+        query: ExportQuery,
+        fault: Fault,
+        ticket: Ticket,
+    ) -> web.StreamResponse:
+        """Send the events, or what a fault puts in their place."""
+        await asyncio.sleep(self.latency + fault.delay)
+        if fault.reset_first:
+            await break_off(request, reset=True)
+            return web.Response()
+        if fault.answer is not None:
+            ticket.settle(fault.answer.status)
+            raise RefusedError(fault.answer)
+        rendering = Rendering(self._telling(), query, fault, self._threads, self._shelf)
+        pieces, delivery = await rendering.rendered(accepts_gzip=_accepts_gzip(request))
+        if delivery.bytes_per_second is None:
+            delivery = replace(delivery, bytes_per_second=self.bytes_per_second)
+        record.status = 200
+        response = await send(request, ahead(pieces, self._threads), delivery, record)
+        record.finished = delivery.ending == "clean"
+        return response
+
+    def _telling(self) -> Telling:
+        order = len(self._log.records) if self.shuffle else 0
+        return Telling(self._source, self.clock.now, order, self._where)
+
+
+async def _told(request: web.BaseRequest, record: RequestRecord, answer: Answer) -> web.StreamResponse:
+    """Send a short answer."""
+    body = answer.filled(request.path_qs)
+    headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
+    response = web.Response(status=answer.status, body=body, headers=headers)
+    record.status = answer.status
+    await response.prepare(request)
+    await response.write_eof()
+    record.bytes_sent = len(body)
+    record.finished = True
+    return response
+
+
+def _accepts_gzip(request: web.BaseRequest) -> bool:
+    """Say whether the client takes gzip; no other encoding is ever used (Mixpanel's docs)."""
+    for offer in request.headers.get("Accept-Encoding", "").lower().split(","):
+        name, *parameters = (part.strip() for part in offer.split(";"))
+        if name in {"gzip", "x-gzip", "*"}:
+            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+    return False
+
+
+def _day(day: date | str) -> date:
+    return date.fromisoformat(day) if isinstance(day, str) else day

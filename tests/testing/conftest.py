@@ -1,0 +1,97 @@
+"""A plain client for the fake server's own tests: it decodes nothing and keeps what broke."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from isal import isal_zlib
+
+from mixpanel_async.testing import FakeMixpanel
+
+DAY = "2026-02-01"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: the bytes as they travelled, and the error that ended them."""
+
+    status: int | None
+    headers: dict[str, str]
+    body: bytes
+    error: Exception | None
+
+    @property
+    def text(self) -> bytes:
+        """The body, gunzipped if need be; raises if the gzip stream is not whole."""
+        if self.headers.get("content-encoding") != "gzip":
+            return self.body
+        left, text = self.body, b""
+        while left:
+            member = isal_zlib.decompressobj(31)
+            text += member.decompress(left)
+            if not member.eof:
+                raise EOFError
+            left = member.unused_data
+        return text
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines, without their newlines."""
+        return self.text.removesuffix(b"\n").split(b"\n") if self.text else []
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The lines, read."""
+        return [json.loads(line) for line in self.lines]
+
+
+Ask = Callable[..., Awaitable[Reply]]
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that leaves bodies as they travelled."""
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
+
+
+@pytest.fixture
+def ask(session: aiohttp.ClientSession) -> Ask:
+    """Ask for an export: by default one day, as the first service account, in plain bytes."""
+
+    async def ask(
+        fake: FakeMixpanel,
+        from_date: str | None = DAY,
+        to_date: str | None = None,
+        *,
+        authorization: str | None = "default",
+        encoding: str = "identity",
+        path: str = "/api/2.0/export",
+        method: str = "GET",
+        **params: str | int | None,
+    ) -> Reply:
+        if authorization == "default":
+            authorization = fake.project.service_account.authorization()
+            params = {"project_id": fake.project.id} | params
+        params |= {"from_date": from_date, "to_date": to_date or from_date}
+        given = {name: str(value) for name, value in params.items() if value is not None}
+        headers = {"Accept-Encoding": encoding} | ({"Authorization": authorization} if authorization else {})
+        body, status, shown = b"", None, {}
+        try:
+            async with session.request(
+                method, fake.url + path, params=given, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+                shown = {name.lower(): value for name, value in response.headers.items()}
+                async for part in response.content.iter_any():
+                    body += part
+        except aiohttp.ClientError as error:
+            return Reply(status, shown, body, error)
+        return Reply(status, shown, body, None)
+
+    return ask

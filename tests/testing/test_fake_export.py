@@ -1,0 +1,263 @@
+"""What an export that goes well looks like."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents
+
+DAY = "2026-02-01"
+
+
+def at(moment: str, name: str = "Signed up", **properties: Any) -> dict[str, Any]:
+    time = int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp())
+    usual = {"distinct_id": "u1", "$insert_id": f"{name}-{time}", "mp_processing_time_ms": time * 1000 + 50}
+    return {"event": name, "properties": {"time": time} | usual | properties}
+
+
+EDGES = [at(f"{day}T{hour}") for day in ("2026-01-31", DAY, "2026-02-02") for hour in ("00:00:00", "23:59:59")]
+
+
+async def test_item_01_json_lines_in_chunks(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=100)) as fake:
+        reply = await ask(fake)
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert reply.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in reply.headers
+    assert reply.body.endswith(b"}\n")
+    assert len(reply.events) == 100
+    assert all(set(event) == {"event", "properties"} for event in reply.events)
+
+
+async def test_item_02_empty_day_is_a_200_without_a_byte(ask):
+    async with FakeMixpanel() as fake:
+        reply = await ask(fake)
+    assert (reply.status, reply.body) == (200, b"")
+
+
+async def test_item_03_both_ends_inclusive(ask):
+    async with FakeMixpanel(EDGES) as fake:
+        one = await ask(fake, DAY, DAY)
+        two = await ask(fake, DAY, "2026-02-02")
+    assert one.events == EDGES[2:4]
+    assert two.events == EDGES[2:6]
+
+
+async def test_item_04_05_06_time_in_seconds_or_milliseconds(ask):
+    events = [at(f"{DAY}T10:00:00"), {"event": "late", "properties": {"n": 1.50, "time": 1769940000}}]
+    async with FakeMixpanel(events) as fake:
+        plain, in_ms = await ask(fake), await ask(fake, time_in_ms="true")
+        not_ms = await ask(fake, time_in_ms="false")
+    assert isinstance(plain.events[0]["properties"]["mp_processing_time_ms"], int)
+    for seconds, milliseconds in zip(plain.events, in_ms.events, strict=True):
+        assert len(str(milliseconds["properties"]["time"])) == 13
+        assert milliseconds["properties"].pop("time") // 1000 == seconds["properties"].pop("time")
+        assert milliseconds == seconds
+    assert not_ms.body == plain.body
+
+
+async def test_item_05_generated_times_in_ms(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=50)) as fake:
+        plain, in_ms = await ask(fake), await ask(fake, time_in_ms="true")
+    for seconds, milliseconds in zip(plain.events, in_ms.events, strict=True):
+        assert milliseconds["properties"].pop("time") == seconds["properties"].pop("time") * 1000
+        assert milliseconds == seconds
+
+
+async def test_item_07_08_event_filter(ask):
+    names = ["A", "a", 'B "quoted"', "支払い", "$mp_web_page_view"]
+    async with FakeMixpanel([at(f"{DAY}T10:00:00", name) for name in names], limits=None) as fake:
+        for chosen in (["A"], ['B "quoted"', "支払い"], ["$mp_web_page_view"], ["no such"], []):
+            reply = await ask(fake, event=json.dumps(chosen))
+            assert reply.status == 200
+            assert [event["event"] for event in reply.events] == [name for name in chosen if name in names]
+
+
+async def test_item_09_limit(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=700)) as fake:
+        assert len((await ask(fake, limit=10)).events) == 10
+        assert len((await ask(fake, limit=600)).events) == 600
+        assert len((await ask(fake, limit=100_000)).events) == 700
+
+
+async def test_item_15_large_bodies_are_gzipped_where_accepted(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=2000)) as fake:
+        plain, packed = await ask(fake), await ask(fake, encoding="gzip, deflate")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.body
+    piecewise = zlib.decompressobj(31)
+    assert b"".join(piecewise.decompress(packed.body[i : i + 99]) for i in range(0, len(packed.body), 99)) == plain.body
+
+
+@pytest.mark.parametrize(("size", "encoding"), [(1400, None), (1401, "gzip")])
+async def test_item_16_small_bodies_are_not_gzipped(ask, size, encoding):
+    async with FakeMixpanel(GivenEvents(bodies={DAY: b"x" * size})) as fake:
+        reply = await ask(fake, encoding="gzip")
+    assert reply.headers.get("content-encoding") == encoding
+    assert reply.text == b"x" * size
+
+
+@pytest.mark.parametrize("encoding", ["identity", "br, zstd", "gzip;q=0, deflate", ""])
+async def test_item_17_plain_where_gzip_is_not_accepted(ask, encoding):
+    async with FakeMixpanel(GeneratedEvents(per_day=50)) as fake:
+        reply = await ask(fake, encoding=encoding)
+    assert "content-encoding" not in reply.headers
+    assert len(reply.events) == 50
+
+
+async def test_item_18_19_20_nothing_is_repaired(ask):
+    event = at(f"{DAY}T10:00:00")
+    other = event | {"event": "Other"}
+    no_ids = {"event": "E", "properties": {"time": event["properties"]["time"]}}
+    empty = {"event": "E", "properties": no_ids["properties"] | {"distinct_id": ""}}
+    given = [event, other, no_ids, event, empty]
+    async with FakeMixpanel(given) as fake:
+        assert (await ask(fake)).events == given
+
+
+async def test_item_21_any_value_travels_on_one_line(ask):
+    values = {
+        "nested": {"a": [{"b": None}, [1, "2", 3.5]]},
+        "float": 0.1 + 0.2,
+        "big": 2**63 + 1,
+        "emoji": "👩‍👩‍👧",
+        "separator": "a\u2028b\u0085c\x00d\r\ne",
+        "long": "ü" * 255_000,
+        'odd "name". $': True,
+        "Plan": 1,
+        "plan": "1",
+        "alone": "\ud83d",
+    }
+    async with FakeMixpanel([at(f"{DAY}T10:00:00", **values), at(f"{DAY}T10:00:01", Plan="x")]) as fake:
+        reply = await ask(fake)
+    assert len(reply.lines) == 2
+    assert {name: reply.events[0]["properties"][name] for name in values} == values
+
+
+async def test_item_21_raw_lines_and_bodies_travel_untouched(ask):
+    lines = [b'{"bad utf-8":"\xff"}', b"", b'{"crlf":1}\r\n', b"NaN", b'{"\\ud83d":1}', b"x" * 10_000_000]
+    source = GivenEvents(lines={DAY: lines}, bodies={DAY: b"\xef\xbb\xbf{}", "2026-02-02": b"{}\n\n"})
+    async with FakeMixpanel(source) as fake:
+        reply = await ask(fake, DAY, "2026-02-02", encoding="gzip")
+    sent = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
+    assert reply.text == sent + b"\xef\xbb\xbf{}{}\n\n"
+
+
+async def test_item_22_by_day_but_not_by_time(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=1200)) as fake:
+        once, again = await ask(fake, DAY, "2026-02-02"), await ask(fake, DAY, "2026-02-02")
+    times = [event["properties"]["time"] for event in once.events]
+    days = [time // 86_400 for time in times]
+    assert days == sorted(days)
+    assert times[:1200] != sorted(times[:1200])
+    assert once.body == again.body
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_item_22_every_call_may_be_ordered_differently(ask, given):
+    source = GivenEvents([at(f"{DAY}T10:00:{s:02}") for s in range(60)]) if given else GeneratedEvents(per_day=1200)
+    async with FakeMixpanel(source, shuffle=True) as fake:
+        once, again = await ask(fake), await ask(fake)
+        assert once.lines != again.lines
+        assert sorted(once.lines) == sorted(again.lines) == sorted(fake.truth_lines(DAY, DAY))
+
+
+async def test_item_23_late_events_are_there_once_the_clock_is(ask):
+    clock = FakeClock("2026-02-03")
+    given = [at(f"{DAY}T10:00:00"), at(f"{DAY}T11:00:00", mp_processing_time_ms=1770206400000)]  # 02-04T12:00
+    async with FakeMixpanel(given, clock=clock) as fake:
+        before = await ask(fake)
+        clock.now = "2026-02-04"
+        after = await ask(fake)
+    assert before.events == given[:1]
+    assert after.events == given
+
+
+async def test_item_23_generated_late_events_add_up(ask):
+    clock = FakeClock("2026-02-03")
+    async with FakeMixpanel(GeneratedEvents(per_day=800, late=0.2), clock=clock, limits=None) as fake:
+        counts = []
+        for day in range(3, 9):
+            clock.now = f"2026-02-0{day}"
+            reply = await ask(fake)
+            counts.append(len(reply.lines))
+            assert reply.lines == list(fake.truth_lines(DAY, DAY))
+    assert counts == sorted(counts)
+    assert counts[0] < counts[2] < counts[-1] == 800
+
+
+async def test_item_24_rekeyed_rows(ask):
+    clock = FakeClock("2026-02-03")
+    source = GeneratedEvents(per_day=800, rekeyed=0.5, rekeyed_on=datetime(2026, 2, 5, tzinfo=UTC).date())
+    async with FakeMixpanel(source, clock=clock) as fake:
+        before = (await ask(fake)).events
+        clock.now = "2026-02-05"
+        after = (await ask(fake)).events
+    changed = 0
+    for old, new in zip(before, after, strict=True):
+        was, now = old["properties"], new["properties"]
+        assert was.get("$insert_id") == now.get("$insert_id")
+        if was != now:
+            changed += 1
+            assert now["$is_reshuffled"] is True
+            assert now["$distinct_id_before_identity"] == was["distinct_id"] != now["distinct_id"]
+    assert 60 < changed < 240
+
+
+async def test_item_25_anonymous_rows(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=400, missing_distinct_id=0)) as fake:
+        rows = [event["properties"] for event in (await ask(fake)).events]
+    anonymous = [row for row in rows if "$user_id" not in row]
+    assert 0.2 < len(anonymous) / len(rows) < 0.4
+    assert all(row["distinct_id"] == f"$device:{row['$device_id']}" for row in anonymous)
+    assert all(row["distinct_id"] == row["$user_id"] for row in rows if "$user_id" in row)
+
+
+async def test_item_29_today_is_partial(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=400), today="2026-02-10") as fake:
+        reply = await ask(fake, "2026-02-10")
+    assert reply.status == 200
+    assert 100 < len(reply.lines) < 300
+    assert max(event["properties"]["time"] for event in reply.events) <= fake.clock.now.timestamp()
+
+
+async def test_item_30_no_longest_range(ask):
+    async with FakeMixpanel(EDGES) as fake:
+        assert (await ask(fake, "2011-07-10", "2026-02-10")).events == EDGES
+
+
+async def test_item_31_32_unknown_parameters_and_trailing_slash(ask):
+    async with FakeMixpanel(EDGES) as fake:
+        plain = await ask(fake)
+        other = await ask(fake, path="/api/2.0/export/", query_origin="x", bucket="", format="json")
+    assert (other.status, other.body) == (200, plain.body)
+
+
+async def test_where_is_judged_by_the_callers_predicate(ask):
+    def where(expression: str, event: dict[str, Any]) -> bool:
+        assert expression == 'properties["n"] > 1'
+        return event["properties"].get("n", 0) > 1
+
+    async with FakeMixpanel([at(f"{DAY}T10:00:00", n=n) for n in range(4)], where=where) as fake:
+        reply = await ask(fake, where='properties["n"] > 1')
+    assert [event["properties"]["n"] for event in reply.events] == [2, 3]
+
+
+async def test_cache_changes_nothing_but_the_time_it_takes(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=900, late=0.1), cache=True, limits=None) as fake:
+        first = await ask(fake, encoding="gzip")
+        second = await ask(fake, encoding="gzip")
+        plain = await ask(fake)
+        filtered = await ask(fake, event='["Page View"]')
+        fake.clock.now = "2026-02-01"
+        earlier = await ask(fake)
+    assert first.body == second.body
+    assert first.text == plain.body
+    assert 0 < len(filtered.lines) < 900
+    assert len(earlier.lines) < 900

@@ -1,0 +1,120 @@
+"""Rate limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from mixpanel_async.testing import FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
+
+HOURLY = FakeLimits(per_second=None, per_hour=3, concurrent=None)
+
+
+async def statuses(ask, fake, count):
+    return [(await ask(fake)).status for _ in range(count)]
+
+
+async def test_item_50_sixty_an_hour_in_a_rolling_window(ask):
+    async with FakeMixpanel(limits=FakeLimits(per_second=None)) as fake:
+        assert await statuses(ask, fake, 30) == [200] * 30
+        fake.clock.advance(1800)
+        assert await statuses(ask, fake, 31) == [200] * 30 + [429]
+        fake.clock.advance(1801)
+        assert await statuses(ask, fake, 31) == [200] * 30 + [429]
+
+
+async def test_item_50_the_hour_rolls_with_each_request(ask):
+    async with FakeMixpanel(limits=HOURLY) as fake:
+        for _ in range(3):
+            assert (await ask(fake)).status == 200
+            fake.clock.advance(1000)
+        assert (await ask(fake)).status == 429
+        fake.clock.advance(600)
+        assert await statuses(ask, fake, 2) == [200, 429]
+
+
+async def test_item_51_three_a_second(ask):
+    async with FakeMixpanel() as fake:
+        assert await statuses(ask, fake, 4) == [200, 200, 200, 429]
+        fake.clock.advance(1)
+        assert (await ask(fake)).status == 200
+
+
+async def test_item_52_open_at_once_and_slots_come_free(ask, session):
+    limits = FakeLimits(per_second=None, per_hour=None, concurrent=2)
+    async with FakeMixpanel(limits=limits, latency=3600) as fake:
+        open_ones = [asyncio.create_task(ask(fake)) for _ in range(2)]
+        await fake.until(lambda: fake.open == 2)
+        reply = await ask(fake)
+        assert reply.status == 429
+        assert json.loads(reply.body) == {"error": "too many export requests in progress for this project"}
+        open_ones[0].cancel()
+        await fake.until(lambda: fake.open == 1)
+        fake.latency = 0
+        assert (await ask(fake)).status == 200
+        open_ones[1].cancel()
+        await asyncio.wait(open_ones)
+    assert fake.max_open == 3
+
+
+async def test_item_53_a_retry_after_in_seconds_with_ratelimit_headers(ask):
+    async with FakeMixpanel(limits=HOURLY) as fake:
+        await statuses(ask, fake, 3)
+        reply = await ask(fake)
+    assert reply.headers["retry-after"] == "3600"
+    assert reply.headers["ratelimit"].startswith('"project";r=0;t=3600')
+    assert '"project";q=3;w=3600' in reply.headers["ratelimit-policy"]
+    assert "(4/3 queries running in the last hour)" in json.loads(reply.body)["error"]
+    assert json.loads(reply.body)["request"].startswith("/api/2.0/export?")
+
+
+async def test_item_53_b_no_headers_and_plain_text(ask):
+    async with FakeMixpanel(limits=HOURLY, wording=Wording(retry_after="none", too_many="plain")) as fake:
+        await statuses(ask, fake, 3)
+        reply = await ask(fake)
+    assert reply.status == 429
+    assert not {"retry-after", "ratelimit", "ratelimit-policy"} & reply.headers.keys()
+    assert reply.body.startswith(b"Query rate limit exceeded")
+
+
+async def test_item_53_c_retry_after_as_a_date(ask):
+    async with FakeMixpanel(limits=HOURLY, wording=Wording(retry_after="date")) as fake:
+        await statuses(ask, fake, 3)
+        reply = await ask(fake)
+    wait = parsedate_to_datetime(reply.headers["retry-after"]) - datetime.now(UTC)
+    assert 3500 < wait.total_seconds() <= 3600
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+async def test_item_58_some_answers_cost_nothing(ask, status):
+    async with FakeMixpanel(limits=HOURLY) as fake:
+        fake.faults.add(Fault.status(status), times=5)
+        assert await statuses(ask, fake, 9) == [status] * 5 + [200] * 3 + [429]
+
+
+async def test_item_58_others_cost(ask):
+    async with FakeMixpanel(limits=HOURLY) as fake:
+        fake.faults.add(Fault.status(503), times=2)
+        assert await statuses(ask, fake, 4) == [503, 503, 200, 429]
+
+
+async def test_item_58_refused_by_the_limit_itself_or_by_the_gate_costs_nothing(ask):
+    async with FakeMixpanel(limits=HOURLY) as fake:
+        assert (await ask(fake, authorization=None)).status == 401
+        assert await statuses(ask, fake, 6) == [200] * 3 + [429] * 3
+        fake.clock.advance(3601)
+        assert (await ask(fake)).status == 200
+
+
+async def test_projects_are_counted_apart_and_limits_can_be_lifted(ask):
+    account = ServiceAccount("a", "b")
+    projects = [Project(1, (account,)), Project(2, (account,))]
+    async with FakeMixpanel(limits=HOURLY, projects=projects) as fake:
+        assert await statuses(ask, fake, 4) == [200] * 3 + [429]
+        assert (await ask(fake, project_id=2)).status == 200
+        fake.limits = None
+        assert await statuses(ask, fake, 5) == [200] * 5
