@@ -74,6 +74,7 @@ def prepare_table(  # noqa: PLR0913 - one statement of what the caller allows
             raise TableNotFoundError(f"There is no table {name!r} to append to: fetch it first without append.")
         cursor.execute("BEGIN")
         cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
+        _forget(cursor, schema, name)  # a table that was dropped behind our back
         cursor.execute(
             f"INSERT INTO {schema}._mixpanel_selections VALUES (lower(?), 'events', ?, now())",
             [name, selection.as_json()],
@@ -93,8 +94,7 @@ def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> 
     """Take the table and all that is known of it away, in one transaction."""
     cursor.execute("BEGIN")
     cursor.execute(f"DROP TABLE {schema.table(name)}")
-    for ours in ("selections", "chunks", "rejected"):
-        cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
+    _forget(cursor, schema, name)
     cursor.execute("COMMIT")
 
 
@@ -154,6 +154,11 @@ def record(  # noqa: PLR0913 - the row's columns
         f"INSERT INTO {schema}._mixpanel_chunks VALUES (lower(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [name, *chunk.dates, final, rows, duplicates, rejected, chunk.bytes, chunk.retries, chunk.fetched_at],
     )
+
+
+def _forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
+    for ours in ("selections", "chunks", "rejected"):
+        cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
 
 
 def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: Selection) -> None:

@@ -29,6 +29,15 @@ rest through the write-ahead log, to be compressed again at the next checkpoint.
 ten thousand rows be written once. The size belongs to the attachment, not to the file: plain DuckDB reads it all.
 """
 
+MEMORY = "256MB"
+"""What DuckDB may keep in memory for a file: else it keeps all that it has written, up to most of the machine."""
+
+LONG_ROW = 4096
+"""Bytes a row, on average over a block, from which on a row group may want more than `MEMORY`."""
+
+CHECKPOINT = "64MB"
+"""How much write-ahead log may come together: it is in memory too until the checkpoint."""
+
 _SETTINGS = {
     # A statement a core is what is parallel here; more threads in each would only take turns.
     "threads": 1,
@@ -50,6 +59,7 @@ class Database:
         self.path: Path | None = None
         self._callers: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._bounded = False
         self._leases = 0
         self._turn = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -67,6 +77,13 @@ class Database:
         if self._connection is None:
             raise StoreError("The database is closed.")
         return self._connection.cursor()
+
+    def make_room(self, row_bytes: int) -> None:
+        """Lift the bound on memory, to DuckDB's own, where rows are so long that they may not fit."""
+        if row_bytes > LONG_ROW and self.path is not None and self._bounded:
+            self._bounded = False
+            with self.cursor() as cursor:
+                cursor.execute("RESET memory_limit")
 
     def close(self) -> None:
         """Let it go, checkpointed; a database in memory is gone then. Every cursor must be closed before."""
@@ -98,6 +115,7 @@ class Database:
                 self.schema = Schema(*row)
             else:
                 connection = self._connect()
+                self._bounded = True
             try:
                 create_journal(connection, self.schema)
             except BaseException:
@@ -110,9 +128,10 @@ class Database:
             _create(self.path)
         connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
         try:
-            connection.execute("SET checkpoint_threshold = '512MB'")
             if self.path is not None:
                 connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
+                connection.execute(f"SET memory_limit = '{MEMORY}'")
+                connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
                 attach(connection, self.path)
         except BaseException:
             connection.close()
@@ -146,7 +165,7 @@ class Lease:
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Attach a file as `CATALOG`."""
-    connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (ROW_GROUP_SIZE {ROW_GROUP})")
+    connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
 
 
 def _create(path: Path) -> None:

@@ -86,6 +86,11 @@ class Block(Protocol):
         """How many events."""
         ...
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
@@ -133,6 +138,7 @@ class ChunkTransaction:
     def __init__(
         self, database: Database, table: str, dates: Dates, *, deduplicate: bool, final_to: dt.date | None
     ) -> None:
+        self._database = database
         self._schema = database.schema
         self._name = table
         self._table = database.schema.table(table)
@@ -152,6 +158,7 @@ class ChunkTransaction:
 
     def insert(self, block: Block) -> list[RefusedRow]:
         """Insert a block; gives the rows that DuckDB could not make an event of, or that need a stricter look."""
+        self._database.make_room(block.nbytes // max(1, block.num_rows))
         with self._explained(), self._registered(block):
             taken = self._insert(f"{_TAKEN} AND {_STRICT}")
             if taken == block.num_rows:
