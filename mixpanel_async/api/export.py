@@ -78,8 +78,12 @@ def endpoint(region: str, base_url: str | None) -> str:
         if region not in HOSTS:
             raise ConfigurationError(f"region must be one of {', '.join(HOSTS)}, not {region!r}.")
         return HOSTS[region] + PATH
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.query:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, a port that is no number
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment or not base_url.isprintable():
         raise ConfigurationError("base_url must be a scheme and a host, such as https://proxy.example.com.")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError("base_url must be https: over http the secret could be read on its way.")
@@ -109,7 +113,7 @@ def judge(  # noqa: PLR0911 - a case an answer
         wait = retry_after(headers.get("Retry-After"), now)
         return ServerError(f"Mixpanel failed ({status}): {said}", status=status, retry_after=wait)
     if 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).hostname or "nowhere"
+        host = _host(headers.get("Location", "")) or "nowhere"
         return ExportError(f"Redirected ({status}) to {host}: not followed. Check region and base_url.", status=status)
     return ExportError(f"An answer that the export never gives ({status}): {said}", status=status)
 
@@ -122,7 +126,7 @@ def judge_line(line: bytes) -> ExportError | None:
     """
     if _TERMINATED.fullmatch(line.strip()):
         return ConnectionLostError("Mixpanel broke off its answer: terminated early")
-    if line.lstrip().startswith(b'{"error"'):
+    if line.lstrip().startswith(b'{"error"') or _is_error(line):
         return ServerError(f"Mixpanel broke off its answer: {what_it_says(line)}", status=200)
     return None
 
@@ -130,15 +134,26 @@ def judge_line(line: bytes) -> ExportError | None:
 def what_it_says(body: bytes) -> str:
     """The text of an error body: JSON's `error`, or the plain words; never more than an excerpt."""
     text = body[: 8 * _EXCERPT].decode("utf-8", "replace").strip()
-    try:
-        told = json.loads(text)
-    except ValueError:
-        told = None
-    if isinstance(told, dict) and isinstance(told.get("error"), str):
-        text = told["error"]
+    told = _object(text)
+    if isinstance(error := told.get("error"), str):
+        text = error
     if text[:1] == "<":
         text = "a web page: " + re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
     return text[:_EXCERPT] or "(no text)"
+
+
+def _is_error(line: bytes) -> bool:
+    """Whether a whole line is an error of Mixpanel's: `{"request": ..., "error": ...}` and the like, with no event."""
+    told = _object(line.decode("utf-8", "replace")) if b'"error"' in line else {}
+    return "error" in told and "event" not in told
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def check_selection(events: Sequence[str] | None, where: str | None, limit: int | None) -> tuple[str, ...] | None:
@@ -165,6 +180,13 @@ def _judge_ok(headers: Mapping[str, str]) -> ExportError | None:
     if headers.get("Content-Type", "").lower().startswith("text/html"):
         return ServerError("A web page came instead of events (a login, a proxy, maintenance)", status=200)
     return None
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # brackets that are no IPv6 address
+        return None
 
 
 def _hint(status: int, said: str) -> str:

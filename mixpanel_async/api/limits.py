@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-SECOND = 1.0
-HOUR = 3600.0
+SECOND = 1.1
+"""A second, and a tenth for the network, which may bring requests closer together than they left."""
+HOUR = 3601.0
+"""An hour, and a second for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)

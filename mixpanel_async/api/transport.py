@@ -104,8 +104,8 @@ class Answer:
 class Transport:
     """A connection pool to Mixpanel. Belongs to one event loop.
 
-    A caller's own `session` is used as it is and never closed; redirects, decompression and timeouts are ours for
-    each request, whatever it is set to.
+    A caller's own `session` is used as it is and never closed; redirects, decompression, timeouts and middlewares
+    are ours for each request, whatever it is set to.
     """
 
     def __init__(self, session: aiohttp.ClientSession | None, timeouts: Timeouts) -> None:
@@ -134,6 +134,14 @@ class Transport:
             response.close()
 
     async def _send(self, url: str, parameters: Mapping[str, str], credentials: Credentials) -> aiohttp.ClientResponse:
+        async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            """Keep aiohttp from sending a GET again by itself: no limiter would know of it."""
+            try:
+                return await handler(request)
+            except _TROUBLE as error:
+                raise _lost(error, late) from None
+
+        late = f"no answer within {self._timeouts.first_byte:g} s"
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
                 return await self._session.get(
@@ -147,11 +155,12 @@ class Transport:
                     },
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
                     auto_decompress=False,
+                    middlewares=(once,),
                     allow_redirects=False,
                     raise_for_status=False,
                 )
         except _TROUBLE as error:
-            raise _lost(error, f"no answer within {self._timeouts.first_byte:g} s") from None
+            raise _lost(error, late) from None
 
 
 def _lost(error: BaseException, late: str) -> ExportError:
