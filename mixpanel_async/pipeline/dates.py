@@ -57,6 +57,8 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
     """
     first, last = date_range(from_date, to_date)
     check_chunk_days(chunk_days)
+    if isinstance(chunk_days, str):
+        raise ValueError("chunk_days must be a number here: chunk_days_for says which one 'auto' means.")  # noqa: TRY004
     days = (last - first).days + 1
     starts = range(0, days, chunk_days)
     return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]

@@ -122,7 +122,8 @@ def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
             yield b"".join(held)
             held, size = [rest], len(rest)
         elif size > LINE_MAX + BLOCK:
-            raise DecodeError(f"A line is longer than {LINE_MAX} bytes; it begins {held[0][:80]!r}")
+            begins = b"".join(held).rpartition(b"\n")[2][:80]
+            raise DecodeError(f"A line is longer than {LINE_MAX} bytes; it begins {begins!r}")
     if last := b"".join(held):
         yield last if last.endswith(b"\n") else last + b"\n"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.limits import Limiter
     from mixpanel_async.api.retry import RetryPolicy
-    from mixpanel_async.api.transport import Transport
+    from mixpanel_async.api.transport import Answer, Transport
     from mixpanel_async.pipeline.dates import DateChunk
     from mixpanel_async.pipeline.hooks import HookCalls
     from mixpanel_async.pipeline.messages import Message
@@ -82,6 +82,7 @@ class Fetch:
         self._workers = asyncio.Semaphore(max_workers)
         self._cores = asyncio.Semaphore(CORES)
         self._on_the_way = asyncio.Semaphore(max_workers + ON_THE_WAY)
+        self._ended: ExportError | None = None
         self._memory = Budget()
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_BLOCKS)
         self._writer = Writer(self._queue, transaction)
@@ -146,15 +147,21 @@ class Fetch:
     async def _download(self, chunk: DateChunk, spool: Spool) -> None:
         source = self._source
         parameters = replace(self._query, from_date=chunk[0], to_date=chunk[1]).parameters()
-        async with (
-            source.limiter.slot(),
-            source.transport.get(source.url, parameters, source.credentials) as answer,
-        ):
-            excerpt = b"" if answer.status == 200 else await answer.excerpt(EXCERPT)
-            if (error := judge(answer.status, answer.headers, excerpt, now=time.time())) is not None:
-                raise error
-            async for piece in answer.pieces():
-                await spool.write(piece)
+        async with source.limiter.slot():
+            if self._ended is not None:
+                raise self._ended  # what another chunk met this one would meet too: it costs no request
+            async with source.transport.get(source.url, parameters, source.credentials) as answer:
+                await self._judge(answer)
+                async for piece in answer.pieces():
+                    await spool.write(piece)
+
+    async def _judge(self, answer: Answer) -> None:
+        excerpt = b"" if answer.status == 200 else await answer.excerpt(EXCERPT)
+        error = judge(answer.status, answer.headers, excerpt, now=time.time())
+        if error is not None and error.ends_the_run:
+            self._ended = error
+        if error is not None:
+            raise error
 
     async def _write(self, chunk: DateChunk, spool: Spool, attempt: int) -> BatchResult:
         blocks = decode(spool.pieces())

@@ -9,7 +9,6 @@ surrogate), because nothing may be lost.
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -25,6 +24,7 @@ LAST_TIME = 253_402_300_800
 _ESCAPE = re.compile(
     r"\\(?:u([dD][89aAbB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
+_NUMBER = re.compile(r'"?(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"?', re.ASCII)
 _BLANKS = (" ", "\t", "\r")
 
 
@@ -88,7 +88,7 @@ def _text(line: bytes) -> tuple[str, int | None]:
 
 
 def _members(text: str) -> dict[str, str] | None:
-    """The members of a line's object, each value as the JSON text it came as; the last of a repeated name."""
+    """The members of a line's object, each value as the JSON text it came as; the first of a repeated name."""
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "{":
         _JSON.decode(text)
@@ -102,7 +102,7 @@ def _members(text: str) -> dict[str, str] | None:
             raise ValueError(f"a colon is missing at character {at}")
         start = _after_blanks(text, at + 1)
         _, end = _JSON.raw_decode(text, start)
-        members[name] = text[start:end]
+        members.setdefault(name, text[start:end])  # as DuckDB reads it
         at = _after_blanks(text, end)
         if text[at : at + 1] != ",":
             break
@@ -134,12 +134,12 @@ def _properties(members: dict[str, str]) -> bytes:
 
 
 def _usable(time: str) -> bool:
-    """Whether DuckDB makes a timestamp of it: a number, or a text that is one, of seconds in the years 1 to 9999."""
-    try:
-        seconds = float(time.strip('"'))
-    except ValueError:
-        return False
-    return math.isfinite(seconds) and FIRST_TIME <= seconds < LAST_TIME
+    """Whether DuckDB makes a timestamp of it: a number, or a text that is one, of seconds in the years 1 to 9999.
+
+    `float` alone would take the digits of other scripts and blanks that DuckDB does not.
+    """
+    number = _NUMBER.fullmatch(time)
+    return number is not None and FIRST_TIME <= float(number[1]) < LAST_TIME
 
 
 def _mend_surrogate(escape: re.Match[str]) -> str:

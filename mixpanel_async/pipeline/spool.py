@@ -5,6 +5,7 @@ share, in an unnamed temporary file beyond it.
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections import deque
 from typing import IO, TYPE_CHECKING
 
@@ -27,13 +28,20 @@ class Budget:
 
     def __init__(self, left: int = MEMORY) -> None:
         self.left = left
+        self._turn = threading.Lock()  # taken from on the event loop, given back to in threads
 
     def take(self, size: int) -> bool:
         """Take `size` bytes, or none where there are not so many."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
+        with self._turn:
+            if size > self.left:
+                return False
+            self.left -= size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """Return what was taken."""
+        with self._turn:
+            self.left += size
 
 
 class Spool:
@@ -55,7 +63,7 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         while self._memory:
-            self._budget.left += len(self._memory.popleft())
+            self._give_back()
         self._unwritten.clear()
         if self._file is not None:
             self._file.close()
@@ -86,7 +94,7 @@ class Spool:
 
     def _give_back(self) -> bytes:
         piece = self._memory.popleft()
-        self._budget.left += len(piece)
+        self._budget.give_back(len(piece))
         return piece
 
     def _spill(self) -> None:

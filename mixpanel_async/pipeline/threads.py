@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
     insert it means to undo. Here a cancel is remembered and raised when the thread has ended; if the thread failed
     too, its error is noted on the cancel.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    call = partial(contextvars.copy_context().run, _guarded, function, *arguments)
+    # A plain future, not a task: `asyncio.run` cancels every task at its end, and the thread would be abandoned.
+    work = asyncio.get_running_loop().run_in_executor(None, call)
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
@@ -30,3 +34,10 @@ async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
             cancelled.add_note(f"and the thread that was waited for failed: {failure!r}")
         raise cancelled
     return work.result()
+
+
+def _guarded(function: Callable[..., T], *arguments: object) -> T:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # a future refuses it, and would never be done
+        raise RuntimeError("StopIteration was raised in a thread") from error

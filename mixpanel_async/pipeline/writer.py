@@ -51,8 +51,11 @@ class Writer:
                     await lane.idle()
                     lane.step = steps.create_task(self._follow(lane, message))
         finally:
-            for lane in self._lanes.values():
-                await finish_in_thread(lane.roll_back)
+            await finish_in_thread(self._roll_back)  # all in one step, so that a second cancel skips none
+
+    def _roll_back(self) -> None:
+        for lane in self._lanes.values():
+            lane.roll_back()
 
     async def _follow(self, lane: _Lane, message: EventBatch | ChunkEnd) -> None:
         match message:
