@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import Any, Self
@@ -280,10 +281,11 @@ async def _told(request: web.BaseRequest, record: RequestRecord, answer: Answer)
     headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
     response = web.Response(status=answer.status, body=body, headers=headers)
     record.status = answer.status
-    await response.prepare(request)
-    await response.write_eof()
-    record.bytes_sent = len(body)
-    record.finished = True
+    with suppress(ConnectionResetError):  # who asked may be gone
+        await response.prepare(request)
+        await response.write_eof()
+        record.bytes_sent = len(body)
+        record.finished = True
     return response
 
 
