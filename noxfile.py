@@ -30,7 +30,15 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--wheel", "--outdir", str(directory), silent=True)
     built = max(directory.glob("*.whl"), key=lambda path: path.stat().st_mtime)
     session.install(f"{built}[test]")
-    session.run("python", "-P", "-m", "pytest", "-q", "--import-mode=importlib", *session.posargs)
+    away = directory / "away"
+    shutil.rmtree(away, ignore_errors=True)
+    away.mkdir()
+    for name in ("tests", "examples", "docs"):
+        shutil.copytree(name, away / name)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(name, away)
+    session.chdir(away)
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
 
 
 @nox.session
