@@ -181,6 +181,8 @@ class Fetch:
 
 def _located(error: ExportError, chunk: DateChunk, attempts: int) -> ExportError:
     """The error, knowing which dates it is about and how often they were asked for."""
+    if error.attempts:
+        return error  # it ended the run, and other chunks met it too
     error.from_date, error.to_date = chunk
     error.attempts = attempts
     tries = f" (after {attempts} attempts)" if attempts > 1 else ""

@@ -6,6 +6,7 @@ write-ahead log that is torn loses both, for a resume to bring both back.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from mixpanel_async.errors import (
 from mixpanel_async.store.tables import EVENTS_COLUMNS, check_columns, table_exists
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
     import duckdb
@@ -119,9 +119,14 @@ def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, plan: Se
     What is in the table stays; each piece is counted anew. Two chunks of one plan that replace parts of the same
     older one would otherwise collide in its row.
     """
-    for first, last in plan:
-        for date in (f"DATE '{first}'", f"DATE '{last}' + 1"):
-            _cut(cursor, schema, name, date)
+    held = cursor.execute(
+        f"SELECT from_date, to_date FROM {schema}._mixpanel_chunks WHERE table_name = lower(?)", [name]
+    ).fetchall()
+    starts = {dt.date.fromisoformat(first) for first, _ in plan}
+    starts |= {dt.date.fromisoformat(last) + dt.timedelta(days=1) for _, last in plan}
+    for first, last in held:
+        for start in sorted(start for start in starts if first < start <= last):
+            _cut(cursor, schema, name, f"DATE '{start}'")
 
 
 def replace(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: Dates) -> int:
