@@ -11,19 +11,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from mixpanel_async.api.credentials import credentials_from
-from mixpanel_async.api.export import check_selection, endpoint
+from mixpanel_async.api.export import endpoint
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts, Transport
-from mixpanel_async.errors import ExportError
-from mixpanel_async.pipeline.dates import check_chunk_days, date_range
 from mixpanel_async.pipeline.fetch import Source
-from mixpanel_async.pipeline.fill import Order, fill
+from mixpanel_async.pipeline.fill import fill
+from mixpanel_async.pipeline.order import order_for
+from mixpanel_async.pipeline.results import parallel_result, single_result
 from mixpanel_async.pipeline.threads import finish_in_thread
-from mixpanel_async.store.chunks import Selection
 from mixpanel_async.store.database import Database
-from mixpanel_async.store.tables import check_table_name
-from mixpanel_async.types import FetchResult, ParallelFetchResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -35,7 +32,8 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.pipeline.fetch import Outcome
-    from mixpanel_async.types import BatchProgress
+    from mixpanel_async.pipeline.order import Order
+    from mixpanel_async.types import BatchProgress, FetchResult, ParallelFetchResult
 
     BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
 
@@ -202,16 +200,14 @@ class MixpanelClient:
 
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
-        order = _order(
-            name, from_date, to_date, Selection(check_selection(events, where, limit), where, limit),
+        order = order_for(
+            name, from_date, to_date, events=events, where=where, limit=limit,
             append=append, resume=resume, deduplicate=deduplicate,
             parallel=parallel, max_workers=max_workers, chunk_days=chunk_days,
         )  # fmt: skip
         started = time.monotonic()
         outcomes = await self._call(self._fill(order, on_batch_complete))
-        if parallel:
-            return _parallel_result(order, outcomes, started)
-        return _result(order, outcomes, started)
+        return (parallel_result if parallel else single_result)(order, outcomes, started)
 
     async def _fill(self, order: Order, hook: BatchHook | None) -> list[Outcome]:
         source = self._bind()
@@ -253,65 +249,3 @@ class MixpanelClient:
         elif self._loop is not loop:
             raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
         return self._source
-
-
-def _order(  # noqa: PLR0913 - the call's arguments
-    name: str,
-    from_date: str | dt.date,
-    to_date: str | dt.date,
-    selection: Selection,
-    *,
-    append: bool,
-    resume: bool,
-    deduplicate: bool,
-    parallel: bool,
-    max_workers: int,
-    chunk_days: int | Literal["auto"],
-) -> Order:
-    """The call's arguments, each held to its range. Raises ValueError."""
-    first, last = date_range(from_date, to_date)
-    check_chunk_days(chunk_days)
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
-    if append and resume:
-        raise ValueError("append fetches the dates anew and resume only those that are missing: pass one of them.")
-    if parallel and selection.limit is not None:
-        raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
-    return Order(
-        check_table_name(name), first, last, selection, append, resume, deduplicate,
-        chunk_days if parallel else None, max_workers if parallel else 1,
-    )  # fmt: skip
-
-
-def _parallel_result(order: Order, outcomes: list[Outcome], started: float) -> ParallelFetchResult:
-    failed = [outcome for outcome in outcomes if not outcome.result.success]
-    if failed and len(failed) == len(outcomes):
-        first = failed[0].error
-        error = ExportError(f"All {len(failed)} chunks failed. The first: {first}")
-        if isinstance(first, ExportError):
-            error.status, error.attempts = first.status, first.attempts
-        error.from_date, error.to_date = order.first.isoformat(), order.last.isoformat()
-        raise error from first
-    return ParallelFetchResult(
-        table=order.table,
-        total_rows=sum(outcome.result.rows for outcome in outcomes),
-        successful_batches=len(outcomes) - len(failed),
-        failed_batches=len(failed),
-        failed_date_ranges=tuple((each.result.from_date, each.result.to_date) for each in failed),
-        duration_seconds=time.monotonic() - started,
-        fetched_at=dt.datetime.now(dt.UTC),
-    )
-
-
-def _result(order: Order, outcomes: list[Outcome], started: float) -> FetchResult:
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    return FetchResult(
-        table=order.table,
-        rows=sum(outcome.result.rows for outcome in outcomes),
-        type="events",
-        duration_seconds=time.monotonic() - started,
-        date_range=(order.first.isoformat(), order.last.isoformat()),
-        fetched_at=dt.datetime.now(dt.UTC),
-    )

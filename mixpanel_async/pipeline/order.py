@@ -1,0 +1,81 @@
+"""What a caller wants in which table: each argument held to its range, and the chunks that come of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mixpanel_async.api.export import check_selection
+from mixpanel_async.pipeline.dates import check_chunk_days, chunk_days_for, date_range, split_date_range, without
+from mixpanel_async.store.chunks import Selection
+from mixpanel_async.store.tables import check_table_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixpanel_async.pipeline.dates import DateChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A caller's order; `order_for` makes it of checked arguments."""
+
+    table: str
+    first: dt.date
+    last: dt.date
+    selection: Selection
+    append: bool
+    resume: bool
+    deduplicate: bool
+    chunk_days: int | Literal["auto"] | None
+    """`None`: the whole range in one request."""
+    max_workers: int
+
+
+def order_for(  # noqa: PLR0913 - the call's arguments
+    name: str,
+    from_date: str | dt.date,
+    to_date: str | dt.date,
+    *,
+    events: Sequence[str] | None,
+    where: str | None,
+    limit: int | None,
+    append: bool,
+    resume: bool,
+    deduplicate: bool,
+    parallel: bool,
+    max_workers: int,
+    chunk_days: int | Literal["auto"],
+) -> Order:
+    """Hold each argument of a call to its range.
+
+    Raises:
+        ValueError: names the argument and what it must be.
+    """
+    first, last = date_range(from_date, to_date)
+    selection = Selection(check_selection(events, where, limit), where, limit)
+    check_chunk_days(chunk_days)
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
+    if append and resume:
+        raise ValueError("append fetches the dates anew and resume only those that are missing: pass one of them.")
+    if parallel and limit is not None:
+        raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
+    return Order(
+        check_table_name(name), first, last, selection, append, resume, deduplicate,
+        chunk_days if parallel else None, max_workers if parallel else 1,
+    )  # fmt: skip
+
+
+def chunks_of(order: Order, settled: list[tuple[dt.date, dt.date]], requests: int) -> list[DateChunk]:
+    """The order's chunks without the dates that are settled."""
+    days = (order.last - order.first).days + 1
+    size = order.chunk_days or days
+    if size == "auto":
+        size = chunk_days_for(days, order.max_workers, requests)
+    return [
+        chunk
+        for first, last in without(order.first, order.last, settled)
+        for chunk in split_date_range(first, last, size)
+    ]
