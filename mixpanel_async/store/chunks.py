@@ -17,6 +17,7 @@ from mixpanel_async.errors import (
     TableExistsError,
     TableNotFoundError,
 )
+from mixpanel_async.store import strays
 from mixpanel_async.store.tables import EVENTS_COLUMNS, check_columns, table_exists
 
 if TYPE_CHECKING:
@@ -136,10 +137,7 @@ def replace(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates:
     gone = int(deleted.fetchall()[0][0])
     if gone:
         cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}", [name, *dates])
-        cursor.execute(
-            f"DELETE FROM {schema.table(name)} WHERE event_time >= ?::DATE AND event_time < ?::DATE + 1",
-            [*dates],
-        )
+        strays.delete_rows(cursor, schema, name, dates)
     return gone
 
 
@@ -162,7 +160,7 @@ def record(  # noqa: PLR0913 - the row's columns
 
 
 def _forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
-    for ours in ("selections", "chunks", "rejected"):
+    for ours in ("selections", "chunks", "strays", "rejected"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
 
 
@@ -181,7 +179,7 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
 
 def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:
     """Make two journal rows of the one whose dates hold `date` as neither its first nor beyond its last."""
-    journal, events = f"{schema}._mixpanel_chunks", schema.table(name)
+    journal = f"{schema}._mixpanel_chunks"
     hit = f"table_name = lower($name) AND from_date < {date} AND to_date >= {date}"
     found = cursor.execute(f"SELECT from_date FROM {journal} WHERE {hit}", {"name": name}).fetchall()
     if not found:
@@ -193,11 +191,10 @@ def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str
         f" UNION ALL SELECT * REPLACE ({date} AS from_date) FROM {journal} WHERE {hit})",
         {"name": name},
     )
-    cursor.execute(
-        f"UPDATE halves SET rows = (SELECT count(*) FROM {events} "
-        "WHERE event_time >= halves.from_date AND event_time < halves.to_date + 1)"
-    )
     cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
+    for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
+        rows = strays.count_rows(cursor, schema, name, dates)
+        cursor.execute("UPDATE halves SET rows = ? WHERE from_date = ?", [rows, dates[0]])
     cursor.execute(f"INSERT INTO {journal} SELECT * FROM halves")
     cursor.execute("DROP TABLE halves")
     cursor.execute("COMMIT")

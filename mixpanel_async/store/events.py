@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import duckdb
 
 from mixpanel_async.errors import StoreError
-from mixpanel_async.store import chunks
+from mixpanel_async.store import chunks, strays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,7 +190,8 @@ class ChunkTransaction:
         with self._explained():
             duplicates = self._drop_duplicates() if self._deduplicate and self._inserted else 0
             rows = self._inserted - duplicates
-            self._journal(chunk, rows, duplicates)
+            astray = strays.keep(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS)
+            self._journal(chunk, rows, duplicates, divisible=not astray)
             self._cursor.execute("COMMIT")
         self._over = True
         self._cursor.close()
@@ -208,12 +209,12 @@ class ChunkTransaction:
         finally:
             self._cursor.close()
 
-    def _journal(self, chunk: ChunkRecord, rows: int, duplicates: int) -> None:
+    def _journal(self, chunk: ChunkRecord, rows: int, duplicates: int, *, divisible: bool) -> None:
         """One row for the chunk, or two: for its dates that are over, and for those that may still grow."""
         first, last = map(dt.date.fromisoformat, self._dates)
         over = self._final_to
         counts = {"rows": rows, "duplicates": duplicates, "rejected": self._rejected}
-        if over is not None and first <= over < last:
+        if divisible and over is not None and first <= over < last:
             count = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
             settled = int(self._cursor.execute(count, [over]).fetchall()[0][0])
             whole = replace(chunk, dates=(self._dates[0], over.isoformat()))

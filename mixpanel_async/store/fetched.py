@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mixpanel_async.errors import StoreError
-from mixpanel_async.store import chunks
+from mixpanel_async.store import chunks, strays
 from mixpanel_async.store.events import ChunkTransaction
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class FetchedTable:
         """The dates that need no fetching any more, as ranges in order."""
         with self._cursor() as cursor:
             return chunks.final_ranges(cursor, self._database.schema, self._name)
+
+    def indivisible(self) -> list[tuple[dt.date, dt.date]]:
+        """The chunks that can only be replaced as a whole."""
+        with self._cursor() as cursor:
+            return strays.indivisible(cursor, self._database.schema, self._name)
 
     def align(self, plan: Sequence[Dates]) -> None:
         """Make the journal ready for chunks that replace parts of older ones."""

@@ -5,6 +5,7 @@ ours, whose names begin `_mixpanel_`; they are stable enough to query:
 
 `_mixpanel_selections`  a row a table: what it holds.
 `_mixpanel_chunks`      a row a committed chunk, disjoint within a table: its dates, what is in the table for them.
+`_mixpanel_strays`      a row a stray: an event whose time lies outside the dates that Mixpanel gave it for.
 `_mixpanel_rejected`    lines that are no event, word for word, as BLOB.
 """
 
@@ -50,6 +51,12 @@ _JOURNAL = (
         retries INTEGER NOT NULL,
         fetched_at TIMESTAMPTZ NOT NULL,
         PRIMARY KEY (table_name, from_date)
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_strays (
+        table_name VARCHAR NOT NULL,
+        day DATE NOT NULL,
+        event_time TIMESTAMP NOT NULL,
+        digest VARCHAR NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_rejected (
         table_name VARCHAR NOT NULL,
