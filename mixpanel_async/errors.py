@@ -38,6 +38,9 @@ class ExportError(MixpanelError):
     passing: ClassVar[bool] = False
     """Whether the same request may succeed when it is made again."""
 
+    may_be_too_large: bool = False
+    """Whether the answer broke off or did not come in time, so that fewer dates may be less to ask."""
+
     ends_the_run: ClassVar[bool] = False
     """Whether every other request of the run would meet the same answer."""
 
@@ -94,6 +97,10 @@ class ConnectionLostError(ExportError):
     """The connection could not be made, broke, or stalled, or the answer ended before its end."""
 
     passing = True
+
+    def __init__(self, message: str, *, may_be_too_large: bool = True) -> None:
+        super().__init__(message)
+        self.may_be_too_large = may_be_too_large
 
 
 class DecodeError(MixpanelError):

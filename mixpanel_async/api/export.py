@@ -102,8 +102,10 @@ def judge(  # noqa: PLR0911 - a case an answer
     said = what_it_says(body)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in said.lower()):
         return AuthenticationError(f"Mixpanel does not accept these credentials ({status}): {said}", status=status)
-    if status == 400 and "timeout error" in said.lower():
-        return ServerError(f"Mixpanel ran out of time (400): {said}", status=status)
+    if status == 504 or (status == 400 and "timeout error" in said.lower()):
+        error = ServerError(f"Mixpanel ran out of time ({status}): {said}", status=status)
+        error.may_be_too_large = True
+        return error
     if status == 429:
         wait = retry_after(headers.get("Retry-After"), now)
         return RateLimitError(f"Mixpanel's rate limit (429): {said}", retry_after=wait)

@@ -34,12 +34,17 @@ class RetryPolicy:
         if not (0 <= self.wait_initial <= self.wait_max < math.inf):
             raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
 
-    def wait(self, attempt: int, asked: float | None = None) -> float:
-        """Seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a jittered backoff."""
+    def wait(self, attempt: int, asked: float | None = None, *, limited: bool = False) -> float:
+        """Seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a jittered backoff.
+
+        `limited`: it was a rate limit, whose window no short wait outlasts.
+        """
         if asked is not None:
             return asked
+        if limited:
+            return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - no secret hangs on it
         # Full jitter, drawn from the whole span: clients that failed together do not come back together.
-        return random.uniform(0, min(self.wait_max, self.wait_initial * 2 ** min(attempt - 1, 60)))  # noqa: S311
+        return random.uniform(0, min(self.wait_max, self.wait_initial * 2 ** min(attempt - 1, 60)))  # noqa: S311 - as above
 
 
 def retry_after(value: str | None, now: float) -> float | None:

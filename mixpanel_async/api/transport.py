@@ -159,6 +159,8 @@ class Transport:
                     allow_redirects=False,
                     raise_for_status=False,
                 )
+        except ExportError as error:  # of `once`: without the frames of aiohttp, whose locals hold the headers
+            raise error.with_traceback(None) from None
         except _TROUBLE as error:
             raise _lost(error, late) from None
 
@@ -168,11 +170,12 @@ def _lost(error: BaseException, late: str) -> ExportError:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ConnectionLostError("No connection in time")
+        return ConnectionLostError("No connection in time", may_be_too_large=False)
     if isinstance(error, TimeoutError):
         return ConnectionLostError(f"The connection stalled: {late}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectionLostError(f"No connection to {error.host}: {_reason(error.os_error)}")
+        said = f"No connection to {error.host}: {_reason(error.os_error)}"
+        return ConnectionLostError(said, may_be_too_large=False)
     return ConnectionLostError(f"The connection broke: {_reason(error)}")
 
 

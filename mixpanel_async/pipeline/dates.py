@@ -64,6 +64,13 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
     return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]
 
 
+def halves(chunk: DateChunk) -> list[DateChunk]:
+    """A chunk in two; one of a single date as it is."""
+    first, last = date_range(*chunk)
+    days = (last - first).days + 1
+    return split_date_range(first, last, -(-days // 2))
+
+
 def check_chunk_days(chunk_days: int | str) -> None:
     """Hold the rule. Raises ValueError, which says it."""
     if chunk_days == "auto":
@@ -96,6 +103,12 @@ def without(first: dt.date, last: dt.date, settled: Iterable[tuple[dt.date, dt.d
             left.append((first, begin - ONE_DAY))
         first = end + ONE_DAY
     return [*left, (first, last)] if first <= last else left
+
+
+def widened(first: dt.date, last: dt.date, indivisible: Iterable[tuple[dt.date, dt.date]]) -> tuple[dt.date, dt.date]:
+    """A range, grown to hold whole each of the `indivisible` ones (disjoint) that it overlaps."""
+    touched = [(begin, end) for begin, end in indivisible if begin <= last and end >= first]
+    return min([first, *(begin for begin, _ in touched)]), max([last, *(end for _, end in touched)])
 
 
 def _chunk(first: dt.date, start: int, end: int) -> DateChunk:

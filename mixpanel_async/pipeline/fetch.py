@@ -11,11 +11,13 @@ import asyncio
 import logging
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.api.export import ExportQuery, judge
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError, RateLimitError
+from mixpanel_async.pipeline.dates import halves
 from mixpanel_async.pipeline.decode import decode
 from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
 from mixpanel_async.pipeline.spool import Budget, Spool
@@ -122,27 +124,42 @@ class Fetch:
         return outcome
 
     async def _until_committed(self, chunk: DateChunk) -> BatchResult:
-        policy, attempt = self._source.retry, 1
+        """Attempt the chunk, in smaller and smaller requests if it may be too large for one."""
+        policy, attempt, requests = self._source.retry, 1, [chunk]
         while True:
             try:
-                return await self._attempt(chunk, attempt)
+                return await self._attempt(chunk, requests, attempt)
             except ExportError as error:
-                if not error.passing or attempt >= policy.attempts:
+                smaller = self._halved(requests) if error.may_be_too_large and attempt > 1 else requests
+                if not error.passing or (attempt >= policy.attempts and smaller == requests):
                     raise _located(error, chunk, attempt) from None
-                wait = policy.wait(attempt, getattr(error, "retry_after", None))
-                logger.info("%s to %s: %s. Attempt %d follows in %.1f s.", *chunk, error, attempt + 1, wait)
-                if isinstance(error, RateLimitError):
-                    self._source.limiter.pause(wait)  # for all: the limit is the project's, not the chunk's
-                else:
-                    await asyncio.sleep(wait)
-            attempt += 1
+                await self._wait(chunk, attempt, error)
+                attempt, requests = attempt + 1, smaller
 
-    async def _attempt(self, chunk: DateChunk, attempt: int) -> BatchResult:
-        with Spool(self._memory) as spool:
-            async with self._workers:
-                await self._download(chunk, spool)
+    async def _wait(self, chunk: DateChunk, attempt: int, error: ExportError) -> None:
+        limited = isinstance(error, RateLimitError)
+        wait = self._source.retry.wait(attempt, getattr(error, "retry_after", None), limited=limited)
+        logger.info("%s to %s: %s. Attempt %d follows in %.1f s.", *chunk, error, attempt + 1, wait)
+        if limited:
+            self._source.limiter.pause(wait)  # for all: the limit is the project's, not the chunk's
+        else:
+            await asyncio.sleep(wait)
+
+    def _halved(self, requests: list[DateChunk]) -> list[DateChunk]:
+        if self._query.limit is not None:
+            return requests  # a limit is one request's
+        return [half for request in requests for half in halves(request)]
+
+    async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> BatchResult:
+        """Have all of the chunk's bodies, then write them in its one transaction."""
+        with ExitStack() as stack:
+            spools = []
+            for dates in requests:
+                spools.append(stack.enter_context(Spool(self._memory)))
+                async with self._workers:
+                    await self._download(dates, spools[-1])
             async with self._cores:
-                return await self._write(chunk, spool, attempt)
+                return await self._write(chunk, spools, attempt)
 
     async def _download(self, chunk: DateChunk, spool: Spool) -> None:
         source = self._source
@@ -163,20 +180,25 @@ class Fetch:
         if error is not None:
             raise error
 
-    async def _write(self, chunk: DateChunk, spool: Spool, attempt: int) -> BatchResult:
-        blocks = decode(spool.pieces())
+    async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> BatchResult:
+        size = sum(spool.size for spool in spools)
         try:
-            while (block := await finish_in_thread(next, blocks, None)) is not None:
-                await self._queue.put(EventBatch(chunk, block))
+            for spool in spools:
+                blocks = decode(spool.pieces())
+                while (block := await finish_in_thread(next, blocks, None)) is not None:
+                    await self._queue.put(EventBatch(chunk, block))
         except MixpanelError:
-            await self._end(chunk, spool, attempt, whole=False)
+            await self._end(ChunkEnd(chunk, whole=False, bytes=size, attempts=attempt, acknowledge=_promise()))
             raise
-        return await self._end(chunk, spool, attempt, whole=True)
+        return await self._end(ChunkEnd(chunk, whole=True, bytes=size, attempts=attempt, acknowledge=_promise()))
 
-    async def _end(self, chunk: DateChunk, spool: Spool, attempt: int, *, whole: bool) -> BatchResult:
-        acknowledged: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
-        await self._queue.put(ChunkEnd(chunk, whole, spool.size, attempt, acknowledged))
-        return await acknowledged
+    async def _end(self, end: ChunkEnd) -> BatchResult:
+        await self._queue.put(end)
+        return await end.acknowledge
+
+
+def _promise() -> asyncio.Future[BatchResult]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _located(error: ExportError, chunk: DateChunk, attempts: int) -> ExportError:

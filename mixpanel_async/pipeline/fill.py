@@ -33,7 +33,8 @@ async def fill(
     try:
         await finish_in_thread(partial(table.prepare, order.selection, append=order.append, resume=order.resume))
         settled = await finish_in_thread(table.final_ranges) if order.resume else []
-        plan = chunks_of(order, settled, source.limiter.per_hour)
+        indivisible = await finish_in_thread(table.indivisible)
+        plan = chunks_of(order, settled, indivisible, source.limiter.per_hour)
         await finish_in_thread(table.align, plan)
         hooks = HookCalls(hook)
         async with hooks.running():

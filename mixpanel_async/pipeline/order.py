@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mixpanel_async.api.export import check_selection
-from mixpanel_async.pipeline.dates import check_chunk_days, chunk_days_for, date_range, split_date_range, without
+from mixpanel_async.pipeline.dates import (
+    check_chunk_days,
+    chunk_days_for,
+    date_range,
+    split_date_range,
+    widened,
+    without,
+)
 from mixpanel_async.store.chunks import Selection
 from mixpanel_async.store.tables import check_table_name
 
@@ -15,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixpanel_async.pipeline.dates import DateChunk
+
+    Range = tuple[dt.date, dt.date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +77,15 @@ def order_for(  # noqa: PLR0913 - the call's arguments
     )  # fmt: skip
 
 
-def chunks_of(order: Order, settled: list[tuple[dt.date, dt.date]], requests: int) -> list[DateChunk]:
-    """The order's chunks without the dates that are settled."""
-    days = (order.last - order.first).days + 1
-    size = order.chunk_days or days
-    if size == "auto":
+def chunks_of(order: Order, settled: Sequence[Range], indivisible: Sequence[Range], requests: int) -> list[DateChunk]:
+    """The order's chunks: without the dates that are settled, and with all of a chunk that can only be replaced whole.
+
+    `requests` is how many the limit allows an hour.
+    """
+    ranges = [widened(*dates, indivisible) for dates in without(order.first, order.last, settled)]
+    days = sum((last - first).days + 1 for first, last in ranges)
+    if order.chunk_days == "auto":
         size = chunk_days_for(days, order.max_workers, requests)
-    return [
-        chunk
-        for first, last in without(order.first, order.last, settled)
-        for chunk in split_date_range(first, last, size)
-    ]
+    else:
+        size = order.chunk_days or max(days, 1)
+    return [chunk for first, last in ranges for chunk in split_date_range(first, last, size)]

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import duckdb
 import nbformat
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, Project
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PYTEST_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
 WITHOUT_AN_ACCOUNT = {name: value for name, value in os.environ.items() if not name.startswith("MP_")}
 
 
@@ -35,9 +41,44 @@ def run_example(directory, name, **environment):
     return run(directory, "-W", "error", str(EXAMPLES / name), **environment)
 
 
+def run_pytest(directory, *arguments):
+    (directory / "pytest.ini").write_text(PYTEST_INI)
+    return run(directory, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
+
+
+@asynccontextmanager
+async def account_in_the_environment():
+    """A fake Mixpanel with ten events a day, and the variables that name two projects of it."""
+    projects, today = [Project(), Project(id=777)], dt.datetime.now(dt.UTC).date()
+    source = GeneratedEvents(per_day=10, duplicates=0.0)
+    async with FakeMixpanel(source, today=today, projects=projects, limits=None) as fake:
+        yield {
+            "MP_USERNAME": fake.project.service_account.username,
+            "MP_SECRET": fake.project.service_account.secret,
+            "MP_PROJECT_ID": "12345",
+            "MP_OTHER_PROJECT_ID": "777",
+            "MP_BASE_URL": fake.url,
+        }
+
+
 def rows_in(path):
     with duckdb.connect(path, read_only=True) as connection:
         return connection.execute("SELECT count(*) FROM events").fetchall()[0][0]
+
+
+def columns_of(path):
+    """The tables of a database, each with its columns in order."""
+    with duckdb.connect(path, read_only=True) as connection:
+        return {
+            table: [column[0] for column in connection.execute(f"DESCRIBE {table}").fetchall()]
+            for (table,) in connection.execute("SHOW TABLES").fetchall()
+        }
+
+
+def tables_of(readme):
+    """The same as `columns_of`, of the README's section about it."""
+    rows = re.findall(r"^\| `(\w+)`[^|]*\|([^|]*)\|$", readme.partition("## Tables")[2], re.MULTILINE)
+    return {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
 
 
 def number_in(pattern, text):
@@ -73,8 +114,7 @@ def notebook(tmp_path_factory):
     """The notebook after it was run from top to bottom: what each cell that says something said."""
     directory = tmp_path_factory.mktemp("notebook")
     shutil.copy(EXAMPLES / "notebook.ipynb", directory)
-    (directory / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    run(directory, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "--overwrite", "notebook.ipynb")
+    run_pytest(directory, "--nbmake", "--overwrite", "notebook.ipynb")
     cells = nbformat.read(directory / "notebook.ipynb", as_version=4).cells
     return [cell.outputs for cell in cells if cell.cell_type == "code" and cell.outputs]
 
@@ -92,7 +132,12 @@ def test_the_notebooks_hook_moves_a_bar(notebook):
 
 
 def test_the_notebooks_chart_has_a_bar_for_each_day_that_came(notebook):
-    charts = [output.data["image/svg+xml"] for cell in notebook for output in cell if "image/svg+xml" in output.get("data", ())]
+    charts = [
+        output.data["image/svg+xml"]
+        for cell in notebook
+        for output in cell
+        if "image/svg+xml" in output.get("data", ())
+    ]
     assert [chart.count("<rect") for chart in charts] == [35, 42]
 
 
@@ -101,7 +146,36 @@ def test_the_notebook_is_committed_without_outputs():
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
-def test_an_account_in_the_environment_is_used(tmp_path, fake_from_another_process):
-    environment = fake_from_another_process
-    rows = number_in(r"([\d,]+) rows in", run_example(tmp_path, "async_hook.py", **environment))
-    assert rows == rows_in(tmp_path / "events.duckdb") == 4 * 7 * 10
+@pytest.mark.parametrize(
+    ("example", "database", "days"),
+    [("async_hook.py", "events.duckdb", 28), ("two_projects.py", "project_777.duckdb", 14)],
+)
+async def test_an_account_in_the_environment_is_used(tmp_path, example, database, days):
+    async with account_in_the_environment() as account:
+        await asyncio.to_thread(run_example, tmp_path, example, **account)
+    assert rows_in(tmp_path / database) == days * 10
+
+
+class TestReadme:
+    """What the README shows is run as it stands there, and what it says of the tables is compared."""
+
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    tables = tables_of((ROOT / "README.md").read_text())
+
+    async def test_its_first_use(self, tmp_path):
+        export, look, *_ = self.blocks
+        async with account_in_the_environment() as account:
+            shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", export, **account)
+        assert "ParallelFetchResult(table='events', total_rows=310" in shown
+        assert "Page View" in run(tmp_path, "-W", "error", "-c", look)
+        assert self.tables == columns_of(tmp_path / "mixpanel.duckdb")
+
+    def test_its_client_in_code(self, tmp_path):
+        run(tmp_path, "-W", "error", "-c", self.blocks[2])
+
+    def test_its_test(self, tmp_path):
+        (tmp_path / "test_it.py").write_text(self.blocks[3])
+        assert "1 passed" in run_pytest(tmp_path)
+
+    def test_nothing_else_is_shown(self):
+        assert len(self.blocks) == 4

@@ -15,7 +15,7 @@ from mixpanel_async import (
 )
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 
-from .conftest import expected, journal, stored
+from .conftest import AT_ONCE, expected, journal, stored
 
 FIRST, LAST = "2026-01-01", "2026-01-06"
 DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 2}
@@ -100,20 +100,20 @@ async def test_all_chunks_failed_is_an_error_that_gives_the_first_cause(fake, cl
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"),
+    ("fault", "error", "attempts"),
     [
-        (Fault.status(503), ServerError),
-        (Fault.cut(after_fraction=0.5), ConnectionLostError),
-        (Fault.rate_limited("0"), RateLimitError),
+        (Fault.status(503), ServerError, 3),
+        (Fault.cut(after_fraction=0.5), ConnectionLostError, 5),  # it was cut into days
+        (Fault.rate_limited("0"), RateLimitError, 3),
     ],
 )
-async def test_one_request_raises_its_own_error(fake, client_of, fault, error):
+async def test_one_request_raises_its_own_error(fake, client_of, fault, error, attempts):
     fake.faults.add(fault)
 
     with pytest.raises(error) as caught:
         await client_of(fake).fetch_events(from_date=FIRST, to_date=LAST)
 
-    assert (caught.value.from_date, caught.value.to_date, caught.value.attempts) == (FIRST, LAST, 3)
+    assert (caught.value.from_date, caught.value.to_date, caught.value.attempts) == (FIRST, LAST, attempts)
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,29 @@ async def test_the_servers_own_limits_are_waited_out(client_of, path):
 
         assert result.successful_batches == 5
         assert [request.status for request in server.requests] == [200] * 5
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+async def test_a_chunk_that_keeps_breaking_off_is_asked_for_in_halves_down_to_a_day(fake, client_of, path, parallel):
+    for days in (6, 3, 2):  # every request of more than a day breaks off
+        for first in range(1, 8 - days):
+            dates = {"from_date": f"2026-01-{first:02}", "to_date": f"2026-01-{first + days - 1:02}"}
+            fake.faults.add(Fault.cut(after_fraction=0.5), **dates)
+
+    client = client_of(fake, retry=AT_ONCE)
+    await client.fetch_events(from_date=FIRST, to_date=LAST, parallel=parallel)
+
+    assert stored(path) == expected(fake, FIRST, LAST)
+    assert [chunk[:2] for chunk in journal(path)] == [(FIRST, LAST)]
+    assert [(request.from_date, request.to_date) for request in fake.requests[-6:]] == [
+        (f"2026-01-{day:02}", f"2026-01-{day:02}") for day in range(1, 7)
+    ]
+
+
+async def test_a_day_that_keeps_breaking_off_is_given_up_and_its_chunk_left_out(fake, client_of, path):
+    fake.faults.add(Fault.terminated_early(10), date="2026-01-03")
+
+    result = await client_of(fake).fetch_events(**DAYS)
+
+    assert result.failed_date_ranges == (("2026-01-03", "2026-01-04"),)
+    assert stored(path) == expected(fake, FIRST, "2026-01-02") + expected(fake, "2026-01-05", LAST)
