@@ -13,7 +13,7 @@ import ssl
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -31,6 +31,8 @@ USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sy
 
 SLOWEST = 1024
 """Bytes that must come within each `idle` seconds: a trickle below that is a stall."""
+
+E = TypeVar("E", bound=BaseException)
 
 _TROUBLE = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError)
 
@@ -159,10 +161,13 @@ class Transport:
                     allow_redirects=False,
                     raise_for_status=False,
                 )
-        except ExportError as error:  # of `once`: without the frames of aiohttp, whose locals hold the headers
-            raise error.with_traceback(None) from None
+        except asyncio.CancelledError as error:
+            raise _bare(error)  # noqa: B904 - it is the same error
+        except ExportError as error:  # of `once`
+            lost = error
         except _TROUBLE as error:
-            raise _lost(error, late) from None
+            lost = _lost(error, late)
+        raise _bare(lost)
 
 
 def _lost(error: BaseException, late: str) -> ExportError:
@@ -177,6 +182,12 @@ def _lost(error: BaseException, late: str) -> ExportError:
         said = f"No connection to {error.host}: {_reason(error.os_error)}"
         return ConnectionLostError(said, may_be_too_large=False)
     return ConnectionLostError(f"The connection broke: {_reason(error)}")
+
+
+def _bare(error: E) -> E:
+    """The error without the frames of aiohttp, whose locals hold the headers, and without what led to it."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,95 @@
+"""Do the tests have teeth? Each mistake here is made in a copy of the library, and must turn a test red."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import mixpanel_async
+
+PACKAGE = Path(mixpanel_async.__file__).parent
+TESTS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    file: str
+    right: str
+    wrong: str
+    test: str
+
+
+MUTANTS = {
+    "no trailer check": Mutant(
+        "pipeline/decode.py",
+        "    if member is not None:\n        raise ConnectionLostError(",
+        "    if member is not None and False:\n        raise ConnectionLostError(",
+        "tests/system/test_faults.py -k trailer",
+    ),
+    "no BEGIN": Mutant(
+        "store/events.py",
+        'self._cursor.execute("BEGIN")',
+        "pass",
+        "tests/system/test_faults.py -k trailer",
+    ),
+    "a bare to_thread": Mutant(
+        "pipeline/threads.py",
+        "    cancelled: asyncio.CancelledError | None = None\n",
+        "    return await work\n",
+        "tests/cancellation/test_every_step.py tests/pipeline/test_threads.py",
+    ),
+    "the journal in a second transaction": Mutant(
+        "store/events.py",
+        "            self._journal(chunk, rows,",
+        '            self._cursor.execute("COMMIT")\n            self._cursor.execute("BEGIN")\n'
+        "            self._journal(chunk, rows,",
+        "tests/store/test_one_transaction.py",
+    ),
+    "half-open dates": Mutant(
+        "pipeline/dates.py",
+        "min(start + chunk_days, days) - 1)",
+        "min(start + chunk_days, days - 1))",
+        "tests/system/test_exact.py -k one_request",
+    ),
+    "success before the commit": Mutant(
+        "pipeline/writer.py",
+        "                result = await finish_in_thread(lane.end, message)\n",
+        "                from mixpanel_async.types import BatchResult as Early\n"
+        "                message.acknowledge.set_result(Early(*message.chunk, 0, message.whole))\n"
+        "                result = await finish_in_thread(lane.end, message)\n",
+        "tests/system/test_calls.py -k hear",
+    ),
+    "insert_id for a key": Mutant(
+        "store/events.py",
+        '_KEY = "event_name, distinct_id, event_time, insert_id"',
+        '_KEY = "insert_id"',
+        "tests/system/test_exact.py -k one_request",
+    ),
+    "a committed broken body": Mutant(
+        "pipeline/fetch.py",
+        "whole=False",
+        "whole=True",
+        "tests/system/test_faults.py -k failed_append",
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+def test_a_mistake_turns_a_test_red(mutant, tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "mixpanel_async", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TESTS, tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TESTS.parent / "pyproject.toml", tmp_path)
+    target = tmp_path / "mixpanel_async" / mutant.file
+    text = target.read_text(encoding="utf-8")
+    assert text.count(mutant.right) == 1, "the mutant no longer fits the code"
+    target.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.test.split()]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 1, run.stdout[-2000:] + run.stderr[-2000:]
