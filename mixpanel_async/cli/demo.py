@@ -1,0 +1,178 @@
+"""`demo`: an export from a fake Mixpanel on this machine, and what can be done with it. No account is needed."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.api.credentials import ServiceAccount
+from mixpanel_async.api.limits import RateLimits
+from mixpanel_async.cli import signals
+from mixpanel_async.cli.charts import weeks
+from mixpanel_async.cli.progress import ChunkBar
+from mixpanel_async.client import MixpanelClient
+from mixpanel_async.errors import StoreError
+from mixpanel_async.store.tables import OURS
+from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mixpanel_async.types import ParallelFetchResult
+
+FROM, TO = dt.date(2026, 1, 1), dt.date(2026, 3, 31)
+DAYS = (TO - FROM).days + 1
+CHUNK_DAYS = 3
+BUSIEST_DAY = 3060
+"""Events, about: some 200,000 in all."""
+LATENCY = 0.25
+"""Seconds until the server begins to answer. The real one takes its time too."""
+WEEKLY_RHYTHM = (0.92, 0.97, 1.0, 0.98, 0.88, 0.52, 0.46)
+"""Monday to Sunday."""
+
+NOTE = "mixpanel_async_demo"
+"""The table by which a demo's database is known."""
+
+_NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+"""A look at somebody's file downloads nothing to read it with."""
+
+QUERY = """SELECT event_name, count(*) AS events, count(DISTINCT distinct_id) AS users
+FROM events GROUP BY event_name ORDER BY events DESC LIMIT 5"""
+
+YOURS = f"""\
+import asyncio
+from mixpanel_async import MixpanelClient, ServiceAccount
+
+async def main():
+    account = ServiceAccount("USERNAME", "SECRET", project_id=1234567)
+    async with MixpanelClient(account, database="mixpanel.duckdb") as client:
+        result = await client.fetch_events(
+            from_date="{FROM}", to_date="{TO}", parallel=True
+        )
+    print(result)
+
+asyncio.run(main())"""
+
+LIMITS = """\
+A real project allows 3 requests a second and 60 an hour (the fake one: any
+number). The client keeps to that by itself; the code above makes 13 requests."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    about = "Export generated events from a fake Mixpanel on this machine; no account is needed."
+    parser = commands.add_parser("demo", help=about, description=about)
+    parser.add_argument(
+        "--database",
+        type=_path,
+        default=Path("demo.duckdb"),
+        metavar="PATH",
+        help="where the events go (default: %(default)s); a database of an earlier demo is replaced",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, then show what came. Gives 1 where chunks failed."""
+    path: Path = arguments.database
+    make_database(path)
+    print(f"A fake Mixpanel on this machine has {DAYS} days of events for {path}.", file=sys.stderr)
+    result = signals.run(export(path))
+    print("\n\n".join(report(path, result)))
+    return 1 if result.has_failures else 0
+
+
+def make_database(path: Path) -> None:
+    """Put an empty database that is marked as the demo's where `path` says, in place of an earlier demo's.
+
+    Raises:
+        StoreError: something else is there, which is left alone, or no file can be made there.
+    """
+    if path.exists():
+        _check_is_a_demos(path)
+    if not path.parent.is_dir():
+        raise StoreError(f"There is no directory {path.parent}: make it, or choose another --database.")
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
+        made = Path(directory) / path.name
+        with duckdb.connect(made) as connection:
+            connection.execute(
+                f"CREATE TABLE {NOTE} AS SELECT 'Generated events. The next demo replaces them.' AS note"
+            )
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)  # of a demo that was killed
+        made.replace(path)
+
+
+async def export(path: Path) -> ParallelFetchResult:
+    """Start the server, and export all that it has."""
+    async with FakeMixpanel(
+        GeneratedEvents(per_day=events_of), today=TO + dt.timedelta(days=1), limits=None, latency=LATENCY
+    ) as fake:
+        account = ServiceAccount(
+            fake.project.service_account.username, fake.project.service_account.secret, fake.project.id
+        )
+        with ChunkBar(DAYS // CHUNK_DAYS) as bar:
+            async with MixpanelClient(
+                account, database=path, base_url=fake.url, limits=RateLimits(per_second=1000, per_hour=100_000)
+            ) as client:
+                return await client.fetch_events(
+                    from_date=FROM, to_date=TO, parallel=True, chunk_days=CHUNK_DAYS, on_batch_complete=bar
+                )
+
+
+def events_of(day: dt.date) -> int:
+    """How many events a day has: fewer at the weekend, and a little more from week to week."""
+    growth = 0.8 + 0.2 * (day - FROM).days / DAYS
+    return int(BUSIEST_DAY * WEEKLY_RHYTHM[day.weekday()] * growth)
+
+
+def report(path: Path, result: ParallelFetchResult) -> Iterator[str]:
+    """Yield the parts of what is shown, each fit for 80 columns: the result, rows a day, an answer, what is next."""
+    yield "\n".join(_fields(result))
+    with duckdb.connect(path, read_only=True) as connection:
+        counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
+        yield "\n".join(weeks(dict(counts)))
+        answer = str(connection.sql(QUERY)).rstrip()
+        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{answer}'
+    yield "The same with a project of yours:"
+    yield YOURS
+    yield LIMITS
+
+
+def _fields(result: ParallelFetchResult) -> Iterator[str]:
+    """Yield the result's fields, a line each."""
+    yield type(result).__name__
+    yield f"  table               {result.table}"
+    yield f"  total_rows          {result.total_rows:,}"
+    yield f"  successful_batches  {result.successful_batches}"
+    yield f"  failed_batches      {result.failed_batches}"
+    for first, last in result.failed_date_ranges:
+        yield f"  failed_date_ranges  {first} to {last}"
+    yield f"  duration_seconds    {result.duration_seconds:.1f}"
+    yield f"  fetched_at          {result.fetched_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _check_is_a_demos(path: Path) -> None:
+    """Leave alone what is not the demo's own. Raises StoreError."""
+    try:
+        with duckdb.connect(path, read_only=True, config=dict(_NO_EXTENSIONS)) as connection:
+            tables = {
+                name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
+            }
+    except duckdb.Error as error:
+        said = str(error).partition("\n")[0]
+        raise StoreError(f"{path} is no demo's database that can be replaced, so it stays as it is. {said}") from None
+    others = {name for name in tables - {NOTE, "events"} if not name.startswith(OURS)}
+    if NOTE not in tables or others:
+        raise StoreError(f"{path} holds data that is not a demo's, so it stays as it is: choose another --database.")
+
+
+def _path(text: str) -> Path:
+    if text in ("", ":memory:"):
+        raise argparse.ArgumentTypeError("the demo needs a file")
+    return Path(text)
