@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import Any, Self
@@ -223,11 +222,18 @@ class FakeMixpanel:
         is_export = request.path in EXPORT_PATHS
         with self._log.entry(request, is_export=is_export) as record:
             try:
-                if not is_export:
-                    raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
-                return await self._export(request, record)
-            except RefusedError as refused:
-                return await _told(request, record, refused.answer)
+                return await self._replied(request, record, is_export=is_export)
+            except ConnectionResetError:  # who asked is gone
+                return web.Response()
+
+    async def _replied(self, request: web.BaseRequest, record: RequestRecord, *, is_export: bool) -> web.StreamResponse:
+        """Send what was asked for, or say why not."""
+        try:
+            if not is_export:
+                raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
+            return await self._export(request, record)
+        except RefusedError as refused:
+            return await _told(request, record, refused.answer)
 
     async def _export(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
         """Judge an export and let it happen."""
@@ -281,11 +287,10 @@ async def _told(request: web.BaseRequest, record: RequestRecord, answer: Answer)
     headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
     response = web.Response(status=answer.status, body=body, headers=headers)
     record.status = answer.status
-    with suppress(ConnectionResetError):  # who asked may be gone
-        await response.prepare(request)
-        await response.write_eof()
-        record.bytes_sent = len(body)
-        record.finished = True
+    await response.prepare(request)
+    await response.write_eof()
+    record.bytes_sent = len(body)
+    record.finished = True
     return response
 
 
