@@ -54,6 +54,7 @@ def types(session: nox.Session) -> None:
     """Strict types in the package, and the overloads as a caller sees them."""
     session.install("-e", ".", *CHECKERS)
     session.run("mypy")
+    session.run("mypy", "tests/typed_calls.py")
 
 
 @nox.session
@@ -71,3 +72,17 @@ def floors(session: nox.Session) -> None:
     oldest = [line.split(";")[0].split(",")[0].replace(">=", "==").strip() for line in requires]
     session.install("-e", ".[test]", *oldest)
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def cancels(session: nox.Session) -> None:
+    """A cancel at every step, where the tests take a slice."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "tests/cancellation", env={"MIXPANEL_ASYNC_EVERY_STEP": "1"})
+
+
+@nox.session
+def deep(session: nox.Session) -> None:
+    """The state machine over hundreds of orders of events, at random."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env={"MIXPANEL_ASYNC_DEEP": "1"})

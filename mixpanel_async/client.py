@@ -147,6 +147,25 @@ class MixpanelClient:
         on_batch_complete: BatchHook | None = ...,
     ) -> ParallelFetchResult: ...
 
+    @overload
+    async def fetch_events(
+        self,
+        name: str = ...,
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = ...,
+        where: str | None = ...,
+        limit: int | None = ...,
+        append: bool = ...,
+        resume: bool = ...,
+        deduplicate: bool = ...,
+        parallel: bool,
+        max_workers: int = ...,
+        chunk_days: int | Literal["auto"] = ...,
+        on_batch_complete: BatchHook | None = ...,
+    ) -> FetchResult | ParallelFetchResult: ...
+
     async def fetch_events(  # noqa: PLR0913 - a question has that many parts, each with a default
         self,
         name: str = "events",
