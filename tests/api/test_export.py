@@ -1,0 +1,266 @@
+"""What is asked of the export, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from multidict import CIMultiDict
+
+from mixpanel_async.api.export import (
+    LIMIT_MAX,
+    ExportQuery,
+    check_selection,
+    endpoint,
+    judge,
+    judge_line,
+    what_it_says,
+)
+from mixpanel_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionLostError,
+    ExportError,
+    QueryError,
+    RateLimitError,
+    ServerError,
+)
+
+# The question
+
+
+def test_the_least_and_the_most_that_is_asked():
+    assert ExportQuery("2024-01-01", "2024-01-07").parameters() == {"from_date": "2024-01-01", "to_date": "2024-01-07"}
+    where = 'properties["x"] == "ä & \\"b\\""  '
+    asked = ExportQuery("2024-01-01", "2024-01-07", ("Sign, up", 'q"ö'), where, 5).parameters()
+    assert asked == {
+        "from_date": "2024-01-01",
+        "to_date": "2024-01-07",
+        "event": '["Sign, up", "q\\"ö"]',
+        "where": where,
+        "limit": "5",
+    }
+    assert json.loads(asked["event"]) == ["Sign, up", 'q"ö']
+
+
+@pytest.mark.parametrize(
+    ("region", "base_url", "url"),
+    [
+        ("us", None, "https://data.mixpanel.com/api/2.0/export"),
+        ("eu", None, "https://data-eu.mixpanel.com/api/2.0/export"),
+        ("in", None, "https://data-in.mixpanel.com/api/2.0/export"),
+        ("eu", "https://proxy.example.com", "https://proxy.example.com/api/2.0/export"),
+        ("us", "https://proxy.example.com:8443/mixpanel/", "https://proxy.example.com:8443/mixpanel/api/2.0/export"),
+        ("us", "http://127.0.0.1:8080", "http://127.0.0.1:8080/api/2.0/export"),
+        ("us", "http://localhost:1/", "http://localhost:1/api/2.0/export"),
+        ("us", "http://[::1]:1", "http://[::1]:1/api/2.0/export"),
+    ],
+)
+def test_where_it_is_asked(region, base_url, url):
+    assert endpoint(region, base_url) == url
+
+
+@pytest.mark.parametrize("region", ["US", "", "de", "us ", None])
+def test_unknown_regions(region):
+    with pytest.raises(ConfigurationError, match="region must be one of us, eu, in"):
+        endpoint(region, None)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["", "proxy.example.com", "//host", "ftp://host", "file:///etc/passwd", "https://", "https://user:secret@host", "https://:secret@host",
+     "https://host?x=1", "https://host#x", "https://[bad", "https://host:port", "https://host:99999", "https://host\n", "https://ho\tst"],
+)  # fmt: skip
+def test_base_urls_that_are_none(base_url):
+    with pytest.raises(ConfigurationError, match="base_url must be a scheme and a host") as refused:
+        endpoint("us", base_url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://data.mixpanel.com", "http://0.0.0.0", "http://127.0.0.1.example.com", "http://localhost.example.com", "HTTP://10.0.0.1"],
+)  # fmt: skip
+def test_http_is_for_this_machine_only(base_url):
+    with pytest.raises(ConfigurationError, match="base_url must be https"):
+        endpoint("us", base_url)
+
+
+def test_selections():
+    assert check_selection(None, None, None) is None
+    assert check_selection(["a", "b"], "true", 1) == ("a", "b")
+    assert check_selection(("a",), None, LIMIT_MAX) == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("selection", "named"),
+    [
+        (("sign up", None, None), r"events must be a list of names, such as \['sign up'\]"),
+        (([], None, None), "events must be names"),
+        ((["a", ""], None, None), "events must be names"),
+        (([1], None, None), "events must be names"),
+        ((None, "", None), "where must be"),
+        ((None, "  ", None), "where must be"),
+        ((None, 5, None), "where must be"),
+        ((None, None, 0), "limit must be a whole number from 1 to 100000"),
+        ((None, None, 100_001), "limit must be"),
+        ((None, None, True), "limit must be"),
+        ((None, None, 1.0), "limit must be"),
+        ((None, None, "5"), "limit must be"),
+    ],
+)
+def test_selections_out_of_range(selection, named):
+    with pytest.raises(ValueError, match=named):
+        check_selection(*selection)
+
+
+# The answer
+
+
+def judged(status, body=b"", **headers):
+    return judge(
+        status, CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}), body, now=1000.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (401, b'{"error": "Unauthorized"}', AuthenticationError, "does not accept these credentials (401): Unauthorized"),
+        (401, b"", AuthenticationError, "(401): (no text)"),
+        (403, b'{"error": "no", "status": "error"}', AuthenticationError, "(403): no"),
+        (400, b"Unable to authenticate request", AuthenticationError, "(400): Unable to authenticate request"),
+        (400, b'{"error": "unable to AUTHENTICATE request"}', AuthenticationError, "credentials (400)"),
+        (400, b'{"request": "/api/2.0", "error": "Timeout Error."}', ServerError, "ran out of time (400): Timeout Error."),
+        (400, b"to_date cannot be later than today", QueryError, "later than today (today is the project's own today"),
+        (400, b'{"request": "/x", "error": "bad where"}', QueryError, "rejects the query (400): bad where"),
+        (400, b"[1]", QueryError, "(400): [1]"),
+        (402, b'{"error": "Your plan does not allow API calls"}', QueryError, "(402): Your plan does not allow"),
+        (404, b"", QueryError, "(404): (no text) (check region and base_url)"),
+        (412, b"precondition", QueryError, "(412): precondition"),
+        (413, b"<html><body>413 Too <b>large</b></body></html>", QueryError, "(413): a web page: 413 Too large"),
+        (429, b'{"error": "too many export requests"}', RateLimitError, "rate limit (429): too many export requests"),
+        (500, b"\xff\xfe", ServerError, "failed (500): \ufffd\ufffd"),
+        (502, b"<!DOCTYPE html>\n<title>502</title>  Bad\n gateway", ServerError, "(502): a web page: 502 Bad gateway"),
+        (503, b"", ServerError, "(503): (no text)"),
+        (504, b"[" * 5000, ServerError, "ran out of time (504): [["),
+        (301, b"", ExportError, "Redirected (301) to nowhere: not followed"),
+        (418, b"teapot", ExportError, "the export never gives (418): teapot"),
+        (204, b"", ExportError, "the export never gives (204)"),
+    ],
+)  # fmt: skip
+def test_statuses(status, body, kind, message):
+    error = judged(status, body)
+    assert type(error) is kind
+    assert message in str(error)
+    assert error.status == status
+    assert error.attempts == 0
+    assert error.passing == (kind in (ServerError, RateLimitError))
+    assert error.ends_the_run == (kind in (AuthenticationError, QueryError))
+
+
+def test_what_fewer_dates_may_help_against():
+    answers = [
+        (504, b""),
+        (400, b"Timeout Error."),
+        (500, b""),
+        (503, b""),
+        (429, b""),
+        (413, b""),
+        (400, b""),
+        (401, b""),
+    ]
+    assert [judged(*answer).may_be_too_large for answer in answers] == [True, True] + [False] * 6
+
+
+def test_mixpanels_words_are_never_more_than_an_excerpt():
+    assert len(str(judged(500, b"x" * 10_000))) < 600
+    assert what_it_says(b"x" * 10_000) == "x" * 500
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0),
+        ("soon", None),
+        ("-1", None),
+        ("nan", None),
+        ("9999999", 3600.0),
+    ],
+)
+def test_how_long_mixpanel_asks_to_wait(status, header, seconds):
+    assert judged(status, retry_after=header).retry_after == seconds
+    assert judged(status).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [("https://user:secret@evil.example/x?y", "evil.example"), ("/elsewhere", "nowhere"), ("http://[bad", "nowhere"), ("file:///x", "nowhere")],
+)  # fmt: skip
+def test_a_redirect_names_the_host_alone(location, host):
+    error = judged(302, location=location)
+    assert str(error) == f"Redirected (302) to {host}: not followed. Check region and base_url."
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content_type": "text/plain; charset=utf-8"}, {"content_type": "application/json"}, {"content_encoding": "gzip"},
+     {"content_encoding": "GZIP "}, {"content_encoding": "x-gzip"}, {"content_encoding": "identity"}, {"content_encoding": ""}],
+)  # fmt: skip
+def test_a_body_worth_reading(headers):
+    assert judged(200, b"anything", **headers) is None
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, br", "x" * 100])
+def test_an_encoding_that_was_not_asked_for(encoding):
+    error = judged(200, content_encoding=encoding)
+    assert type(error) is ServerError
+    assert encoding[:40] in str(error)
+    assert len(str(error)) < 150
+
+
+@pytest.mark.parametrize("kind", ["text/html", "TEXT/HTML; charset=utf-8"])
+def test_a_web_page_under_a_200(kind):
+    assert type(judged(200, content_type=kind)) is ServerError
+
+
+# Lines that are no events
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"terminated early", b"export terminated early", b"terminated early.", b"  export terminated early.\r\n"],
+)
+def test_terminated_early(line):
+    assert type(judge_line(line)) is ConnectionLostError
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"error": "no more"}', "no more"),
+        (b' {"error":{"code":1}}', '{"error":{"code":1}}'),
+        (b'{"error"', '{"error"'),
+        (b'{"error": "cut', '{"error": "cut'),
+        (b'{"request": "/api/2.0/export", "error": "Date range exceeds"}', "Date range exceeds"),
+        (b'{ "status" : "error" , "error" : "x" }', "x"),
+        (b'{"code": 429, "error": "slow down", "status": "Too Many Requests"}', "slow down"),
+        (b'{"error":' + b"[" * 5000, '{"error":[['),
+    ],
+)
+def test_an_error_in_a_line(line, said):
+    error = judge_line(line)
+    assert type(error) is ServerError
+    assert said in str(error)
+    assert error.passing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"nonsense", b"terminated", b"not terminated early", b'"terminated early"', b'{"event":"a","error":"x"}', b'{"properties":{"error":1}}',
+     b"null", b'["error"]', b'{"errors":1}', b"\xff"],
+)  # fmt: skip
+def test_a_mere_bad_line(line):
+    assert judge_line(line) is None

@@ -1,0 +1,186 @@
+"""Pace, on a clock that moves only when somebody sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixpanel_async.api.limits import Limiter, RateLimits
+
+
+class Clock:
+    """Time that leaps to the next sleeper's end when nothing else is to do."""
+
+    def __init__(self):
+        self.now = 1_000.0
+        self._sleepers, self._order = [], count()
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        wake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), wake))
+        await wake
+
+    async def until_idle(self):
+        """Let every task run as far as it can without time."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def run(self, *tasks):
+        """Move on until these tasks are done."""
+        while not all(task.done() for task in tasks):
+            await self.until_idle()
+            if all(task.done() for task in tasks):
+                break
+            assert self._sleepers, "everybody waits and nobody sleeps"
+            wake_at, _, wake = heapq.heappop(self._sleepers)
+            if not wake.done():
+                self.now = max(self.now, wake_at)
+                wake.set_result(None)
+        return [task.result() for task in tasks]
+
+
+class Visitors:
+    """Requests through one limiter: when each went, and how many were open at once."""
+
+    def __init__(self, **limits):
+        self.clock = Clock()
+        self.limiter = Limiter(RateLimits(**limits), clock=self.clock, sleep=self.clock.sleep)
+        self.went, self.open, self.most_open = [], 0, 0
+
+    async def visit(self, name, *, arrive=0.0, stay=0.0):
+        if arrive:
+            await self.clock.sleep(arrive)
+        async with self.limiter.slot():
+            self.went.append((name, self.clock.now))
+            self.open += 1
+            self.most_open = max(self.most_open, self.open)
+            if stay:
+                await self.clock.sleep(stay)
+            self.open -= 1
+
+    def start(self, name, **when):
+        return asyncio.create_task(self.visit(name, **when))
+
+    def at(self):
+        return [at - 1_000.0 for _, at in self.went]
+
+
+def most_within(times, window):
+    """How many of these times lie within one window, ends included, at the most."""
+    return max((sum(start <= time <= start + window for time in times) for start in times), default=0)
+
+
+ARRIVALS = st.lists(st.tuples(st.floats(0, 40), st.floats(0, 30)), max_size=40)
+
+
+@given(ARRIVALS, st.integers(1, 4), st.integers(1, 25), st.integers(1, 5))
+@settings(deadline=None, max_examples=60)
+async def test_no_window_ever_holds_too_many(arrivals, per_second, per_hour, concurrent):
+    visitors = Visitors(per_second=per_second, per_hour=per_hour, concurrent=concurrent)
+    await visitors.clock.run(*[visitors.start(n, arrive=at, stay=stay) for n, (at, stay) in enumerate(arrivals)])
+    times = visitors.at()
+    assert len(times) == len(arrivals)
+    assert most_within(times, 1.0) <= per_second
+    assert most_within(times, 3600.0) <= per_hour
+    assert visitors.most_open <= concurrent
+    assert times == sorted(times)
+
+
+async def test_nobody_waits_without_need():
+    visitors = Visitors(per_second=3, per_hour=5, concurrent=100)
+    await visitors.clock.run(*[visitors.start(number) for number in range(8)])
+    first, second, third = visitors.at()[:3], visitors.at()[3:5], visitors.at()[5:]
+    assert first == [0, 0, 0]
+    assert second[0] == second[1] == pytest.approx(1, abs=0.2)
+    assert third == pytest.approx([3600] * 3, abs=2)
+
+
+async def test_first_come_first_served():
+    visitors = Visitors(per_second=1, per_hour=1000, concurrent=2)
+    await visitors.clock.run(*[visitors.start(number, stay=2.5) for number in range(12)])
+    assert [name for name, _ in visitors.went] == list(range(12))
+
+
+async def test_nobody_who_comes_when_the_time_is_up_overtakes_those_who_waited_for_it():
+    visitors = Visitors(per_second=1, per_hour=1000, concurrent=100)
+    early = [visitors.start(number) for number in range(3)]
+    await visitors.clock.until_idle()
+    visitors.clock.now += 5  # the first that waits could go, but is still asleep
+    late = visitors.start("late")
+    await visitors.clock.run(*early, late)
+    assert [name for name, _ in visitors.went] == [0, 1, 2, "late"]
+
+
+async def test_a_place_is_free_again_when_its_request_ends_or_fails():
+    visitors = Visitors(per_second=100, per_hour=100, concurrent=1)
+
+    async def fail():
+        async with visitors.limiter.slot():
+            raise OSError
+
+    failed = asyncio.create_task(fail())
+    await asyncio.gather(visitors.clock.run(visitors.start("next")), failed, return_exceptions=True)
+    assert isinstance(failed.exception(), OSError)
+    assert visitors.at() == [0]
+
+
+@pytest.mark.parametrize("cancelled", [1, 2, 3])
+async def test_a_cancelled_wait_takes_nothing_and_blocks_nobody(cancelled):
+    """1 is the head of the line and sleeps for the clock; the others wait for the head."""
+    visitors = Visitors(per_second=1, per_hour=1000, concurrent=100)
+    tasks = [visitors.start(number) for number in range(5)]
+    await visitors.clock.until_idle()
+    tasks[cancelled].cancel()
+    rest = [task for number, task in enumerate(tasks) if number != cancelled]
+    await visitors.clock.run(*rest)
+    assert [name for name, _ in visitors.went] == [number for number in range(5) if number != cancelled]
+    assert visitors.at() == pytest.approx([0, 1, 2, 3], abs=0.5)
+
+
+async def test_a_cancel_while_all_places_are_taken_takes_nothing():
+    visitors = Visitors(per_second=100, per_hour=1000, concurrent=1)
+    tasks = [visitors.start(number, stay=5) for number in range(3)]
+    await visitors.clock.until_idle()
+    tasks[1].cancel()
+    await visitors.clock.run(tasks[0], tasks[2])
+    assert visitors.went == [(0, 1000.0), (2, 1005.0)]
+
+
+async def test_a_pause_holds_everybody_and_a_longer_one_stays():
+    visitors = Visitors(per_second=3, per_hour=1000, concurrent=100)
+    visitors.limiter.pause(10)
+    visitors.limiter.pause(2)
+    assert visitors.limiter.wait() == 10
+    await visitors.clock.run(*[visitors.start(number) for number in range(3)])
+    assert visitors.at() == [10, 10, 10]
+    visitors.limiter.pause(-5)
+    assert visitors.limiter.wait() <= 1.2
+
+
+async def test_a_pause_holds_those_who_wait_for_the_clock_already():
+    visitors = Visitors(per_second=1, per_hour=1000, concurrent=100)
+    tasks = [visitors.start(number) for number in range(3)]
+    await visitors.clock.until_idle()
+    visitors.limiter.pause(20)
+    await visitors.clock.run(*tasks)
+    assert visitors.at() == pytest.approx([0, 20, 21], abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["per_second", "per_hour", "concurrent"])
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
+def test_limits_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number, 1 or more"):
+        RateLimits(**{name: value})
+
+
+def test_limits_by_default_are_what_mixpanel_documents():
+    assert RateLimits() == RateLimits(per_second=3, per_hour=60, concurrent=100)
+    assert Limiter(RateLimits(per_hour=7)).per_hour == 7

@@ -1,0 +1,89 @@
+"""When to ask again."""
+
+from __future__ import annotations
+
+import email.utils
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixpanel_async.api.retry import PATIENCE, RetryPolicy, retry_after
+
+NOW = 1_704_067_200.0
+
+
+@given(st.integers(1, 200), st.floats(0, 100), st.floats(0, 1000))
+def test_a_wait_is_between_nothing_and_the_doubled_bound(attempt, initial, more):
+    policy = RetryPolicy(wait_initial=initial, wait_max=initial + more)
+    assert 0 <= policy.wait(attempt) <= min(policy.wait_max, initial * 2.0 ** (attempt - 1))
+
+
+def test_waits_are_drawn_from_the_whole_span():
+    policy = RetryPolicy(wait_initial=1.0, wait_max=60.0)
+    for attempt, most in ((1, 1.0), (3, 4.0), (7, 60.0), (1000, 60.0)):
+        waits = [policy.wait(attempt) for _ in range(400)]
+        assert min(waits) < 0.1 * most
+        assert 0.9 * most < max(waits) <= most
+
+
+def test_a_rate_limit_that_names_no_time_is_outwaited_with_patience():
+    waits = [RetryPolicy(wait_max=60.0).wait(1, limited=True) for _ in range(200)]
+    assert 30 <= min(waits) < 35
+    assert 55 < max(waits) <= 60
+    assert RetryPolicy().wait(1, 7.0, limited=True) == 7.0
+
+
+def test_what_the_server_asks_for_counts_even_beyond_our_longest_wait():
+    assert RetryPolicy(wait_max=60).wait(1, 600.0) == 600.0
+    assert RetryPolicy().wait(5, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"attempts": 0}, {"attempts": -1}, {"attempts": True}, {"attempts": 1.0}, {"wait_initial": -1}, {"wait_initial": 61},
+     {"wait_max": 0.5}, {"wait_max": float("inf")}, {"wait_max": float("nan")}, {"wait_initial": float("nan")}],
+)  # fmt: skip
+def test_policies_out_of_range(options):
+    with pytest.raises(ValueError, match="RetryPolicy"):
+        RetryPolicy(**options)
+
+
+def test_the_policy_by_default():
+    assert RetryPolicy() == RetryPolicy(attempts=5, wait_initial=1.0, wait_max=60.0)
+    assert RetryPolicy(wait_initial=0, wait_max=0).wait(3) == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("3600", 3600.0),
+        ("3601", PATIENCE),
+        ("999999999", PATIENCE),
+        (email.utils.formatdate(NOW + 90, usegmt=True), 90.0),
+        (email.utils.formatdate(NOW - 90, usegmt=True), 0.0),
+        (email.utils.formatdate(NOW + 1e9, usegmt=True), PATIENCE),
+        ("Mon, 01 Jan 2024 01:00:10 +0100", 10.0),
+    ],
+)
+def test_seconds_and_dates(header, seconds):
+    assert retry_after(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", " ", "-1", "+1", "1.5", "nan", "inf", "1e400", "1e3", "0x10", "1_0", "\u0661\u0662", "\uff17", "1" + "0" * 30, "soon",
+     "Mon, 01 Jan 2024 00:01:00 -0000", "Mon, 01 Jan 2024 00:01:00", "Mon, 99 Jan 2024 00:01:00 GMT", "Mon, 01 Jan 2024 00:01:00 +9999",
+     "Mon, 01 Jan 99999 00:00:00 GMT", "7\n8"],
+)  # fmt: skip
+def test_nonsense_is_no_wait(header):
+    assert retry_after(header, NOW) is None
+
+
+@given(st.text() | st.text("0123456789:+-, JanGMTonWed"), st.floats(0, 2e9))
+def test_whatever_a_header_says_it_is_a_bearable_wait_or_none(header, now):
+    wait = retry_after(header, now)
+    assert wait is None or 0 <= wait <= PATIENCE

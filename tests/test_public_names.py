@@ -1,0 +1,75 @@
+"""The public names: just these, all of them documented, and nothing documented that is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mixpanel_async
+from mixpanel_async import pipeline, types
+from mixpanel_async.pipeline import dates
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+PUBLIC = {
+    "MixpanelClient", "ServiceAccount", "ProjectSecret", "OAuthToken", "RateLimits", "RetryPolicy", "Timeouts",
+    "BatchProgress", "ParallelFetchResult", "FetchResult",
+    "MixpanelError", "ConfigurationError", "ExportError", "AuthenticationError", "QueryError", "RateLimitError",
+    "ServerError", "ConnectionLostError", "DecodeError", "StoreError", "TableExistsError", "TableNotFoundError",
+    "SelectionMismatchError", "DatabaseLockedError", "__version__",
+}  # fmt: skip
+
+documented = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the wheel's tests run without the documents")
+
+
+def imported(text):
+    """Pairs of module and name that a page imports from this library."""
+    found = re.findall(r"^\s*from (mixpanel_async[\w.]*) import (?:\(([^)]*)\)|(.*))$", text, re.MULTILINE)
+    return {
+        (module, name.split(" as ")[0].strip())
+        for module, many, one in found
+        for name in re.sub(r"#.*", "", many or one).split(",")
+        if name.strip()
+    }
+
+
+def test_the_public_names_are_just_these():
+    assert set(mixpanel_async.__all__) == PUBLIC
+    assert mixpanel_async.__all__ == sorted(mixpanel_async.__all__)
+    assert all(hasattr(mixpanel_async, name) for name in PUBLIC)
+
+
+def test_the_others_stand_where_the_docs_say():
+    assert types.BatchResult.__module__ == "mixpanel_async.types"
+    assert dates.split_date_range.__module__ == "mixpanel_async.pipeline.dates"
+    assert dates.DateChunk == tuple[str, str]
+    assert pipeline.__doc__
+
+
+def code(text):
+    """All that a page shows as code: fenced blocks, and words between backticks."""
+    fenced = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return "\n".join(fenced + inline)
+
+
+@documented
+def test_every_public_name_is_documented():
+    told = {name for page in PAGES for name in re.findall(r"\w+", code(page.read_text()))}
+    assert PUBLIC - told - {"__version__"} == set()
+
+
+@documented
+def test_nothing_is_documented_that_is_not_there():
+    pairs = {pair for page in PAGES for pair in imported(page.read_text())}
+    assert pairs
+    for module, name in pairs:
+        assert hasattr(__import__(module, fromlist=[name]), name), f"from {module} import {name}"
+        assert module != "mixpanel_async" or name in PUBLIC
+
+
+def test_the_version_is_a_version():
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\S*", mixpanel_async.__version__)
