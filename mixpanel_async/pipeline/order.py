@@ -88,4 +88,13 @@ def chunks_of(order: Order, settled: Sequence[Range], indivisible: Sequence[Rang
         size = chunk_days_for(days, order.max_workers, requests)
     else:
         size = order.chunk_days or max(days, 1)
-    return [chunk for first, last in ranges for chunk in split_date_range(first, last, size)]
+    return _joined([chunk for first, last in ranges for chunk in split_date_range(first, last, size)], indivisible)
+
+
+def _joined(chunks: Sequence[DateChunk], indivisible: Sequence[Range]) -> list[DateChunk]:
+    """Join neighbours between which a chunk that can only be replaced whole would be cut."""
+    joined: list[DateChunk] = []
+    for first, last in chunks:
+        is_cut = any(begin.isoformat() < first <= end.isoformat() for begin, end in indivisible)
+        joined.append((joined.pop()[0], last) if is_cut and joined else (first, last))
+    return joined
