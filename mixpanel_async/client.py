@@ -50,8 +50,9 @@ class MixpanelClient:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
             `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`), and
             `MP_REGION` and `MP_BASE_URL` where `region` and `base_url` are not given.
-        database: a path, `":memory:"`, or an open `duckdb` connection, which stays the caller's. A file is held
-            only while a call runs, so that others can `duckdb.connect` it between calls.
+        database: a path, `":memory:"`, or an open `duckdb` connection, which stays the caller's (tables stand in
+            its default database and schema, whatever it `USE`s). A file is held only while a call runs, so that
+            others can `duckdb.connect` it between calls.
         region: where the project's data lives: `us`, `eu` or `in`.
         base_url: scheme and host for every request in place of Mixpanel's: a test server, a proxy.
         limits: requests at once, a second and an hour, for all calls of this client together.

@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 
 
 class Secret:
-    """A text that shows as `***` wherever it is printed, and refuses to be pickled."""
+    """A text that shows as `***` wherever it is printed, and refuses to be pickled.
+
+    Making one never raises: so a function that takes a secret wraps it first and checks it then, and no frame of a
+    traceback that prints locals holds the plain text.
+    """
 
     __slots__ = ("_text",)
 
-    def __init__(self, text: str | Secret, name: str = "secret") -> None:
-        if isinstance(text, Secret):
-            text = text.reveal()
-        if not isinstance(text, str) or not text:
+    def __init__(self, text: str | Secret) -> None:
+        self._text: str = text.reveal() if isinstance(text, Secret) else text
+
+    def check(self, name: str) -> None:
+        """Refuse what could not be sent. Raises ConfigurationError, which calls it by its name."""
+        if not isinstance(self._text, str) or not self._text:
             raise ConfigurationError(f"The {name} is missing: give it as a text that is not empty.")
-        if not (text.isascii() and text.isprintable()) or " " in text:
+        if not (self._text.isascii() and self._text.isprintable()) or " " in self._text:
             raise ConfigurationError(f"The {name} has a blank, a line break or a character beyond ASCII in it.")
-        self._text = text
 
     def reveal(self) -> str:
         """The text itself; call it in the frame that sends it and keep it nowhere."""
@@ -52,46 +57,49 @@ class Secret:
         raise TypeError("A secret is not pickled: hand the credentials over through the environment instead.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ServiceAccount:
     """A service account of a project: HTTP Basic, with the project named in each request."""
 
     username: str
-    secret: str | Secret
-    project_id: int | str
+    secret: Secret
+    project_id: str
 
-    def __post_init__(self) -> None:
-        """Refuse what could not be sent."""
-        if not isinstance(self.username, str) or not self.username:
+    def __init__(self, username: str, secret: str | Secret, project_id: int | str) -> None:
+        secret = Secret(secret)
+        _set(self, username=username, secret=secret, project_id=str(project_id))
+        secret.check("service account's secret")
+        if not isinstance(username, str) or not username:
             raise ConfigurationError("The service account's username is missing.")
-        if not re.fullmatch(r"[!-9;-~]+", self.username):
+        if not re.fullmatch(r"[!-9;-~]+", username):
             raise ConfigurationError("The service account's username has a blank, a colon or a non-ASCII character.")
-        object.__setattr__(self, "secret", Secret(self.secret, "service account's secret"))
-        object.__setattr__(self, "project_id", _project_id(self.project_id))
+        _check_project_id(project_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ProjectSecret:
     """A project's own secret (Mixpanel retires these on 2027-03-03): HTTP Basic, no project named."""
 
-    secret: str | Secret
+    secret: Secret
 
-    def __post_init__(self) -> None:
-        """Refuse what could not be sent."""
-        object.__setattr__(self, "secret", Secret(self.secret, "project secret"))
+    def __init__(self, secret: str | Secret) -> None:
+        secret = Secret(secret)
+        _set(self, secret=secret)
+        secret.check("project secret")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class OAuthToken:
     """An OAuth access token: `Authorization: Bearer`, with the project named in each request."""
 
-    token: str | Secret
-    project_id: int | str
+    token: Secret
+    project_id: str
 
-    def __post_init__(self) -> None:
-        """Refuse what could not be sent."""
-        object.__setattr__(self, "token", Secret(self.token, "OAuth token"))
-        object.__setattr__(self, "project_id", _project_id(self.project_id))
+    def __init__(self, token: str | Secret, project_id: int | str) -> None:
+        token = Secret(token)
+        _set(self, token=token, project_id=str(project_id))
+        token.check("OAuth token")
+        _check_project_id(project_id)
 
 
 Credentials = ServiceAccount | ProjectSecret | OAuthToken
@@ -101,18 +109,18 @@ def authorization(credentials: Credentials) -> str:
     """The `Authorization` header's value. Call it in the frame that sends the request, and nowhere else."""
     match credentials:
         case ServiceAccount(username, secret, _):
-            return _basic(username, Secret(secret))
+            return _basic(username, secret)
         case ProjectSecret(secret):
-            return _basic(Secret(secret).reveal(), None)
+            return _basic(secret.reveal(), None)
         case OAuthToken(token, _):
-            return f"Bearer {Secret(token).reveal()}"
+            return f"Bearer {token.reveal()}"
 
 
 def project_parameter(credentials: Credentials) -> dict[str, str]:
     """`project_id` for the kinds of credentials that must name it, nothing for a project secret."""
     if isinstance(credentials, ProjectSecret):
         return {}
-    return {"project_id": str(credentials.project_id)}
+    return {"project_id": credentials.project_id}
 
 
 def credentials_from(environment: Mapping[str, str]) -> Credentials:
@@ -124,11 +132,14 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
     Raises:
         ConfigurationError: names the variables that are missing.
     """
-    given = {name: value for name, value in environment.items() if name.startswith("MP_") and value}
+    given = {name: Secret(value) for name, value in environment.items() if name.startswith("MP_") and value}
+    del environment
     if "MP_USERNAME" in given or "MP_SECRET" in given:
-        return ServiceAccount(*_all_of(given, "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID"))
+        username, secret, project = _all_of(given, "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID")
+        return ServiceAccount(username.reveal(), secret, project.reveal())
     if "MP_OAUTH_TOKEN" in given:
-        return OAuthToken(*_all_of(given, "MP_OAUTH_TOKEN", "MP_PROJECT_ID"))
+        token, project = _all_of(given, "MP_OAUTH_TOKEN", "MP_PROJECT_ID")
+        return OAuthToken(token, project.reveal())
     if "MP_PROJECT_SECRET" in given:
         return ProjectSecret(given["MP_PROJECT_SECRET"])
     raise ConfigurationError(
@@ -137,7 +148,7 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
     )
 
 
-def _all_of(given: Mapping[str, str], *names: str) -> list[str]:
+def _all_of(given: Mapping[str, Secret], *names: str) -> list[Secret]:
     missing = [name for name in names if name not in given]
     if missing:
         raise ConfigurationError(f"Not set in the environment: {', '.join(missing)}.")
@@ -149,8 +160,13 @@ def _basic(username: str, secret: Secret | None) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def _project_id(value: int | str) -> str:
+def _check_project_id(value: int | str) -> None:
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,20}", text, re.ASCII) or int(text) == 0:
         raise ConfigurationError("The project_id must be a project's number, such as 1234567.")
-    return text
+
+
+def _set(credentials: Credentials, **fields: object) -> None:
+    """Give a frozen value its fields, all of them before any check: a traceback may print it at once."""
+    for name, value in fields.items():
+        object.__setattr__(credentials, name, value)

@@ -100,6 +100,8 @@ def judge(  # noqa: PLR0911 - a case an answer
     if status == 200:
         return _judge_ok(headers)
     said = what_it_says(body)
+    if status == 403 and "date range exceeds" in said.lower():
+        return QueryError(f"Mixpanel rejects the dates ({status}): {said}", status=status)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in said.lower()):
         return AuthenticationError(f"Mixpanel does not accept these credentials ({status}): {said}", status=status)
     if status == 504 or (status == 400 and "timeout error" in said.lower()):

@@ -60,6 +60,8 @@ def read_line(line: bytes) -> tuple[bytes, bytes]:
         parts = _members(_ESCAPE.sub(_mend_surrogate, text) if "\\u" in text else text)
     except ValueError as error:
         raise NoEventError(f"not JSON: {error}", broken=True) from None
+    except _ConstantError as error:
+        raise NoEventError(str(error), broken=not _is_whole(text)) from None
     except RecursionError:
         raise NoEventError("nested too deeply") from None
     if bad_byte is not None:
@@ -116,6 +118,15 @@ def _members(text: str) -> dict[str, str] | None:
     return members
 
 
+def _is_whole(text: str) -> bool:
+    """Whether it would be JSON, were it not for its constants."""
+    try:
+        _LENIENT.decode(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
 def _event(members: dict[str, str]) -> bytes:
     name = members.get("event", "")
     if not name.startswith('"'):
@@ -152,9 +163,14 @@ def _after_blanks(text: str, at: int) -> int:
     return at
 
 
+class _ConstantError(Exception):
+    """`NaN` or `Infinity`, which JSON does not have."""
+
+
 def _no_constant(name: str) -> NoReturn:
-    raise NoEventError(f"{name} is no JSON")
+    raise _ConstantError(f"{name} is no JSON")
 
 
 # Numbers stay text: a number of 5000 digits is no error, and none is rounded.
 _JSON: json.JSONDecoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
+_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)

@@ -99,13 +99,11 @@ class _Lane:
         if not message.whole:
             self.roll_back()
             return BatchResult(*self.chunk, rows=0, success=False)
-        transaction = self._begun()
+        record = ChunkRecord(self.chunk, message.bytes, message.attempts - 1, dt.datetime.now(dt.UTC))
         try:
-            committed = transaction.commit(
-                ChunkRecord(self.chunk, message.bytes, message.attempts - 1, dt.datetime.now(dt.UTC))
-            )
+            committed = self._begun().commit(record)
         except BaseException:
-            transaction.roll_back()
+            self.roll_back()
             raise
         if self._rejected:
             logger.warning(

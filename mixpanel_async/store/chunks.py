@@ -159,6 +159,15 @@ def record(  # noqa: PLR0913 - the row's columns
     )
 
 
+def shorten_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: Dates, last: dt.date) -> None:
+    """Within a chunk's transaction: let its rejected lines go with its dates up to `last`."""
+    cursor.execute(
+        f"UPDATE {schema}._mixpanel_rejected SET to_date = ? "
+        "WHERE table_name = lower(?) AND from_date = ?::DATE AND to_date = ?::DATE",
+        [last, name, *dates],
+    )
+
+
 def _forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
     for ours in ("selections", "chunks", "strays", "rejected"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
@@ -178,7 +187,10 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
 
 
 def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:
-    """Make two journal rows of the one whose dates hold `date` as neither its first nor beyond its last."""
+    """Make two journal rows of the one whose dates hold `date` as neither its first nor beyond its last.
+
+    What was counted for the whole, and its rejected lines, stay with the first: which date they are of is not known.
+    """
     journal = f"{schema}._mixpanel_chunks"
     hit = f"table_name = lower($name) AND from_date < {date} AND to_date >= {date}"
     found = cursor.execute(f"SELECT from_date FROM {journal} WHERE {hit}", {"name": name}).fetchall()
@@ -188,9 +200,11 @@ def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str
     cursor.execute(
         f"CREATE OR REPLACE TEMP TABLE halves AS SELECT * FROM ("
         f" SELECT * REPLACE ({date} - 1 AS to_date) FROM {journal} WHERE {hit}"
-        f" UNION ALL SELECT * REPLACE ({date} AS from_date) FROM {journal} WHERE {hit})",
+        f" UNION ALL SELECT * REPLACE ({date} AS from_date, 0 AS duplicates, 0 AS rejected, 0 AS bytes, 0 AS retries)"
+        f" FROM {journal} WHERE {hit})",
         {"name": name},
     )
+    cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit}", {"name": name})
     cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
     for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
         rows = strays.count_rows(cursor, schema, name, dates)

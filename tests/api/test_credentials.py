@@ -76,7 +76,6 @@ def test_no_secret_is_pickled_or_copied_by_pickle(credentials):
         copy.copy(Secret(SECRET))
 
 
-@pytest.mark.xfail(strict=True, reason="the frames that check the secret hold it as a plain text")
 @pytest.mark.parametrize(
     "make",
     [

@@ -306,14 +306,12 @@ def test_a_chunk_with_strays_is_fetched_anew_as_a_whole_and_never_split(shelf):
     assert shelf.table.indivisible() == [(dt.date(2024, 1, 1), dt.date(2024, 1, 7))]
 
 
-@pytest.mark.xfail(strict=True, reason="each half of a cut chunk has the whole's bytes, duplicates and rejected lines")
 def test_a_cut_chunk_counts_its_bytes_and_bad_lines_once(shelf):
     shelf.store(WEEK, [event(insert_id="i")] * 2, rejected=[BadLine(1, b"bad")], size=100)
     shelf.table.align([("2024-01-03", "2024-01-07")])
     assert shelf.sql("SELECT sum(bytes), sum(duplicates), sum(rejected) FROM _mixpanel_chunks") == [(100, 1, 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="a bad line has its first chunk's dates, which no half of that chunk takes away")
 def test_a_bad_line_goes_with_the_pieces_of_its_chunk(shelf):
     shelf.store(WEEK, rejected=[BadLine(1, b"bad")])
     plan = [("2024-01-01", "2024-01-03"), ("2024-01-04", "2024-01-07")]

