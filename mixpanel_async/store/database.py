@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import logging
 import os
 import re
+import shutil
 import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +21,8 @@ from mixpanel_async.store.tables import Schema, create_journal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+logger = logging.getLogger("mixpanel_async")
 
 CATALOG = "mixpanel"
 """The name under which a file of ours is attached."""
@@ -31,6 +37,9 @@ ten thousand rows be written once. The size belongs to the attachment, not to th
 
 MEMORY = "256MB"
 """What DuckDB may keep in memory for a file: else it keeps all that it has written, up to most of the machine."""
+
+LEFT_BEHIND = 3600
+"""Seconds after which nobody can still be making a file: it takes some milliseconds."""
 
 LONG_ROW = 4096
 """Bytes a row, on average over a block, from which on a row group may want more than `MEMORY`."""
@@ -47,6 +56,11 @@ _SETTINGS = {
     "python_enable_replacements": False,
 }
 
+_OPEN: set[tuple[int, int]] = set()
+"""Device and inode of each file that is open here. DuckDB knows files by their paths, and the system's locks hold off
+other processes only: under a second name (a hard link) a file could be written by two who see nothing of each other."""
+_OPEN_TURN = threading.Lock()
+
 
 class Database:
     """A DuckDB file, a database in memory, or a caller's open connection.
@@ -59,6 +73,7 @@ class Database:
         self.path: Path | None = None
         self._callers: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._opened = ExitStack()
         self._bounded = False
         self._leases = 0
         self._turn = threading.Lock()
@@ -88,9 +103,7 @@ class Database:
     def close(self) -> None:
         """Let it go, checkpointed; a database in memory is gone then. Every cursor must be closed before."""
         with self._turn:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+            self._let_go()
 
     def claim(self) -> None:
         """Count one more user, and open it for the first."""
@@ -103,39 +116,47 @@ class Database:
         """Count one user less, and let a file go with the last."""
         with self._turn:
             self._leases -= 1
-            if self._leases == 0 and self.path is not None and self._connection is not None:
-                connection, self._connection = self._connection, None
-                connection.close()
+            if self._leases == 0 and self.path is not None:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._opened.close()
+        if self.path is not None and _has_bytes(log := self.path.with_name(f"{self.path.name}.wal")):
+            logger.warning(
+                "%s was closed, but not all could be moved into it; is the disk full? Nothing is lost: the rest is in "
+                "%s until the file is opened again. Do not copy or move the one without the other.",
+                self.path,
+                log,
+            )
 
     def _open(self) -> None:
-        with _explained(self.path):
+        with _explained(self.path), ExitStack() as opened:
             if self._callers is not None:
-                connection = self._callers.cursor()
+                connection = opened.enter_context(closing(self._callers.cursor()))
                 row = connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
                 self.schema = Schema(*row)
             else:
-                connection = self._connect()
+                connection = self._connect(opened)
                 self._bounded = True
-            try:
-                create_journal(connection, self.schema)
-            except BaseException:
-                connection.close()
-                raise
+            create_journal(connection, self.schema)
+            self._opened = opened.pop_all()
         self._connection = connection
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        if self.path is not None and not self.path.exists():
-            _create(self.path)
-        connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
-        try:
-            if self.path is not None:
-                connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
-                connection.execute(f"SET memory_limit = '{MEMORY}'")
-                connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
-                attach(connection, self.path)
-        except BaseException:
-            connection.close()
-            raise
+    def _connect(self, opened: ExitStack) -> duckdb.DuckDBPyConnection:
+        if self.path is not None:
+            _sweep(self.path)
+            if not self.path.exists():
+                _create(self.path)
+            opened.enter_context(_alone(self.path))
+        connection = opened.enter_context(closing(duckdb.connect(":memory:", config=dict(_SETTINGS))))
+        if self.path is not None:
+            connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
+            attach(connection, self.path)
         return connection
 
 
@@ -168,6 +189,14 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
 
 
+def _sweep(path: Path) -> None:
+    """Take away what a process left that was killed while it made the file: else it would hold on to its space."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(left)
+
+
 def _create(path: Path) -> None:
     """Make the file under another name first: DuckDB refuses for ever a file that a kill left half made."""
     if not path.parent.is_dir():
@@ -182,6 +211,40 @@ def _create(path: Path) -> None:
             return
         except OSError:  # a file system without hard links
             made.rename(path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Be the only one in this process who has the file open, under whichever of its names."""
+    status = path.stat()
+    file = (status.st_dev, status.st_ino)
+    with _OPEN_TURN:
+        if file in _OPEN:
+            raise DatabaseLockedError(
+                f"{path} is open in this process (PID {os.getpid()}), under this name or another: use one client for "
+                "both, or open a connection and pass it as `database`."
+            )
+        _OPEN.add(file)
+    try:
+        yield
+    finally:
+        with _OPEN_TURN:
+            _OPEN.discard(file)
+
+
+def _has_bytes(path: Path) -> bool:
+    """An empty log may stay for good: nothing is in it."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def in_words(error: BaseException) -> str:
+    """The first line of what DuckDB or the system says, and what to do where that is known."""
+    said = str(error)
+    hint = ". Free some space and resume." if "No space left" in said else ""
+    return said.partition("\n")[0][:300] + hint
 
 
 @contextmanager
@@ -201,7 +264,7 @@ def _explained(path: Path | None) -> Iterator[None]:
             ) from None
         if "not a valid DuckDB database" in said or "Could not read enough bytes" in said:
             raise StoreError(f"{path} is no DuckDB database: choose another path, or move that file away.") from None
-        raise StoreError(f"{path or 'The database'} cannot be opened: {said}") from error
+        raise StoreError(f"{path or 'The database'} cannot be opened: {in_words(error)}") from error
 
 
 def _text(value: str) -> str:

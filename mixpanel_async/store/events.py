@@ -11,6 +11,7 @@ import duckdb
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
+from mixpanel_async.store.database import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,7 +187,11 @@ class ChunkTransaction:
             )
 
     def commit(self, chunk: ChunkRecord) -> Committed:
-        """Drop duplicates, write the journal, commit. After an error call `roll_back`: nothing was committed."""
+        """Drop duplicates, write the journal, commit.
+
+        After an error call `roll_back`. Where the error came of the disk the chunk may be there for all that, whole:
+        the journal tells, once the file is opened anew.
+        """
         with self._explained():
             duplicates = self._drop_duplicates() if self._deduplicate and self._inserted else 0
             rows = self._inserted - duplicates
@@ -219,6 +224,7 @@ class ChunkTransaction:
             settled = int(self._cursor.execute(count, [over]).fetchall()[0][0])
             whole = replace(chunk, dates=(self._dates[0], over.isoformat()))
             chunks.record(self._cursor, self._schema, self._name, whole, final=True, **{**counts, "rows": settled})
+            chunks.shorten_rejected(self._cursor, self._schema, self._name, self._dates, over)
             first = over + dt.timedelta(days=1)
             chunk = replace(chunk, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)
             counts = {"rows": rows - settled, "duplicates": 0, "rejected": 0}
@@ -231,9 +237,8 @@ class ChunkTransaction:
         try:
             yield
         except duckdb.Error as error:
-            said = str(error).partition("\n")[0][:300]
-            hint = " Free some space and resume." if "No space left" in said else ""
-            raise StoreError(f"{' to '.join(self._dates)} could not be written to {self._name}: {said}{hint}") from None
+            dates = " to ".join(self._dates)
+            raise StoreError(f"{dates} could not be written to {self._name}: {in_words(error)}") from None
 
     def _insert(self, condition: str) -> int:
         statement = _INSERT.format(table=self._table, condition=condition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import duckdb
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
+from mixpanel_async.store.database import in_words
 from mixpanel_async.store.events import ChunkTransaction
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from mixpanel_async.store.chunks import Dates, Selection
     from mixpanel_async.store.database import Database
+
+logger = logging.getLogger("mixpanel_async")
 
 
 class FetchedTable:
@@ -57,9 +61,12 @@ class FetchedTable:
         """Take a table away that this object made and nothing was committed to, so that the next try may make it."""
         if not self._is_new:
             return
-        with self._cursor() as cursor:
-            if not chunks.has_chunks(cursor, self._database.schema, self._name):
-                chunks.drop_table(cursor, self._database.schema, self._name)
+        try:
+            with self._cursor() as cursor:
+                if not chunks.has_chunks(cursor, self._database.schema, self._name):
+                    chunks.drop_table(cursor, self._database.schema, self._name)
+        except StoreError as error:  # what ended the fetch is on its way to the caller, and says more
+            logger.warning("%s The table stays; resume=True goes on with it.", error)
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -67,4 +74,4 @@ class FetchedTable:
             try:
                 yield cursor
             except duckdb.Error as error:
-                raise StoreError(f"Table {self._name!r}: {str(error)[:300]}") from None
+                raise StoreError(f"Table {self._name!r}: {in_words(error)}") from None

@@ -291,3 +291,13 @@ def test_a_callers_read_only_connection_is_an_error_of_ours(path):
         with pytest.raises(StoreError, match="read-only"):
             fill(database, "others")
         database.close()
+
+
+def test_what_a_kill_left_while_the_file_was_made_is_swept_away_after_an_hour(path):
+    left, fresh = path.parent / f".{path.name}.abcdefgh", path.parent / f".{path.name}.ijklmnop"
+    for directory in (left, fresh):
+        directory.mkdir()
+        (directory / path.name).touch()
+    os.utime(left, (0, 0))
+    fill(Database(path))
+    assert (left.exists(), fresh.exists()) == (False, True)
