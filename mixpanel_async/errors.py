@@ -41,7 +41,7 @@ class ExportError(MixpanelError):
     may_be_too_large: bool = False
     """Whether the answer broke off or did not come in time, so that fewer dates may be less to ask."""
 
-    ends_the_run: ClassVar[bool] = False
+    ends_the_run: bool = False
     """Whether every other request of the run would meet the same answer."""
 
     def __init__(

@@ -118,7 +118,9 @@ def judge(  # noqa: PLR0911 - a case an answer
         return ServerError(f"Mixpanel failed ({status}): {said}", status=status, retry_after=wait)
     if 300 <= status < 400:
         host = _host(headers.get("Location", "")) or "nowhere"
-        return ExportError(f"Redirected ({status}) to {host}: not followed. Check region and base_url.", status=status)
+        away = ExportError(f"Redirected ({status}) to {host}: not followed. Check region and base_url.", status=status)
+        away.ends_the_run = True
+        return away
     return ExportError(f"An answer that the export never gives ({status}): {said}", status=status)
 
 

@@ -11,7 +11,7 @@ import asyncio
 import math
 import ssl
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mixpanel_async._version import __version__
 from mixpanel_async.api.credentials import authorization, project_parameter
-from mixpanel_async.errors import ConnectionLostError, ExportError
+from mixpanel_async.errors import ConfigurationError, ConnectionLostError, ExportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -72,6 +72,11 @@ class Answer:
         """The headers; names in any case."""
         return self._response.headers
 
+    @property
+    def has_end_mark(self) -> bool:
+        """Whether the framing tells where the body ends; where only the connection's end does, a cut looks the same."""
+        return "Content-Length" in self.headers or "chunked" in self.headers.get("Transfer-Encoding", "").lower()
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body's bytes as they come, in pieces of no fixed size.
 
@@ -84,12 +89,13 @@ class Answer:
             yield piece
 
     async def excerpt(self, most: int) -> bytes:
-        """The body's first bytes, `most` of them at the most: enough for an error's text."""
+        """The body's first bytes, `most` of them at the most, for an error's text; what came of them if it breaks."""
         taken = bytearray()
-        async for piece in self.pieces():
-            taken += piece
-            if len(taken) >= most:
-                break
+        with suppress(ConnectionLostError):
+            async for piece in self.pieces():
+                taken += piece
+                if len(taken) >= most:
+                    break
         return bytes(taken[:most])
 
     async def _next(self) -> bytes:
@@ -111,6 +117,8 @@ class Transport:
     """
 
     def __init__(self, session: aiohttp.ClientSession | None, timeouts: Timeouts) -> None:
+        if session is not None and session.auth is not None:
+            raise ConfigurationError("The session has credentials of its own (auth=): pass one without.")
         self._owned = session is None
         # No limit of the pool's own: the limiter says how many may be open, and its queue is fair.
         self._session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -173,7 +181,9 @@ class Transport:
 def _lost(error: BaseException, late: str) -> ExportError:
     """Name the trouble without aiohttp's own texts, which hold the URL and may hold the headers."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
+        refused = ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
+        refused.ends_the_run = True
+        return refused
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ConnectionLostError("No connection in time", may_be_too_large=False)
     if isinstance(error, TimeoutError):

@@ -61,10 +61,14 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
     """
     lines = _Lines()
     waiting: bytes | None = None
-    for block in blocks(gunzip(body)):
-        if waiting is not None:
-            yield lines.read(waiting)
-        waiting = block
+    try:
+        for block in blocks(gunzip(body)):
+            if waiting is not None:
+                yield lines.read(waiting)
+            waiting = block
+    except _LongLineError as long:
+        number = lines.count + (waiting or b"").count(b"\n") + long.lines_before + 1
+        raise DecodeError(f"Line {number} is longer than {LINE_MAX} bytes; it begins {long.begins!r}") from None
     if waiting is not None:
         yield lines.read_last(waiting)
 
@@ -85,6 +89,14 @@ def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
         yield from _members(chain((head,), pieces))
     else:
         yield from chain((head,), pieces)
+
+
+def opening(body: bytes) -> bytes:
+    """The first text of a body, gzip or plain, of which only the first bytes are there."""
+    try:
+        return next(gunzip((body,)), b"")
+    except ConnectionLostError:
+        return body
 
 
 def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -122,10 +134,18 @@ def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
             yield b"".join(held)
             held, size = [rest], len(rest)
         elif size > LINE_MAX + BLOCK:
-            begins = b"".join(held).rpartition(b"\n")[2][:80]
-            raise DecodeError(f"A line is longer than {LINE_MAX} bytes; it begins {begins!r}")
+            raise _LongLineError(b"".join(held))
     if last := b"".join(held):
         yield last if last.endswith(b"\n") else last + b"\n"
+
+
+class _LongLineError(Exception):
+    """A line beyond `LINE_MAX`: how many stand before it in the text that was not given yet, and how it begins."""
+
+    def __init__(self, text: bytes) -> None:
+        start = text.rfind(b"\n") + 1
+        self.lines_before = text.count(b"\n")
+        self.begins = text[start : start + 80]
 
 
 @dataclass(slots=True)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.api.export import ExportQuery, judge
-from mixpanel_async.errors import DecodeError, ExportError, MixpanelError, RateLimitError
+from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError, MixpanelError, RateLimitError
 from mixpanel_async.pipeline.dates import halves
-from mixpanel_async.pipeline.decode import decode
+from mixpanel_async.pipeline.decode import decode, opening
 from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
 from mixpanel_async.pipeline.spool import Budget, Spool
 from mixpanel_async.pipeline.threads import finish_in_thread
@@ -45,6 +45,11 @@ QUEUE_BLOCKS = 4
 ON_THE_WAY = CORES
 EXCERPT = 4096
 """Bytes of an error's body that are read."""
+
+_ON_TRUST = (
+    "%s to %s: the answer's headers told neither its length nor its end. It is stored as whole, but if its "
+    "connection was closed early between two lines, that could not be seen."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,9 @@ class Fetch:
         while True:
             try:
                 return await self._attempt(chunk, requests, attempt)
+            except DecodeError as error:
+                error.args = (f"{chunk[0]} to {chunk[1]}: {error}",)
+                raise
             except ExportError as error:
                 smaller = self._halved(requests) if error.may_be_too_large and attempt > 1 else requests
                 if not error.passing or (attempt >= policy.attempts and smaller == requests):
@@ -153,32 +161,31 @@ class Fetch:
     async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> BatchResult:
         """Have all of the chunk's bodies, then write them in its one transaction."""
         with ExitStack() as stack:
-            spools = []
+            spools, marked = [], True
             for dates in requests:
                 spools.append(stack.enter_context(Spool(self._memory)))
                 async with self._workers:
-                    await self._download(dates, spools[-1])
+                    marked &= await self._download(dates, spools[-1])
             async with self._cores:
-                return await self._write(chunk, spools, attempt)
+                result = await self._write(chunk, spools, attempt)
+        if not marked:
+            logger.warning(_ON_TRUST, *chunk)
+        return result
 
-    async def _download(self, chunk: DateChunk, spool: Spool) -> None:
+    async def _download(self, chunk: DateChunk, spool: Spool) -> bool:
+        """Have one body; gives whether its framing told where it ends."""
         source = self._source
         parameters = replace(self._query, from_date=chunk[0], to_date=chunk[1]).parameters()
         async with source.limiter.slot():
             if self._ended is not None:
                 raise self._ended  # what another chunk met this one would meet too: it costs no request
-            async with source.transport.get(source.url, parameters, source.credentials) as answer:
-                await self._judge(answer)
-                async for piece in answer.pieces():
-                    await spool.write(piece)
-
-    async def _judge(self, answer: Answer) -> None:
-        excerpt = b"" if answer.status == 200 else await answer.excerpt(EXCERPT)
-        error = judge(answer.status, answer.headers, excerpt, now=time.time())
-        if error is not None and error.ends_the_run:
-            self._ended = error
-        if error is not None:
-            raise error
+            try:
+                async with source.transport.get(source.url, parameters, source.credentials) as answer:
+                    return await _receive(answer, spool)
+            except ExportError as error:
+                if error.ends_the_run:
+                    self._ended = error
+                raise
 
     async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> BatchResult:
         size = sum(spool.size for spool in spools)
@@ -199,6 +206,18 @@ class Fetch:
 
 def _promise() -> asyncio.Future[BatchResult]:
     return asyncio.get_running_loop().create_future()
+
+
+async def _receive(answer: Answer, spool: Spool) -> bool:
+    """Judge an answer, and keep its body if it is one."""
+    excerpt = b"" if answer.status == 200 else opening(await answer.excerpt(EXCERPT))
+    if (error := judge(answer.status, answer.headers, excerpt, now=time.time())) is not None:
+        raise error
+    async for piece in answer.pieces():
+        await spool.write(piece)
+    if not (spool.size or answer.has_end_mark):
+        raise ConnectionLostError("The connection was closed before the answer's first byte")
+    return answer.has_end_mark
 
 
 def _located(error: ExportError, chunk: DateChunk, attempts: int) -> ExportError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from mixpanel_async.errors import StoreError
@@ -66,7 +67,8 @@ class Spool:
             self._give_back()
         self._unwritten.clear()
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what a full disk did not take it tries to write once more
+                self._file.close()
 
     async def write(self, piece: bytes) -> None:
         """Keep a piece.
@@ -104,7 +106,7 @@ class Spool:
             self._file.write(b"".join(self._unwritten))
             self._file.flush()
         except OSError as error:
-            directory = tempfile.gettempdir()
+            directory = tempfile.tempdir or "any directory for temporary files"
             raise StoreError(
                 f"No room for a downloaded chunk in {directory}: {error.strerror}. Free some space, or set TMPDIR."
             ) from None

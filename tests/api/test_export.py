@@ -156,7 +156,7 @@ def test_statuses(status, body, kind, message):
     assert error.status == status
     assert error.attempts == 0
     assert error.passing == (kind in (ServerError, RateLimitError))
-    assert error.ends_the_run == (kind in (AuthenticationError, QueryError))
+    assert error.ends_the_run == (kind in (AuthenticationError, QueryError) or 300 <= status < 400)
 
 
 def test_what_fewer_dates_may_help_against():
