@@ -86,3 +86,19 @@ def deep(session: nox.Session) -> None:
     """The state machine over hundreds of orders of events, at random."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env={"MIXPANEL_ASYNC_DEEP": "1"})
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Runs that are killed at random moments: `nox -s kills -- 500 --seed 1`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.durability.kills", *session.posargs)
+
+
+@nox.session
+def syscalls(session: nox.Session) -> None:
+    """A kill or an error at each system call that writes to the database, by strace."""
+    if shutil.which("strace") is None:
+        session.skip("strace is not here: on Linux, apt-get install strace.")
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.durability.syscalls", *session.posargs)
