@@ -1,5 +1,6 @@
-"""Workers against a slow server: `python benchmarks/latency.py [WORKERS ...]`, 30 chunks of a day, 1 s to the first byte.
+"""Workers against a slow server: `python benchmarks/latency.py [WORKERS ...]`.
 
+30 chunks of a day, 1 s to the first byte.
 Rounds alternate between the numbers of workers; the ratio is best against best.
 """
 

@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.manager import start_new_async_kernel
 
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
-from tests.system.conftest import expected, journal, path, stored  # noqa: F401 - path is a fixture
+from tests.system.conftest import expected, journal, stored
 
 FIRST, LAST = "2026-01-01", "2026-01-06"
 
@@ -60,9 +60,7 @@ async def test_in_a_script_under_asyncio_run(server, path):
     assert process.returncode != 0
     assert b"KeyboardInterrupt" in told
     check(server, path)
-    again = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, stdout=asyncio.subprocess.DEVNULL
-    )
+    again = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.DEVNULL)
     assert await again.wait() == 0
     assert stored(path) == expected(server, FIRST, LAST)
 

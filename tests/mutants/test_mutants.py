@@ -89,7 +89,7 @@ def test_a_mistake_turns_a_test_red(mutant, tmp_path):
     assert text.count(mutant.right) == 1, "the mutant no longer fits the code"
     target.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
 
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.test.split()]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *mutant.test.split()]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert run.returncode == 1, run.stdout[-2000:] + run.stderr[-2000:]

@@ -25,11 +25,6 @@ async def fake() -> AsyncIterator[FakeMixpanel]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "mixpanel.duckdb"
-
-
-@pytest.fixture
 async def client_of(path: Path) -> AsyncIterator[Callable[..., MixpanelClient]]:
     """Make a client of a server; closed at the test's end."""
     made: list[MixpanelClient] = []
