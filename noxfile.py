@@ -102,3 +102,18 @@ def syscalls(session: nox.Session) -> None:
         session.skip("strace is not here: on Linux, apt-get install strace.")
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.durability.syscalls", *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities in what CI runs with; needs an advisory service, which not every network reaches."""
+    session.install("pip-audit")
+    session.run("pip-audit", "--no-deps", "--disable-pip", "-r", ".ci/lock.txt")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write down anew what CI runs with: the newest of everything."""
+    session.install(".[test]")
+    frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "mixpanel-async", silent=True, log=False)
+    Path(".ci/lock.txt").write_text(str(frozen), encoding="utf-8")

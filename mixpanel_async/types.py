@@ -6,16 +6,28 @@ Each has a `to_dict` with its fields as keys, in order, ready for `json.dumps`; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from _typeshed import DataclassInstance
 
 
 def _require(rule: bool, text: str) -> None:  # noqa: FBT001 - a rule is a truth value
     if not rule:
         raise ValueError(text)
+
+
+def _plain(result: DataclassInstance) -> dict[str, Any]:
+    """The fields in order, as JSON has them: tuples as lists, times as ISO 8601."""
+    return {field.name: _as_json(getattr(result, field.name)) for field in fields(result)}
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    return value.isoformat() if isinstance(value, dt.datetime) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +54,7 @@ class BatchProgress:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order."""
-        return {
-            "from_date": self.from_date,
-            "to_date": self.to_date,
-            "batch_index": self.batch_index,
-            "total_batches": self.total_batches,
-            "rows": self.rows,
-            "success": self.success,
-            "error": self.error,
-        }
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,7 @@ class BatchResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order."""
-        return {
-            "from_date": self.from_date,
-            "to_date": self.to_date,
-            "rows": self.rows,
-            "success": self.success,
-            "error": self.error,
-        }
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class ParallelFetchResult:
     failed_date_ranges: tuple[tuple[str, str], ...]
     """The chunks to fetch again, both dates inclusive; the table's rows for these dates are untouched."""
     duration_seconds: float
-    fetched_at: datetime
+    fetched_at: dt.datetime
     """When the run ended, aware, in UTC."""
 
     def __post_init__(self) -> None:
@@ -110,16 +108,7 @@ class ParallelFetchResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order, then `has_failures`; ranges as lists, the time as ISO 8601."""
-        return {
-            "table": self.table,
-            "total_rows": self.total_rows,
-            "successful_batches": self.successful_batches,
-            "failed_batches": self.failed_batches,
-            "failed_date_ranges": [list(dates) for dates in self.failed_date_ranges],
-            "duration_seconds": self.duration_seconds,
-            "fetched_at": self.fetched_at.isoformat(),
-            "has_failures": self.has_failures,
-        }
+        return {**_plain(self), "has_failures": self.has_failures}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +121,7 @@ class FetchResult:
     duration_seconds: float
     date_range: tuple[str, str] | None
     """Both inclusive; `None` for profiles, which have no dates."""
-    fetched_at: datetime
+    fetched_at: dt.datetime
     """When the run ended, aware, in UTC."""
 
     def __post_init__(self) -> None:
@@ -142,14 +131,7 @@ class FetchResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order; the range as a list, the time as ISO 8601."""
-        return {
-            "table": self.table,
-            "rows": self.rows,
-            "type": self.type,
-            "duration_seconds": self.duration_seconds,
-            "date_range": None if self.date_range is None else list(self.date_range),
-            "fetched_at": self.fetched_at.isoformat(),
-        }
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +153,7 @@ class ProfileBatchProgress:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order."""
-        return {
-            "page_index": self.page_index,
-            "total_pages": self.total_pages,
-            "rows": self.rows,
-            "success": self.success,
-            "error": self.error,
-        }
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +166,7 @@ class ParallelProfileFetchResult:
     failed_pages: int
     failed_page_indices: tuple[int, ...]
     duration_seconds: float
-    fetched_at: datetime
+    fetched_at: dt.datetime
 
     def __post_init__(self) -> None:
         """Hold the rules."""
@@ -208,13 +184,4 @@ class ParallelProfileFetchResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order, then `has_failures`; indices as a list, the time as ISO 8601."""
-        return {
-            "table": self.table,
-            "total_rows": self.total_rows,
-            "successful_pages": self.successful_pages,
-            "failed_pages": self.failed_pages,
-            "failed_page_indices": list(self.failed_page_indices),
-            "duration_seconds": self.duration_seconds,
-            "fetched_at": self.fetched_at.isoformat(),
-            "has_failures": self.has_failures,
-        }
+        return {**_plain(self), "has_failures": self.has_failures}
