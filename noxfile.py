@@ -83,7 +83,7 @@ def cancels(session: nox.Session) -> None:
 
 @nox.session
 def deep(session: nox.Session) -> None:
-    """The state machine over hundreds of orders of events, at random."""
+    """The state machine over a hundred long orders of events, at random."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env={"MIXPANEL_ASYNC_DEEP": "1"})
 

@@ -244,7 +244,7 @@ def in_words(error: BaseException) -> str:
     """The first line of what DuckDB or the system says, and what to do where that is known."""
     said = str(error)
     hint = ". Free some space and resume." if "No space left" in said else ""
-    return said.partition("\n")[0][:300] + hint
+    return said.partition("\n")[0][:600] + hint
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -106,4 +108,5 @@ async def _strike(kill: Kill, process, fake: FakeMixpanel, moments: dict[str, as
         await fake.until(lambda: len(fake.requests) >= before + kill.count)
     await asyncio.sleep(kill.delay)
     if process.returncode is None:
-        process.send_signal(kill.signal)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, kill.signal)  # `send_signal` polls, and may take the exit code from the event loop
