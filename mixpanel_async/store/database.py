@@ -44,7 +44,7 @@ LEFT_BEHIND = 3600
 LONG_ROW = 4096
 """Bytes a row, on average over a block, from which on a row group may want more than `MEMORY`."""
 
-CHECKPOINT = "64MB"
+CHECKPOINT = "16MB"
 """How much write-ahead log may come together: it is in memory too until the checkpoint."""
 
 _SETTINGS = {
@@ -243,8 +243,8 @@ def _has_bytes(path: Path) -> bool:
 def in_words(error: BaseException) -> str:
     """The first line of what DuckDB or the system says, and what to do where that is known."""
     said = str(error)
-    hint = ". Free some space and resume." if "No space left" in said else ""
-    return said.partition("\n")[0][:600] + hint
+    hint = ": No space left on the disk. Free some space and resume." if "No space left" in said else ""
+    return said.partition("\n")[0][:300] + hint
 
 
 @contextmanager
