@@ -47,9 +47,11 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
     values = _values(name, dates)
     table, strays = schema.table(name), f"{schema}._mixpanel_strays"
     if _count(cursor, f"{strays} WHERE {_OWN}", values):
-        _delete_copies(cursor, table, f"SELECT event_time, digest FROM {strays} WHERE {_OWN}", values)
+        own = f"{strays} WHERE {_OWN}"
+        cursor.execute(_deletion(table, f"event_time IN (SELECT event_time FROM {own})", own, "copy <= copies"), values)
     if _count(cursor, f"{strays} WHERE {_FOREIGN}", values):
-        _delete_all_but(cursor, table, f"SELECT digest FROM {strays} WHERE {_FOREIGN}", values)
+        foreign = f"{strays} WHERE {_FOREIGN}"
+        cursor.execute(_deletion(table, _WITHIN, foreign, "copy > coalesce(copies, 0)"), values)
     else:
         days = {"first": values["first"], "last": values["last"]}
         cursor.execute(f"DELETE FROM {table} WHERE {_WITHIN}", days)
@@ -81,36 +83,15 @@ def count_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dat
     return inside + own - _count(cursor, f"{strays} WHERE {_FOREIGN}", values)
 
 
-def _delete_copies(
-    cursor: duckdb.DuckDBPyConnection, table: str, strays: str, values: dict[str, str | dt.date]
-) -> None:
-    """Delete as many copies of each row as there are strays of it."""
-    cursor.execute(
-        f"""DELETE FROM {table} WHERE rowid IN (
-            SELECT row FROM (
-                SELECT rowid AS row, {DIGEST} AS digest, row_number() OVER (PARTITION BY {DIGEST}) AS copy
-                FROM {table} WHERE event_time IN (SELECT event_time FROM ({strays}))
-            ) JOIN (SELECT digest, count(*) AS copies FROM ({strays}) GROUP BY digest) USING (digest)
-            WHERE copy <= copies
-        )""",
-        values,
-    )
-
-
-def _delete_all_but(
-    cursor: duckdb.DuckDBPyConnection, table: str, strays: str, values: dict[str, str | dt.date]
-) -> None:
-    """Delete the rows of the dates, but leave as many copies of each as there are strays of other dates."""
-    cursor.execute(
-        f"""DELETE FROM {table} WHERE rowid IN (
-            SELECT row FROM (
-                SELECT rowid AS row, {DIGEST} AS digest, row_number() OVER (PARTITION BY {DIGEST}) AS copy
-                FROM {table} WHERE {_WITHIN}
-            ) LEFT JOIN (SELECT digest, count(*) AS copies FROM ({strays}) GROUP BY digest) USING (digest)
-            WHERE copy > coalesce(copies, 0)
-        )""",
-        values,
-    )
+def _deletion(table: str, rows: str, strays: str, which: str) -> str:
+    """Delete of the `rows` those for which `which` holds: a row's `copy`, from 1, beside the `copies` among strays."""
+    return f"""DELETE FROM {table} WHERE rowid IN (
+        SELECT row FROM (
+            SELECT rowid AS row, {DIGEST} AS digest, row_number() OVER (PARTITION BY {DIGEST}) AS copy
+            FROM {table} WHERE {rows}
+        ) LEFT JOIN (SELECT digest, count(*) AS copies FROM {strays} GROUP BY digest) USING (digest)
+        WHERE {which}
+    )"""
 
 
 def _count(cursor: duckdb.DuckDBPyConnection, what: str, values: dict[str, str | dt.date]) -> int:
