@@ -18,7 +18,8 @@ from arro3.core import Array, DataType, RecordBatch
 
 from mixpanel_async.api.export import judge_line
 from mixpanel_async.errors import ConnectionLostError, DecodeError
-from mixpanel_async.pipeline.lines import SHAPE, NoEventError, RejectedLine, join_lines, read_line
+from mixpanel_async.pipeline.lines import AROUND, SHAPE, NoEventError, RejectedLine, join_lines, read_line
+from mixpanel_async.store.window import BLOCK as COLUMNS
 
 try:
     from isal import isal_zlib as gzip_library
@@ -29,6 +30,9 @@ GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # is
 
 BLOCK = 1 << 20
 """Bytes of text in a block, about: small, so that no step holds the interpreter for more than 2 ms."""
+
+GROUP = 16 << 20
+"""Bytes of events that travel and are inserted together: a step costs a change of threads and some statements."""
 
 LINE_MAX = 64 << 20
 """Bytes of one line; Mixpanel takes no event of more than 1 MB."""
@@ -45,10 +49,14 @@ class EventBlock:
     """Events that passed by their shape, and lines that are none."""
 
     events: RecordBatch | None
-    """Two text columns, `event` and `properties`, each JSON as it came; `None` where there is no event."""
-    line_numbers: Sequence[int]
-    """The line of each event in its body, from 1."""
+    """Columns `line`, the number in the body from 1, and the texts `event` and `properties`, each JSON as it came;
+    `None` where there is no event."""
     rejected: tuple[RejectedLine, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the events."""
+        return 0 if self.events is None else self.events.nbytes
 
 
 def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
@@ -71,6 +79,18 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
         raise DecodeError(f"Line {number} is longer than {LINE_MAX} bytes; it begins {long.begins!r}") from None
     if waiting is not None:
         yield lines.read_last(waiting)
+
+
+def groups(blocks: Iterable[EventBlock]) -> Iterator[list[EventBlock]]:
+    """Blocks in groups of about `GROUP` bytes."""
+    group: list[EventBlock] = []
+    for block in blocks:
+        group.append(block)
+        if sum(each.nbytes for each in group) >= GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
@@ -158,14 +178,16 @@ class _Lines:
     def read(self, block: bytes) -> EventBlock:
         """Read a block that is not the last."""
         found = SHAPE.findall(block)
-        if len(found) != block.count(b"\n") or self.broken is not None:
+        names, properties = zip(*found, strict=True) if found else ((), ())
+        covered = sum(map(len, names)) + sum(map(len, properties)) + AROUND * len(found)
+        if self.broken is not None or covered != len(block):
             return self._read_one_by_one(block)
-        first, self.count = self.count + 1, self.count + len(found)
         try:
-            return EventBlock(batch(found), range(first, self.count + 1))
+            events = _batch(range(self.count + 1, self.count + 1 + len(found)), names, properties)
         except UnicodeError:
-            self.count = first - 1
             return self._read_one_by_one(block)
+        self.count += len(found)
+        return EventBlock(events)
 
     def read_last(self, block: bytes) -> EventBlock:
         """Read the last block, and hold the last line to what a whole answer ends with."""
@@ -191,7 +213,7 @@ class _Lines:
             bare = bare.removeprefix(_BOM) if self.count == 1 else bare
             if bare.strip():
                 self._take(bare, read)
-        return EventBlock(batch(read.events) if read.events else None, read.numbers, tuple(read.rejected))
+        return EventBlock(batch(read.events, read.numbers) if read.events else None, tuple(read.rejected))
 
     def _take(self, line: bytes, read: _OneByOne) -> None:
         neighbour, self.broken = self.broken, None
@@ -229,10 +251,14 @@ class _OneByOne:
         self.events.append(event)
 
 
-def batch(events: Sequence[tuple[bytes, bytes]]) -> RecordBatch:
-    """Events as Arrow. Raises UnicodeError where one is not UTF-8."""
-    names, properties = zip(*events, strict=True)
-    return RecordBatch.from_arrays([_texts(names), _texts(properties)], names=["event", "properties"])
+def batch(events: Sequence[tuple[bytes, bytes]], lines: Sequence[int]) -> RecordBatch:
+    """Events, and the numbers of their lines, as Arrow. Raises UnicodeError where one is not UTF-8."""
+    return _batch(lines, *zip(*events, strict=True))
+
+
+def _batch(lines: Sequence[int], names: Sequence[bytes], properties: Sequence[bytes]) -> RecordBatch:
+    columns = [Array(lines, type=DataType.uint32()), _texts(names), _texts(properties)]
+    return RecordBatch.from_arrays(columns, schema=COLUMNS)
 
 
 def _texts(values: Sequence[bytes]) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING
 from mixpanel_async.api.export import ExportQuery, judge
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError, MixpanelError, RateLimitError
 from mixpanel_async.pipeline.dates import halves
-from mixpanel_async.pipeline.decode import decode, opening
+from mixpanel_async.pipeline.decode import decode, groups, opening
 from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
 from mixpanel_async.pipeline.spool import Budget, Spool
-from mixpanel_async.pipeline.threads import finish_in_thread
+from mixpanel_async.pipeline.threads import CORES, Cores
 from mixpanel_async.pipeline.writer import Writer
 from mixpanel_async.types import BatchProgress, BatchResult
 
@@ -39,9 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-CORES = max(2, os.cpu_count() or 2)
-QUEUE_BLOCKS = 4
-"""Decoded blocks that wait for the writer, for all chunks together."""
+WRITING = CORES
+"""Chunks that are decoded and inserted at the same time: each of them is held in memory."""
+QUEUE_GROUPS = 1
+"""Groups of decoded blocks that wait for the writer, for all chunks together."""
 ON_THE_WAY = CORES
 EXCERPT = 4096
 """Bytes of an error's body that are read."""
@@ -87,12 +87,13 @@ class Fetch:
         self._query = query
         self._hooks = hooks
         self._workers = asyncio.Semaphore(max_workers)
-        self._cores = asyncio.Semaphore(CORES)
+        self._cores = Cores()
+        self._writing = asyncio.Semaphore(WRITING)
         self._on_the_way = asyncio.Semaphore(max_workers + ON_THE_WAY)
         self._ended: ExportError | None = None
         self._memory = Budget()
-        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_BLOCKS)
-        self._writer = Writer(self._queue, transaction)
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_GROUPS)
+        self._writer = Writer(self._queue, transaction, self._cores)
 
     async def run(self, chunks: Sequence[DateChunk]) -> list[Outcome]:
         """Fetch all chunks; the outcomes are in the chunks' order.
@@ -166,7 +167,7 @@ class Fetch:
                 spools.append(stack.enter_context(Spool(self._memory)))
                 async with self._workers:
                     marked &= await self._download(dates, spools[-1])
-            async with self._cores:
+            async with self._writing:
                 result = await self._write(chunk, spools, attempt)
         if not marked:
             logger.warning(_ON_TRUST, *chunk)
@@ -191,9 +192,9 @@ class Fetch:
         size = sum(spool.size for spool in spools)
         try:
             for spool in spools:
-                blocks = decode(spool.pieces())
-                while (block := await finish_in_thread(next, blocks, None)) is not None:
-                    await self._queue.put(EventBatch(chunk, block))
+                decoded = groups(decode(spool.pieces()))
+                while (blocks := await self._cores.finish(next, decoded, None)) is not None:
+                    await self._queue.put(EventBatch(chunk, blocks))
         except MixpanelError:
             await self._end(ChunkEnd(chunk, whole=False, bytes=size, attempts=attempt, acknowledge=_promise()))
             raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from mixpanel_async.pipeline.dates import DateChunk
     from mixpanel_async.pipeline.decode import EventBlock
@@ -18,7 +19,7 @@ class EventBatch:
     """Decoded events of one chunk, in the order of its body."""
 
     chunk: DateChunk
-    block: EventBlock
+    blocks: Sequence[EventBlock]
 
 
 @dataclass(frozen=True, slots=True)

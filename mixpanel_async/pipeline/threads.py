@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+
+CORES = max(2, os.cpu_count() or 2)
+
+
+class Cores:
+    """Work that keeps a core busy: as much of it at once as there are cores, so that the event loop finds one free."""
+
+    def __init__(self, count: int = CORES) -> None:
+        self._free = asyncio.Semaphore(count)
+
+    async def finish(self, function: Callable[..., T], *arguments: object) -> T:
+        """Wait for a core, then do as `finish_in_thread`. A cancel that comes while it waits leaves nothing begun."""
+        async with self._free:
+            return await finish_in_thread(function, *arguments)
 
 
 async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:

@@ -20,12 +20,14 @@ from mixpanel_async.store.chunks import ChunkRecord
 from mixpanel_async.types import BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mixpanel_async.pipeline.dates import DateChunk
     from mixpanel_async.pipeline.decode import EventBlock
     from mixpanel_async.pipeline.messages import Message
-    from mixpanel_async.store.events import ChunkTransaction, RefusedRow
+    from mixpanel_async.pipeline.threads import Cores
+    from mixpanel_async.store.events import ChunkTransaction
+    from mixpanel_async.store.window import RefusedRow
 
 logger = logging.getLogger("mixpanel_async")
 
@@ -33,8 +35,11 @@ logger = logging.getLogger("mixpanel_async")
 class Writer:
     """Reads the queue to its end. When it fails or is cancelled, every open lane is rolled back before it is gone."""
 
-    def __init__(self, queue: asyncio.Queue[Message], transaction: Callable[[DateChunk], ChunkTransaction]) -> None:
+    def __init__(
+        self, queue: asyncio.Queue[Message], transaction: Callable[[DateChunk], ChunkTransaction], cores: Cores
+    ) -> None:
         self._queue = queue
+        self._cores = cores
         self._transaction = transaction
         self._lanes: dict[DateChunk, _Lane] = {}
 
@@ -59,12 +64,12 @@ class Writer:
 
     async def _follow(self, lane: _Lane, message: EventBatch | ChunkEnd) -> None:
         match message:
-            case EventBatch(_, block):
-                await finish_in_thread(lane.insert, block)
+            case EventBatch(_, blocks):
+                await self._cores.finish(lane.insert, blocks)
             case ChunkEnd():
                 # The lane is over whatever comes of it: an attempt that follows gets a fresh one.
                 del self._lanes[lane.chunk]
-                result = await finish_in_thread(lane.end, message)
+                result = await self._cores.finish(lane.end, message)
                 if not message.acknowledge.done():
                     message.acknowledge.set_result(result)
 
@@ -84,12 +89,11 @@ class _Lane:
         if self.step is not None:
             await asyncio.wait({self.step})
 
-    def insert(self, block: EventBlock) -> None:
-        """Insert a block; judge one by one the lines that DuckDB did not take."""
-        transaction, rejected = self._begun(), list(block.rejected)
-        if block.events is not None:
-            refused = transaction.insert(block.events)
-            rejected += self._judge(transaction, block, refused)
+    def insert(self, blocks: Sequence[EventBlock]) -> None:
+        """Insert blocks; judge one by one the lines that DuckDB did not take."""
+        transaction, rejected = self._begun(), [line for block in blocks for line in block.rejected]
+        if batches := [block.events for block in blocks if block.events is not None]:
+            rejected += self._judge(transaction, transaction.insert(batches))
         if rejected:
             transaction.reject(rejected)
             self._rejected += len(rejected)
@@ -124,14 +128,15 @@ class _Lane:
             self._open.begin()
         return self._open
 
-    def _judge(self, transaction: ChunkTransaction, block: EventBlock, refused: list[RefusedRow]) -> list[RejectedLine]:
-        events, rejected = [], []
+    def _judge(self, transaction: ChunkTransaction, refused: list[RefusedRow]) -> list[RejectedLine]:
+        events, numbers, rejected = [], [], []
         for row in refused:
             line = f'{{"event":{row.event},"properties":{row.properties}}}'.encode()
             try:
                 events.append(read_line(line))
+                numbers.append(row.line)
             except NoEventError as error:
-                rejected.append(RejectedLine(block.line_numbers[row.place], str(error), line))
+                rejected.append(RejectedLine(row.line, str(error), line))
         if events:
-            transaction.insert_judged(batch(events))
+            transaction.insert_judged(batch(events, numbers))
         return rejected

@@ -35,7 +35,7 @@ rest through the write-ahead log, to be compressed again at the next checkpoint.
 ten thousand rows be written once. The size belongs to the attachment, not to the file: plain DuckDB reads it all.
 """
 
-MEMORY = "256MB"
+MEMORY = "192MB"
 """What DuckDB may keep in memory for a file: else it keeps all that it has written, up to most of the machine."""
 
 LEFT_BEHIND = 3600

@@ -12,12 +12,16 @@ import duckdb
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
 from mixpanel_async.store.database import in_words
+from mixpanel_async.store.window import KEY, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from arro3.core import RecordBatch
+
     from mixpanel_async.store.chunks import ChunkRecord, Dates
     from mixpanel_async.store.database import Database
+    from mixpanel_async.store.window import RefusedRow
 
 LOCAL_ROWS = 36_028_797_018_960_000
 """DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), so they can be told from all others.
@@ -25,82 +29,28 @@ LOCAL_ROWS = 36_028_797_018_960_000
 It is no documented number: each use of it checks that it finds as many rows as were inserted.
 """
 
-_KEY = "event_name, distinct_id, event_time, insert_id"
-
-# Of a block (`event`, `properties`: JSON texts) the four columns, and the properties word for word: json_extract
-# would write numbers anew. TRY makes a NULL of what the parser refuses, so that one bad value fails no block.
-_PARSED = """
-    SELECT *, list[2] AS distinct_id, list[3] AS insert_id
-    FROM (
-        SELECT *,
-            TRY(json_extract_string(event, '$')) AS name,
-            TRY(make_timestamp((list[1]::DOUBLE * 1e6)::BIGINT)) AS time
-        FROM (
-            SELECT *, TRY(json_extract_string(properties, ['$.time', '$.distinct_id', '$."$insert_id"'])) AS list
-            FROM {source}
-        )
-    )
-"""
-
-_TAKEN = "name IS NOT NULL AND time BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
-
-# DuckDB's JSON parser takes these, and no other does. They may also stand inside a text: that is judged elsewhere.
-_STRICT = " AND ".join(f"NOT contains(properties, '{sign}')" for sign in ("NaN", "Infinity", ",}", ",]"))
-
-_INSERT = f"""
-    INSERT INTO {{table}} SELECT name, time, distinct_id, insert_id, properties
-    FROM ({_PARSED.format(source="block")}) WHERE {{condition}}
-"""
-
-_REFUSED = f"""
-    SELECT place, event, properties
-    FROM ({_PARSED.format(source="(SELECT *, row_number() OVER () - 1 AS place FROM block)")})
-    WHERE NOT coalesce({_TAKEN} AND {_STRICT}, false)
-"""
+WINDOW = 64 << 20
+"""Bytes of a chunk's text that are held before they are inserted: all of it, for most chunks."""
 
 _COUNTS = f"""
-    SELECT count(*), count(insert_id), count(DISTINCT hash({_KEY})) FILTER (insert_id IS NOT NULL)
+    SELECT count(*), count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
     FROM {{table}} WHERE rowid >= {LOCAL_ROWS}
 """
 
-# Of each key the row with the newest mp_processing_time_ms stays. Hashes find the few keys to look at.
+# As in a window, but after the insert: the duplicates lie in different windows of a long chunk.
 _DROP = f"""
     WITH local AS (
-        SELECT rowid AS row, {_KEY}, properties, hash({_KEY}) AS hash
+        SELECT rowid AS row, {KEY}, properties, hash({KEY}) AS hash
         FROM {{table}} WHERE rowid >= {LOCAL_ROWS} AND insert_id IS NOT NULL
     ), suspects AS (
-        SELECT row, {_KEY}, TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT) AS processed
+        SELECT row, {KEY}, TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT) AS processed
         FROM local WHERE hash IN (SELECT hash FROM local GROUP BY hash HAVING count(*) > 1)
     ), ranked AS (
-        SELECT row, row_number() OVER (PARTITION BY {_KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
+        SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
         FROM suspects
     )
     DELETE FROM {{table}} WHERE rowid IN (SELECT row FROM ranked WHERE rank > 1)
 """
-
-
-class Block(Protocol):
-    """Arrow: two text columns, `event` and `properties`."""
-
-    @property
-    def num_rows(self) -> int:
-        """How many events."""
-        ...
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all of them."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A row of a block that was not inserted, for a stricter and more patient eye."""
-
-    place: int
-    """In its block, from 0."""
-    event: str
-    properties: str
 
 
 class Line(Protocol):
@@ -147,9 +97,12 @@ class ChunkTransaction:
         self._deduplicate = deduplicate
         self._final_to = final_to
         self._over = False
-        self._inserted = 0
+        self._rows = 0
+        self._duplicates = 0
         self._rejected = 0
+        self._windows = 0
         self._cursor = database.cursor()
+        self._window = Window(self._cursor, self._table)
 
     def begin(self) -> None:
         """Open the transaction, and take away in it what the table holds for these dates."""
@@ -157,25 +110,22 @@ class ChunkTransaction:
             self._cursor.execute("BEGIN")
             chunks.replace(self._cursor, self._schema, self._name, self._dates)
 
-    def insert(self, block: Block) -> list[RefusedRow]:
-        """Insert a block; gives the rows that DuckDB could not make an event of, or that need a stricter look."""
-        self._database.make_room(block.nbytes // max(1, block.num_rows))
-        with self._explained(), self._registered(block):
-            taken = self._insert(f"{_TAKEN} AND {_STRICT}")
-            if taken == block.num_rows:
-                return []
-            return [RefusedRow(*row) for row in self._cursor.execute(_REFUSED).fetchall()]
+    def insert(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
+        """Insert blocks; gives the rows that DuckDB could not make an event of, or that need a stricter look."""
+        self._database.make_room(max(block.nbytes // max(1, block.num_rows) for block in blocks))
+        with self._explained():
+            if self._window.nbytes >= WINDOW:
+                self._write()
+            return self._window.read(blocks)
 
-    def insert_judged(self, block: Block) -> None:
+    def insert_judged(self, block: RecordBatch) -> None:
         """Insert rows that were found to be events after all.
 
         Raises:
             StoreError: DuckDB does not think so.
         """
-        with self._explained(), self._registered(block):
-            taken = self._insert(_TAKEN)
-        if taken != block.num_rows:
-            raise StoreError(f"DuckDB takes {taken} of {block.num_rows} events of {self._dates} that are valid JSON.")
+        with self._explained():
+            self._window.read_judged(block)
 
     def reject(self, lines: Sequence[Line]) -> None:
         """Keep lines that are no events."""
@@ -193,14 +143,15 @@ class ChunkTransaction:
         the journal tells, once the file is opened anew.
         """
         with self._explained():
-            duplicates = self._drop_duplicates() if self._deduplicate and self._inserted else 0
-            rows = self._inserted - duplicates
+            self._write()
+            if self._windows > 1 and self._deduplicate:
+                self._drop_duplicates()
             astray = strays.keep(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS)
-            self._journal(chunk, rows, duplicates, divisible=not astray)
+            self._journal(chunk, divisible=not astray)
             self._cursor.execute("COMMIT")
         self._over = True
         self._cursor.close()
-        return Committed(rows, duplicates)
+        return Committed(self._rows, self._duplicates)
 
     def roll_back(self) -> None:
         """Undo all of it; nothing where it is over."""
@@ -214,11 +165,17 @@ class ChunkTransaction:
         finally:
             self._cursor.close()
 
-    def _journal(self, chunk: ChunkRecord, rows: int, duplicates: int, *, divisible: bool) -> None:
+    def _write(self) -> None:
+        rows, duplicates = self._window.insert(deduplicate=self._deduplicate)
+        self._rows += rows
+        self._duplicates += duplicates
+        self._windows += 1
+
+    def _journal(self, chunk: ChunkRecord, *, divisible: bool) -> None:
         """One row for the chunk, or two: for its dates that are over, and for those that may still grow."""
         first, last = map(dt.date.fromisoformat, self._dates)
         over = self._final_to
-        counts = {"rows": rows, "duplicates": duplicates, "rejected": self._rejected}
+        counts = {"rows": self._rows, "duplicates": self._duplicates, "rejected": self._rejected}
         if divisible and over is not None and first <= over < last:
             count = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
             settled = int(self._cursor.execute(count, [over]).fetchall()[0][0])
@@ -227,7 +184,7 @@ class ChunkTransaction:
             chunks.shorten_rejected(self._cursor, self._schema, self._name, self._dates, over)
             first = over + dt.timedelta(days=1)
             chunk = replace(chunk, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)
-            counts = {"rows": rows - settled, "duplicates": 0, "rejected": 0}
+            counts = {"rows": self._rows - settled, "duplicates": 0, "rejected": 0}
         final = over is not None and last <= over
         chunks.record(self._cursor, self._schema, self._name, chunk, final=final, **counts)
 
@@ -240,27 +197,14 @@ class ChunkTransaction:
             dates = " to ".join(self._dates)
             raise StoreError(f"{dates} could not be written to {self._name}: {in_words(error)}") from None
 
-    def _insert(self, condition: str) -> int:
-        statement = _INSERT.format(table=self._table, condition=condition)
-        taken = int(self._cursor.execute(statement).fetchall()[0][0])
-        self._inserted += taken
-        return taken
-
-    @contextmanager
-    def _registered(self, block: Block) -> Iterator[None]:
-        self._cursor.register("block", block)
-        try:
-            yield
-        finally:
-            self._cursor.unregister("block")
-
-    def _drop_duplicates(self) -> int:
+    def _drop_duplicates(self) -> None:
         counts = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
-        if counts[0] != self._inserted:
+        if counts[0] != self._rows:
             raise StoreError(
-                f"{counts[0]} rows of {self._dates} are found and {self._inserted} were inserted: this DuckDB "
+                f"{counts[0]} rows of {self._dates} are found and {self._rows} were inserted: this DuckDB "
                 "numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
             )
-        if counts[1] == counts[2]:
-            return 0
-        return int(self._cursor.execute(_DROP.format(table=self._table)).fetchall()[0][0])
+        if counts[1] != counts[2]:
+            dropped = int(self._cursor.execute(_DROP.format(table=self._table)).fetchall()[0][0])
+            self._rows -= dropped
+            self._duplicates += dropped

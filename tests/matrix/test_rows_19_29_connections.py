@@ -154,6 +154,7 @@ async def test_row_27_a_slow_disk_is_no_stall_and_holds_the_decoder_back(client_
 
     decode = fetch.decode
     monkeypatch.setattr(fetch, "decode", counted)
+    monkeypatch.setattr(decoding, "GROUP", 1)
     monkeypatch.setattr(ChunkTransaction, "insert", slow_insert)
     monkeypatch.setattr(Spool, "write", slow_write)
     async with RawServer(with_length(text_of(*long_lines), encoding=None)) as server:
@@ -165,7 +166,7 @@ async def test_row_27_a_slow_disk_is_no_stall_and_holds_the_decoder_back(client_
         assert (await run).rows == 1500
 
     assert len(server.requests) == 1
-    assert ahead <= fetch.QUEUE_BLOCKS + 3  # one is inserted, one waits for it, one for a place in the queue
+    assert ahead <= fetch.QUEUE_GROUPS + 3  # one is inserted, one waits for it, one for a place in the queue
     assert len(decoded) > ahead + 3
 
 

@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 from mixpanel_async import StoreError, TableExistsError
-from mixpanel_async.pipeline import fetch
+from mixpanel_async.pipeline import decode, fetch
+from mixpanel_async.pipeline.threads import Cores
 from mixpanel_async.pipeline.writer import Writer
 from mixpanel_async.store.events import ChunkTransaction
 from mixpanel_async.testing import Fault
@@ -177,8 +178,8 @@ async def test_row_51_a_writer_that_dies_with_a_full_queue_ends_the_run_with_its
     writers = []
 
     class Watched(Writer):
-        def __init__(self, queue, transaction):
-            super().__init__(queue, transaction)
+        def __init__(self, queue, transaction, _):
+            super().__init__(queue, transaction, Cores(8))  # lest those that fail keep the cores from the decoder
             self.queue, self.was_full = queue, False
             writers.append(self)
 
@@ -189,6 +190,7 @@ async def test_row_51_a_writer_that_dies_with_a_full_queue_ends_the_run_with_its
         raise StoreError("the disk is on fire")
 
     monkeypatch.setattr(fetch, "Writer", Watched)
+    monkeypatch.setattr(decode, "GROUP", 1)
     monkeypatch.setattr(ChunkTransaction, "insert", fail)
     body = text_of(*(event(number, name="x" * 10_000) for number in range(2000)))
     others = asyncio.all_tasks()

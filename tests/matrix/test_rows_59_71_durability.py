@@ -162,7 +162,7 @@ def test_row_59_what_was_interrupted_is_never_committed():
 
     transaction = table.transaction(dates, deduplicate=False, final_to=LAST)
     transaction.begin()
-    transaction.insert(batch(events))
+    transaction.insert([batch(events, [1])])
     assert isinstance(interrupted(transaction), duckdb.InterruptException)
     with pytest.raises(StoreError, match="2026-01-01 to 2026-01-01 could not be written"):
         transaction.commit(chunk)
@@ -173,7 +173,7 @@ def test_row_59_what_was_interrupted_is_never_committed():
         assert [cursor.execute(f"SELECT count(*) FROM {each}").fetchall() for each in tables] == [[(0,)], [(0,)]]
     again = table.transaction(dates, deduplicate=False, final_to=LAST)
     again.begin()
-    again.insert(batch(events))
+    again.insert([batch(events, [1])])
     assert again.commit(chunk).rows == 1
     opened.close()
 

@@ -45,9 +45,9 @@ MUTANTS = {
     ),
     "the journal in a second transaction": Mutant(
         "store/events.py",
-        "            self._journal(chunk, rows,",
+        "            self._journal(chunk, divisible",
         '            self._cursor.execute("COMMIT")\n            self._cursor.execute("BEGIN")\n'
-        "            self._journal(chunk, rows,",
+        "            self._journal(chunk, divisible",
         "tests/store/test_one_transaction.py",
     ),
     "half-open dates": Mutant(
@@ -58,16 +58,16 @@ MUTANTS = {
     ),
     "success before the commit": Mutant(
         "pipeline/writer.py",
-        "                result = await finish_in_thread(lane.end, message)\n",
+        "                result = await self._cores.finish(lane.end, message)\n",
         "                from mixpanel_async.types import BatchResult as Early\n"
         "                message.acknowledge.set_result(Early(*message.chunk, 0, message.whole))\n"
-        "                result = await finish_in_thread(lane.end, message)\n",
+        "                result = await self._cores.finish(lane.end, message)\n",
         "tests/system/test_calls.py -k hear",
     ),
     "insert_id for a key": Mutant(
-        "store/events.py",
-        '_KEY = "event_name, distinct_id, event_time, insert_id"',
-        '_KEY = "insert_id"',
+        "store/window.py",
+        'KEY = "event_name, distinct_id, event_time, insert_id"',
+        'KEY = "insert_id"',
         "tests/system/test_exact.py -k one_request",
     ),
     "a committed broken body": Mutant(

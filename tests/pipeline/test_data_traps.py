@@ -40,8 +40,7 @@ class Way:
         for table in ("events", "_mixpanel_chunks", "_mixpanel_rejected"):
             self._cursor.execute(f"DELETE FROM {table}")
         lane = _Lane(DATES, lambda dates: self._table.transaction(dates, deduplicate=True, final_to=None))
-        for block in decode([b"\n".join([*lines, LAST])]):
-            lane.insert(block)
+        lane.insert(list(decode([b"\n".join([*lines, LAST])])))
         result = lane.end(ChunkEnd(DATES, True, 1, 1, None))
         rows = self._cursor.execute("SELECT * FROM events WHERE event_name <> 'last'").fetchall()
         rejected = self._cursor.execute("SELECT line, reason FROM _mixpanel_rejected ORDER BY line_number").fetchall()
@@ -115,6 +114,8 @@ def test_depth_is_borne_where_duckdb_alone_reads_the_line_and_rejected_where_pyt
         (line('"x":"\t"'), "not JSON: Invalid control character"),
         (line('"x":1,'), "not JSON: "),
         (line('"x":[1,]'), "not JSON"),
+        (line('"x":[1, ]'), "not JSON"),
+        (line('"x":1 ,\t'), "not JSON"),
         (line('"x":{"y":1,}'), "not JSON"),
         (line('"x":01'), "not JSON"),
         (line('"x":.5'), "not JSON"),
@@ -155,7 +156,7 @@ def test_rejected_with_the_reason_and_no_other_line_is_touched(way, bad, reason)
 
 
 @pytest.mark.xfail(strict=True, reason="DuckDB's parser takes these too, and they are not looked for")
-@pytest.mark.parametrize("properties", ['"x":nan', '"x":-inf', '"x":INFINITY', '"x":[1, ]', '"x":1 ,\t'])
+@pytest.mark.parametrize("properties", ['"x":nan', '"x":-inf', '"x":INFINITY'])
 def test_other_liberties_of_duckdb_are_rejected_too(way, properties):
     assert [kept for kept, _ in way.go(line(properties))[1]] == [line(properties)]
 

@@ -12,6 +12,7 @@ import pytest
 from mixpanel_async.errors import StoreError
 from mixpanel_async.pipeline.decode import decode
 from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
+from mixpanel_async.pipeline.threads import Cores
 from mixpanel_async.pipeline.writer import Writer
 from mixpanel_async.store.chunks import Selection
 from mixpanel_async.store.database import Database
@@ -37,7 +38,7 @@ class Bench:
         self.begin = partial(self.table.transaction, deduplicate=True, final_to=dt.date(2024, 6, 1))
         self.opened = []
         self._cursor = database.cursor()
-        self._writer = Writer(self.queue, self._transaction)
+        self._writer = Writer(self.queue, self._transaction, Cores())
 
     def _transaction(self, chunk):
         self.opened.append(self.begin(chunk))
@@ -48,8 +49,7 @@ class Bench:
         return self.run
 
     async def send(self, chunk, *texts):
-        for block in decode(texts):
-            await self.queue.put(EventBatch(chunk, block))
+        await self.queue.put(EventBatch(chunk, list(decode(texts))))
 
     async def end(self, chunk, *, whole=True, size=100, attempts=1):
         acknowledge = asyncio.get_running_loop().create_future()

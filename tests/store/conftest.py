@@ -54,7 +54,7 @@ class Shelf:
         transaction = self.table.transaction(dates, deduplicate=deduplicate, final_to=over)
         transaction.begin()
         for block in blocks:
-            assert transaction.insert(batch(block)) == []
+            assert transaction.insert([batch(block, range(1, 1 + len(block)))]) == []
         if rejected:
             transaction.reject(rejected)
         return transaction

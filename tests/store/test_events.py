@@ -10,12 +10,20 @@ from mixpanel_async.errors import StoreError
 from mixpanel_async.pipeline.decode import batch
 from mixpanel_async.store import events as store_events
 from mixpanel_async.store.chunks import ChunkRecord
-from mixpanel_async.store.events import Committed, RefusedRow
+from mixpanel_async.store.events import Committed
+from mixpanel_async.store.window import RefusedRow
 
 from .conftest import FETCHED_AT, BadLine, event
 
 WEEK = ("2024-01-01", "2024-01-07")
 RECORD = ChunkRecord(WEEK, 100, 0, FETCHED_AT)
+
+
+@pytest.fixture(autouse=True, params=[store_events.WINDOW, 1], ids=["one window", "a window a block"])
+def window(request, monkeypatch):
+    """A long chunk goes through several windows, and nothing of it may show."""
+    monkeypatch.setattr(store_events, "WINDOW", request.param)
+
 
 # All or nothing
 
@@ -100,9 +108,9 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
         event(name="k"),
     ]
     transaction = shelf.begun(WEEK)
-    refused = transaction.insert(batch(rows))
-    assert refused == [RefusedRow(place, *(text.decode() for text in rows[place])) for place in range(1, 10)]
-    transaction.insert_judged(batch([rows[3]]))
+    refused = transaction.insert([batch(rows[:5], range(1, 6)), batch(rows[5:], range(6, 12))])
+    assert refused == [RefusedRow(at + 1, *(text.decode() for text in rows[at])) for at in range(1, 10)]
+    transaction.insert_judged(batch([rows[3]], [4]))
     transaction.commit(RECORD)
     assert shelf.rows() == ["a", "d", "k"]
     assert shelf.journal() == [(*WEEK, 3)]
@@ -110,8 +118,8 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
 
 def test_a_row_that_was_judged_an_event_and_is_none_for_duckdb_ends_the_run(shelf):
     transaction = shelf.begun(WEEK)
-    with pytest.raises(StoreError, match="DuckDB takes 1 of 2 events"):
-        transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')]))
+    with pytest.raises(StoreError, match="DuckDB refuses 1 of 2 events"):
+        transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')], [1, 2]))
     transaction.roll_back()
 
 
@@ -214,9 +222,10 @@ def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monke
         "_COUNTS",
         store_events._COUNTS.replace(str(store_events.LOCAL_ROWS), str(10 * store_events.LOCAL_ROWS)),
     )
-    transaction = shelf.begun(WEEK, [event()])
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    transaction = shelf.begun(WEEK, [event()], [event()])
     with pytest.raises(
-        StoreError, match=r"0 rows of .* are found and 1 were inserted: this DuckDB numbers rows in another way"
+        StoreError, match=r"0 rows of .* are found and 2 were inserted: this DuckDB numbers rows in another way"
     ):
         transaction.commit(RECORD)
     transaction.roll_back()

@@ -16,7 +16,7 @@ from mixpanel_async.store.fetched import FetchedTable
 
 DATES = ("2026-01-01", "2026-01-01")
 RECORD = ChunkRecord(DATES, bytes=1, retries=0, fetched_at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
-EVENTS = batch([(b'"e"', b'{"time":1767225600}')] * 10)
+EVENTS = batch([(b'"e"', b'{"time":1767225600}')] * 10, range(1, 11))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def table(path):
 def begun(table):
     transaction = table.transaction(DATES, deduplicate=True, final_to=dt.date(2026, 1, 1))
     transaction.begin()
-    assert transaction.insert(EVENTS) == []
+    assert transaction.insert([EVENTS]) == []
     return transaction
 
 

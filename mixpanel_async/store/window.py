@@ -1,0 +1,199 @@
+"""A chunk's blocks before they are in the table: read, held, freed of duplicates, and inserted in one statement.
+
+DuckDB writes what a transaction inserts straight to its place in the file, once, unless the transaction deletes a
+part of it again: then all of it goes through the write-ahead log too. So duplicates are looked for before the insert.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
+
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import duckdb
+
+KEY = "event_name, distinct_id, event_time, insert_id"
+
+# The properties stay the text they came as, since json_extract would write their numbers anew. TRY makes a NULL of
+# what the parser refuses, so that one bad value fails no block.
+_PARSED = r"""
+    SELECT line, name AS event_name, time AS event_time, list[2] AS distinct_id, list[3] AS insert_id,
+        TRY_CAST(list[4] AS BIGINT) AS processed, coalesce({condition}, false) AS taken, event, properties
+    FROM (
+        SELECT *,
+            CASE WHEN contains(event, '\') THEN TRY(json_extract_string(event, '$')) ELSE event[2:-2] END AS name,
+            TRY(make_timestamp((list[1]::DOUBLE * 1e6)::BIGINT)) AS time
+        FROM (
+            SELECT *, TRY(json_extract_string(
+                properties, ['$.time', '$.distinct_id', '$."$insert_id"', '$.mp_processing_time_ms']
+            )) AS list
+            FROM block
+        )
+    )
+"""
+
+_USABLE = "name IS NOT NULL AND time BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
+
+# DuckDB's parser takes these, and no other does. They may also stand inside a text: that is judged elsewhere.
+_STRICT = rf"""{_USABLE} AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity')
+    AND NOT regexp_matches(properties, ',[ \t\r]*[}}\]]')"""
+
+_READ = "SELECT line, event_name, event_time, distinct_id, insert_id, processed, taken FROM ({parsed})"
+
+_REFUSED = "SELECT line, event, properties FROM ({parsed}) WHERE NOT taken"
+
+_COUNTS = f"""
+    SELECT count(*), count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
+    FROM held WHERE taken
+"""
+
+# Of each key the row with the newest mp_processing_time_ms stays. Hashes find the few keys to look at.
+_DUPLICATES = f"""
+    WITH keyed AS (
+        SELECT row, processed, {KEY}, hash({KEY}) AS hash FROM held WHERE taken AND insert_id IS NOT NULL
+    ), suspects AS (
+        SELECT * FROM keyed WHERE hash IN (SELECT hash FROM keyed GROUP BY hash HAVING count(*) > 1)
+    ), ranked AS (
+        SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
+        FROM suspects
+    )
+    SELECT row FROM ranked WHERE rank > 1
+"""
+
+_INSERT = """
+    INSERT INTO {table} SELECT event_name, event_time, distinct_id, insert_id, properties FROM held
+    WHERE taken AND row NOT IN (SELECT unnest(?::UINTEGER[]))
+"""
+
+
+# Known as JSON, properties are stored as they come; a text that is cast to JSON DuckDB would parse once more.
+_PROPERTIES = Field(
+    "properties",
+    DataType.utf8(),
+    metadata={"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""},
+)
+_ROW = Field("row", DataType.uint32())
+
+BLOCK = Schema([Field("line", DataType.uint32()), Field("event", DataType.utf8()), _PROPERTIES])
+"""A block: the number of each line in its body, and the texts of the event's name and its properties, each JSON."""
+
+_HELD = Schema(
+    [
+        Field("line", DataType.uint32()),
+        Field("event_name", DataType.utf8()),
+        Field("event_time", DataType.timestamp("us")),
+        Field("distinct_id", DataType.utf8()),
+        Field("insert_id", DataType.utf8()),
+        Field("processed", DataType.int64()),
+        Field("taken", DataType.bool()),
+        _ROW,
+        _PROPERTIES,
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of a block that is not taken, for a stricter and more patient eye."""
+
+    line: int
+    event: str
+    properties: str
+
+
+class _Feed:
+    """What a query reads as a table of this name: whichever blocks are put here.
+
+    It is registered once, before the transaction. What is registered within one stays in memory until its end.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> None:
+        self._empty = self._table = Table.from_batches([], schema=schema)
+        cursor.register(name, self)
+
+    @contextmanager
+    def of(self, blocks: Sequence[RecordBatch]) -> Iterator[None]:
+        """Feed these."""
+        self._table = Table.from_batches(blocks)
+        try:
+            yield
+        finally:
+            self._table = self._empty
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+class Window:
+    """Blocks on a cursor, which must have no transaction yet."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
+        self._cursor = cursor
+        self._table = table
+        self._block = _Feed(cursor, "block", BLOCK)
+        self._window = _Feed(cursor, "held", _HELD)
+        self._held: list[RecordBatch] = []
+        self._rows = 0
+        self.nbytes = 0
+        """Of what is held."""
+
+    def read(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
+        """Take blocks in; gives the rows that DuckDB made no event of, or that need a stricter look."""
+        return self._read(blocks, _STRICT)
+
+    def read_judged(self, block: RecordBatch) -> None:
+        """Take rows in that were found to be events after all.
+
+        Raises:
+            StoreError: DuckDB does not think so.
+        """
+        if refused := self._read([block], _USABLE):
+            raise StoreError(f"DuckDB refuses {len(refused)} of {block.num_rows} events that are valid JSON.")
+
+    def insert(self, *, deduplicate: bool) -> tuple[int, int]:
+        """Insert what is held, and hold nothing any more; gives how many rows, and how many were duplicates."""
+        if not self._held:
+            return 0, 0
+        with self._window.of(self._held):
+            duplicates = self._duplicates() if deduplicate else []
+            inserted = self._cursor.execute(_INSERT.format(table=self._table), [duplicates]).fetchall()[0][0]
+        self._held, self._rows, self.nbytes = [], 0, 0
+        return inserted, len(duplicates)
+
+    def _duplicates(self) -> list[int]:
+        _, with_id, keys = self._cursor.execute(_COUNTS).fetchall()[0]
+        return [] if with_id == keys else [row for (row,) in self._cursor.execute(_DUPLICATES).fetchall()]
+
+    def _read(self, blocks: Sequence[RecordBatch], condition: str) -> list[RefusedRow]:
+        parsed = _PARSED.format(condition=condition)
+        with self._block.of(blocks):
+            columns = RecordBatchReader.from_stream(self._cursor.sql(_READ.format(parsed=parsed)))
+            read = columns.read_all().combine_chunks().to_batches()[0]
+            self._hold(blocks, read)
+            if all(read.column("taken").to_pylist()):
+                return []
+            refused = self._cursor.execute(_REFUSED.format(parsed=parsed)).fetchall()
+        return [RefusedRow(*row) for row in refused]
+
+    def _hold(self, blocks: Sequence[RecordBatch], read: RecordBatch) -> None:
+        """Put the columns that were read beside the properties they were read from."""
+        at = 0
+        for block in blocks:
+            columns = read.slice(at, block.num_rows)
+            if not columns.select(["line"]).equals(block.select(["line"])):
+                raise StoreError(
+                    "DuckDB gave rows in another order than they came: SET preserve_insertion_order = true."
+                )
+            rows = Array(range(self._rows, self._rows + block.num_rows), type=DataType.uint32())
+            batch = columns.append_column(_ROW, rows)
+            self._held.append(batch.append_column(_PROPERTIES, block.column("properties")))
+            self._rows += block.num_rows
+            self.nbytes += block.nbytes
+            at += block.num_rows

@@ -1,0 +1,60 @@
+"""Blocks on their way into the table: next to their own properties, and written once."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from mixpanel_async.errors import StoreError
+from mixpanel_async.pipeline.decode import batch
+from mixpanel_async.store import window
+from mixpanel_async.store.database import Database
+
+from .conftest import Shelf, event
+
+DAY = ("2024-01-02", "2024-01-02")
+
+
+def numbered(count, *, repeat_every=0):
+    """Events that differ in all columns, and some that come again."""
+    rows = [event(insert_id=f"i{n}", distinct_id=f"d{n}", n=n, filling=f'"{n:0900}"') for n in range(count)]
+    return rows + rows[:: repeat_every or count + 1][1:]
+
+
+def test_a_chunk_with_duplicates_is_written_once_and_not_into_the_log_too(tmp_path):
+    database = Database(tmp_path / "events.duckdb")
+    lease = database.lease()
+    lease.open()
+    shelf = Shelf(database).prepare()
+    shelf.store(DAY, numbered(20_000, repeat_every=100))
+    assert shelf.journal("rows, duplicates") == [(*DAY, 20_000, 199)]
+    left_over = 20_000 % 8192 * 1100  # what makes no full row group goes through the log
+    assert (tmp_path / "events.duckdb.wal").stat().st_size < left_over + 100_000
+    shelf.cursor.close()
+    lease.close()
+
+
+def test_columns_stay_with_their_properties_on_a_callers_connection_of_many_threads():
+    with duckdb.connect(config={"threads": 8}) as connection:
+        database = Database(connection)
+        database.lease().open()
+        shelf = Shelf(database).prepare()
+        shelf.store(DAY, *(numbered(30_000, repeat_every=50)[at : at + 1000] for at in range(0, 30_600, 1000)))
+        assert shelf.journal("rows, duplicates") == [(*DAY, 30_000, 599)]
+        wrong = "insert_id <> 'i' || (properties->>'n') OR distinct_id <> properties->>'distinct_id'"
+        assert shelf.sql(f"SELECT count(*) FROM events WHERE {wrong}") == [(0,)]
+        shelf.cursor.close()
+
+
+def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypatch):
+    monkeypatch.setattr(window, "_READ", f"{window._READ} ORDER BY line DESC")
+    transaction = shelf.begun(DAY)
+    with pytest.raises(StoreError, match="SET preserve_insertion_order = true"):
+        transaction.insert([batch(numbered(3), [1, 2, 3])])
+    transaction.roll_back()
+    assert shelf.rows() == []
+
+
+def test_an_empty_window_inserts_nothing(shelf):
+    held = window.Window(shelf.database.cursor(), "events")
+    assert held.insert(deduplicate=True) == (0, 0)
