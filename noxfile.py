@@ -105,6 +105,13 @@ def syscalls(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Speed, memory, loop lag and bytes beside other ways: `nox -s bench -- --help`."""
+    session.install(".")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities in what CI runs with; needs an advisory service, which not every network reaches."""
     session.install("pip-audit")

@@ -1,0 +1,1 @@
+"""How fast, how big, how smooth: `python -m benchmarks --help`."""

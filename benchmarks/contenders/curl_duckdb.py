@@ -1,0 +1,51 @@
+"""curl for the bodies, several at once, and then DuckDB's statement over the files."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.contenders.duckdb_local import load
+from benchmarks.task import Task, given, tell
+
+
+def download(task: Task) -> None:
+    """Fetch each day into a file, compressed as it comes."""
+    settings = Path(task.files) / "curl.config"
+    settings.write_text("\n".join(_options(task)))
+    many = ["--no-progress-meter", "--parallel", "--parallel-immediate", "--parallel-max", str(task.workers)]
+    subprocess.run(["curl", *many, "--config", settings], check=True)
+
+
+def _options(task: Task) -> list[str]:
+    lines = ["fail-early", f'user = "{task.username}:{task.secret}"']
+    for day in task.days:
+        query = f"project_id={task.project_id}&from_date={day}&to_date={day}"
+        lines += [
+            f'url = "{task.url}/api/2.0/export?{query}"',
+            f'output = "{task.files}/{day}.gz"',
+            'header = "Accept-Encoding: gzip"',
+            "fail",
+            "silent",
+            "show-error",
+        ]
+    return lines
+
+
+def main() -> None:
+    """Download, load, and tell."""
+    task = given()
+    with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
+        own = replace(task, files=directory)
+        began = time.perf_counter()
+        download(own)
+        load(own)
+        seconds = time.perf_counter() - began
+    tell(seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The events, on a server and as files: the same bodies in both places."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+FIRST = dt.date(2026, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """So many events over so many days, and the share of them that repeats another."""
+
+    events: int
+    days: int
+    duplicates: float = 0.01
+
+    def events_of(self, day: dt.date) -> int:
+        """Give the number of events of a day: the same for all, as far as it divides."""
+        place = (day - FIRST).days
+        if not 0 <= place < self.days:
+            return 0
+        return self.events // self.days + (place < self.events % self.days)
+
+    @property
+    def dates(self) -> list[str]:
+        """All dates."""
+        return [str(FIRST + dt.timedelta(days=day)) for day in range(self.days)]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What tells one table's events from another's: rows, and the sum of their times in seconds."""
+
+    rows: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A data set while its server runs."""
+
+    data: DataSet
+    lines: Truth
+    """Of all lines."""
+    events: Truth
+    """Of what is left without the repetitions."""
+    _task: Task
+    _server: subprocess.Popen[str] = field(repr=False)
+
+    def task(self, database: Path, **changes: Any) -> Task:  # noqa: ANN401 - `replace` checks them
+        """Make the task to bring the events, all unless `changes` say otherwise, into a database."""
+        return replace(self._task, database=str(database), **changes)
+
+    def pace(self, latency: float = 0.0, bytes_per_second: float | None = None) -> None:
+        """Let the server be so slow from now on."""
+        _answer(self._server, latency=latency, bytes_per_second=bytes_per_second)
+
+
+@contextmanager
+def served(data: DataSet, directory: Path) -> Iterator[Served]:
+    """Serve the events, after each day was asked for once: so the server has it ready, and it is in a file."""
+    command = [sys.executable, "-m", "benchmarks.server", str(data.events), str(data.days), str(data.duplicates)]
+    files = directory / "-".join(command[-3:])
+    files.mkdir()
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            dates, known = data.dates, _answer(server)
+            task = Task(**known, from_date=dates[0], to_date=dates[-1], database="", files=str(files))
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda day: _download(task, day), dates))
+            lines, events = truths_of_files(files)
+            yield Served(data, lines, events, task, server)
+        finally:
+            server.communicate()
+            shutil.rmtree(files)
+
+
+def truths_of_files(files: Path) -> list[Truth]:
+    """Count all lines, and what is left without the repetitions."""
+    return _truths("files", str(files / "*.gz"))
+
+
+def truth_of_table(database: Path) -> Truth:
+    """Count what a contender stored."""
+    return _truths("table", str(database))[0]
+
+
+def _truths(*arguments: str) -> list[Truth]:
+    """Count in a process of its own, so that this one stays small."""
+    command = [sys.executable, "-m", "benchmarks.truth", *arguments]
+    counted = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    return [Truth(*numbers) for numbers in json.loads(counted.stdout)]
+
+
+def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, Any]:
+    """Tell the server something, and give what it answers."""
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(told) + "\n")
+    server.stdin.flush()
+    answer: dict[str, Any] = json.loads(server.stdout.readline())
+    return answer
+
+
+def _download(task: Task, day: str) -> None:
+    """Write a day's body, as it travels, to its file."""
+    login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
+    request = urllib.request.Request(
+        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={day}&to_date={day}",
+        headers={"Authorization": f"Basic {login}", "Accept-Encoding": "gzip"},
+    )
+    with urllib.request.urlopen(request) as body, (Path(task.files) / f"{day}.gz").open("wb") as file:
+        shutil.copyfileobj(body, file)

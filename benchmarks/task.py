@@ -1,0 +1,61 @@
+"""What a contender is told and what it tells: JSON in an argument, and JSON on a line of its own at the end.
+
+Contenders may run in environments of their own, so this needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Bring the events of these dates into this database."""
+
+    url: str
+    username: str
+    secret: str
+    project_id: int
+    from_date: str
+    to_date: str
+    database: str
+    files: str
+    """A directory with the bodies that the server sends, a file a day."""
+    workers: int = 10
+    chunk_days: int = 1
+    threads: int = 2
+
+    @property
+    def days(self) -> list[str]:
+        """All dates."""
+        first, last = dt.date.fromisoformat(self.from_date), dt.date.fromisoformat(self.to_date)
+        return [str(first + dt.timedelta(days=day)) for day in range((last - first).days + 1)]
+
+    def as_json(self) -> str:
+        """Write it down for `given`."""
+        return json.dumps(asdict(self))
+
+
+def given() -> Task:
+    """Read the task that this program was started with."""
+    return Task(**json.loads(sys.argv[1]))
+
+
+def tell(*, seconds: float, **more: object) -> None:
+    """Say how long it took, and how much memory at most."""
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), **more}))
+
+
+def peak_mb() -> float:
+    """Give this program's peak resident memory. Linux's `ru_maxrss` would count the parent's before `exec` too."""
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,40 @@
+"""Rows and the sum of their times in seconds, as JSON: `python -m benchmarks.truth table DATABASE` or `files GLOB`.
+
+Of files it tells of all lines, and then of what is left without repetitions: of the same event, distinct id, time and
+insert id there is one, and lines without an insert id are no repetitions.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import duckdb
+
+LINES = """
+CREATE TABLE lines AS
+SELECT event, keys[1]::BIGINT AS time, keys[2] AS distinct_id, keys[3] AS insert_id
+FROM (
+    SELECT event, json_extract_string(properties, ['$.time', '$.distinct_id', '$."$insert_id"']) AS keys
+    FROM read_json($1, format = 'newline_delimited', columns = {event: 'VARCHAR', properties: 'JSON'})
+)
+"""
+SUMS = "SELECT count(*), sum(time)::BIGINT FROM "
+DISTINCT = "(SELECT DISTINCT * FROM lines WHERE insert_id IS NOT NULL UNION ALL FROM lines WHERE insert_id IS NULL)"
+
+
+def of_files(files: str) -> list[tuple[int, int]]:
+    """Count the lines, and the events that they stand for."""
+    with duckdb.connect() as connection:
+        connection.execute(LINES, [files])
+        return connection.execute(f"{SUMS} lines UNION ALL {SUMS} {DISTINCT}").fetchall()
+
+
+def of_table(database: str) -> list[tuple[int, int]]:
+    """Count the rows of the table `events`."""
+    with duckdb.connect(database, read_only=True) as connection:
+        return connection.execute(f"{SUMS} (SELECT epoch(event_time)::BIGINT AS time FROM events)").fetchall()
+
+
+if __name__ == "__main__":
+    print(json.dumps({"files": of_files, "table": of_table}[sys.argv[1]](sys.argv[2])))
