@@ -6,27 +6,38 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.parts import PARTS, Size
+from benchmarks.parts import PARTS, USUAL, Size
+from benchmarks.report import add_to, as_dict, shown
 
-USUAL = Size()
+FULL = Size()
 QUICK = Size(events=30_000, days=6, rounds=1)
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run the parts."""
-    parser = argparse.ArgumentParser("benchmarks", description="Measure mixpanel_async beside other ways.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--events", type=int, default=USUAL.events, help="default: %(default)s")
-    parser.add_argument("--days", type=int, default=USUAL.days, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=USUAL.rounds, help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a few events, one round: does it run?")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(unknown)}")
+    """Run the parts, tell of each, and keep what came out."""
+    arguments = _parser().parse_args()
     size = QUICK if arguments.quick else Size(arguments.events, arguments.days, arguments.rounds)
     with tempfile.TemporaryDirectory(prefix="mixpanel_async_benchmark.") as directory:
-        for part in arguments.parts or PARTS:
-            PARTS[part](size, Path(directory))
+        for part in arguments.parts or USUAL:
+            runs, claims = PARTS[part](size, Path(directory))
+            print(shown(str(PARTS[part].__doc__), runs, claims), flush=True)
+            if arguments.output:
+                add_to(arguments.output / "results.json", part, as_dict(runs, claims))
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Measure mixpanel_async beside other ways to bring the same events into DuckDB."
+    parser = argparse.ArgumentParser("benchmarks", description=about)
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; else all but scale"
+    )
+    parser.add_argument("--events", type=int, default=FULL.events, help="default: %(default)s")
+    parser.add_argument("--days", type=int, default=FULL.days, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="a few events, one round: does it run?")
+    parser.add_argument("--output", type=Path, help=f"keep results and draw the chart here ({RESULTS} is committed)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ FIRST = dt.date(2026, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """So many events over so many days, and the share of them that repeats another."""
+    """So many events over so many days."""
 
     events: int
     days: int
-    duplicates: float = 0.01
+    unique: bool = False
+    """Each line has an insert id of its own; else some repeat others, and some have none, as Mixpanel exports them."""
 
     def events_of(self, day: dt.date) -> int:
         """Give the number of events of a day: the same for all, as far as it divides."""
@@ -39,10 +41,9 @@ class DataSet:
             return 0
         return self.events // self.days + (place < self.events % self.days)
 
-    @property
-    def dates(self) -> list[str]:
-        """All dates."""
-        return [str(FIRST + dt.timedelta(days=day)) for day in range(self.days)]
+    def date(self, number: int) -> str:
+        """Give the date of a day, counted from 1."""
+        return str(FIRST + dt.timedelta(days=number - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,14 @@ class Truth:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Served:
     """A data set while its server runs."""
 
     data: DataSet
-    lines: Truth
-    """Of all lines."""
-    events: Truth
-    """Of what is left without the repetitions."""
     _task: Task
     _server: subprocess.Popen[str] = field(repr=False)
+    _warm: set[tuple[str, str]] = field(default_factory=set)
 
     def task(self, database: Path, **changes: Any) -> Task:  # noqa: ANN401 - `replace` checks them
         """Make the task to bring the events, all unless `changes` say otherwise, into a database."""
@@ -73,41 +71,65 @@ class Served:
         """Let the server be so slow from now on."""
         _answer(self._server, latency=latency, bytes_per_second=bytes_per_second)
 
+    def warm(self, task: Task) -> None:
+        """Let the server have all bodies ready that the task asks for, and files of those that are of a day."""
+        cold = [chunk for chunk in task.chunks if chunk not in self._warm]
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda chunk: _download(task, *chunk), cold))
+        self._warm.update(cold)
+
 
 @contextmanager
 def served(data: DataSet, directory: Path) -> Iterator[Served]:
-    """Serve the events, after each day was asked for once: so the server has it ready, and it is in a file."""
-    command = [sys.executable, "-m", "benchmarks.server", str(data.events), str(data.days), str(data.duplicates)]
-    files = directory / "-".join(command[-3:])
-    files.mkdir()
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    """Serve the events. Each day is asked for once, so the server has it ready, and it is in a file."""
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.server", json.dumps(asdict(data))],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as server,
+        _removed(directory / f"{data.events}-{data.days}-{data.unique}") as files,
+    ):  # fmt: skip
         try:
-            dates, known = data.dates, _answer(server)
-            task = Task(**known, from_date=dates[0], to_date=dates[-1], database="", files=str(files))
-            with ThreadPoolExecutor(2) as threads:
-                list(threads.map(lambda day: _download(task, day), dates))
-            lines, events = truths_of_files(files)
-            yield Served(data, lines, events, task, server)
+            first, last = data.date(1), data.date(data.days)
+            task = Task(**_answer(server), from_date=first, to_date=last, database="", files=str(files))
+            of_this = Served(data, task, server)
+            of_this.warm(task)
+            yield of_this
         finally:
             server.communicate()
-            shutil.rmtree(files)
 
 
-def truths_of_files(files: Path) -> list[Truth]:
-    """Count all lines, and what is left without the repetitions."""
-    return _truths("files", str(files / "*.gz"))
+def truth_of(task: Task, *, deduplicated: bool) -> Truth:
+    """Count what the files hold for a task: all lines, or without repetitions."""
+    lines, events = _of_files(*(f"{task.files}/{day}.gz" for day in task.days))
+    return events if deduplicated else lines
+
+
+@cache
+def _of_files(*paths: str) -> list[Truth]:
+    return _counted("files", *paths)
 
 
 def truth_of_table(database: Path) -> Truth:
     """Count what a contender stored."""
-    return _truths("table", str(database))[0]
+    return _counted("table", str(database))[0]
 
 
-def _truths(*arguments: str) -> list[Truth]:
+def _counted(*arguments: str) -> list[Truth]:
     """Count in a process of its own, so that this one stays small."""
     command = [sys.executable, "-m", "benchmarks.truth", *arguments]
     counted = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return [Truth(*numbers) for numbers in json.loads(counted.stdout)]
+
+
+@contextmanager
+def _removed(files: Path) -> Iterator[Path]:
+    """A directory that is gone in the end, for some hundred megabytes would stay."""
+    files.mkdir()
+    try:
+        yield files
+    finally:
+        shutil.rmtree(files)
 
 
 def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, Any]:
@@ -120,12 +142,13 @@ def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, An
     return answer
 
 
-def _download(task: Task, day: str) -> None:
-    """Write a day's body, as it travels, to its file."""
+def _download(task: Task, first: str, last: str) -> None:
+    """Fetch a body as it travels; a day's goes to its file."""
     login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
     request = urllib.request.Request(
-        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={day}&to_date={day}",
+        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}",
         headers={"Authorization": f"Basic {login}", "Accept-Encoding": "gzip"},
     )
-    with urllib.request.urlopen(request) as body, (Path(task.files) / f"{day}.gz").open("wb") as file:
+    path = Path(task.files) / (f"{first}.gz" if first == last else "ignored")
+    with urllib.request.urlopen(request) as body, path.open("wb") as file:
         shutil.copyfileobj(body, file)

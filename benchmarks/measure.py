@@ -8,18 +8,21 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.data import ROOT, Served, truth_of_table
+from benchmarks.data import ROOT, Served, truth_of, truth_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmarks.data import Truth
-
 Run = dict[str, float]
-"""One run's figures: `seconds`, `cpu_seconds`, `peak_mb`, `file_mb`, `rows`, and what the contender adds."""
+"""One run's figures: `events` that were sent, `rows` that are stored, `seconds`, `cpu_seconds`, `peak_mb`, `file_mb`,
+and what the contender adds."""
+Runs = dict[str, list[Run]]
+"""The runs of each case; none where something that it needs is not installed."""
 
 
 class WrongRowsError(Exception):
@@ -39,21 +42,23 @@ class Case:
     pace: Mapping[str, float] = field(default_factory=dict)
     """How slow the server is."""
     deduplicates: bool = False
+    needs: str = "duckdb"
+    """The module or the program without which it cannot run."""
 
     @property
-    def truth(self) -> Truth:
-        """What it must come to."""
-        return self.served.events if self.deduplicates else self.served.lines
+    def can_run(self) -> bool:
+        """Whether what it needs is there."""
+        return find_spec(self.needs) is not None or which(self.needs) is not None
 
 
-def rounds(cases: Iterable[Case], count: int, directory: Path) -> dict[str, list[Run]]:
+def rounds(cases: Iterable[Case], count: int, directory: Path) -> Runs:
     """Run each case once a round, one after the other, so that a change of the machine's mood meets them all."""
-    runs: dict[str, list[Run]] = {case.name: [] for case in cases}
+    runs: Runs = {case.name: [] for case in cases}
     for number in range(1, count + 1):
-        for case in cases:
+        for case in filter(lambda case: case.can_run, cases):
             run = measured(case, directory)
             runs[case.name].append(run)
-            print(f"round {number}  {case.name:<40} {run['seconds']:8.2f} s", file=sys.stderr, flush=True)
+            print(f"round {number}  {case.name:<46} {run['seconds']:8.2f} s", file=sys.stderr, flush=True)
     return runs
 
 
@@ -63,16 +68,19 @@ def measured(case: Case, directory: Path) -> Run:
     Raises:
         WrongRowsError: it did not store what it should.
     """
-    case.served.pace(**case.pace)
     with tempfile.TemporaryDirectory(dir=directory) as place:
         database = Path(place) / "events.duckdb"
         task = case.served.task(database, **case.changes)
+        sent, expected = (truth_of(task, deduplicated=alone) for alone in (False, case.deduplicates))
+        case.served.pace()
+        case.served.warm(task)
+        case.served.pace(**case.pace)
         told, cpu_seconds = _run([sys.executable, "-m", f"benchmarks.contenders.{case.contender}", task.as_json()])
         stored = truth_of_table(database)
-        if stored != case.truth:
-            raise WrongRowsError(f"{case.name} stored {stored}, not {case.truth}.")
+        if stored != expected:
+            raise WrongRowsError(f"{case.name} stored {stored}, not {expected}.")
         size = sum(file.stat().st_size for file in Path(place).iterdir())
-    return {**told, "cpu_seconds": cpu_seconds, "file_mb": size / 1e6, "rows": stored.rows}
+    return {"events": sent.rows, "rows": stored.rows, **told, "cpu_seconds": cpu_seconds, "file_mb": size / 1e6}
 
 
 def _run(command: list[str]) -> tuple[Run, float]:
@@ -84,4 +92,5 @@ def _run(command: list[str]) -> tuple[Run, float]:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command[:3])
-    return json.loads(told.splitlines()[-1]), usage.ru_utime + usage.ru_stime
+    run: Run = json.loads(told.splitlines()[-1])
+    return run, usage.ru_utime + usage.ru_stime

@@ -1,16 +1,25 @@
-"""The parts of the benchmark: which cases run beside which, and what they are compared in."""
+"""The parts of the benchmark: which cases run beside which, and what is claimed of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.claims import Claim, at_most, times_as_fast, times_as_much
 from benchmarks.data import DataSet, served
-from benchmarks.measure import Case, Run, rounds
-from benchmarks.report import Ratio, shown
+from benchmarks.measure import Case, Runs, rounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+OURS, LOCAL, CURL = "mixpanel_async", "DuckDB, local files", "curl + DuckDB"
+IN_ORDER, UNIQUE = ", in their order", ", no duplicates"
+PLAIN, SEQUENTIAL = "httpx, json.loads, executemany", "sequential, key on insert_id"
+HEADLESS, UTILS = "mixpanel-headless, executemany", "mixpanel-utils, raw, then DuckDB"
+SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
+"""Seconds to the first byte, and bytes a second on a connection."""
+WORKERS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +30,145 @@ class Size:
     days: int = 30
     rounds: int = 3
 
+    def data(self, share: float = 1.0, days: int | None = None, *, unique: bool = False) -> DataSet:
+        """Make a data set of so many times the events, over so many days."""
+        return DataSet(int(self.events * share), days or self.days, unique)
 
-OURS, LOCAL, CURL = "mixpanel_async", "DuckDB, local files", "curl + DuckDB"
-UNIQUE = ", no duplicates"
+
+Part = tuple[Runs, list[Claim]]
 
 
-def core(size: Size, directory: Path) -> dict[str, list[Run]]:
-    """Nothing in the way: who is fastest?"""
-    with (
-        served(DataSet(size.events, size.days), directory) as usual,
-        served(DataSet(size.events, size.days, duplicates=0.0), directory) as unique,
-    ):
+def core(size: Size, directory: Path) -> Part:
+    """No latency: as fast as DuckDB by itself?"""
+    with served(size.data(), directory) as usual, served(size.data(unique=True), directory) as unique:
         cases = [
             Case(OURS, "ours", usual, deduplicates=True),
             Case(LOCAL, "duckdb_local", usual),
-            Case(CURL, "curl_duckdb", usual),
+            Case(CURL, "curl_duckdb", usual, needs="curl"),
+            Case(LOCAL + IN_ORDER, "duckdb_in_order", usual),
             Case(OURS + UNIQUE, "ours", unique, deduplicates=True),
             Case(LOCAL + UNIQUE, "duckdb_local", unique),
         ]
         runs = rounds(cases, size.rounds, directory)
-    ratios = [Ratio(OURS, LOCAL, 1.0), Ratio(OURS, CURL, 1.2), Ratio(OURS + UNIQUE, LOCAL + UNIQUE, 1.0)]
-    print(shown("No latency", runs, ratios))
-    return runs
+    return runs, [
+        *times_as_fast(runs, OURS, LOCAL, 1.0),
+        *times_as_fast(runs, OURS, CURL, 1.2),
+        *times_as_fast(runs, OURS, LOCAL + IN_ORDER),
+        *times_as_fast(runs, OURS + UNIQUE, LOCAL + UNIQUE, 1.0),
+        *at_most(runs, "lag_p99_ms", OURS, 10),
+        *at_most(runs, "lag_max_ms", OURS, 40),
+        *at_most(runs, "peak_mb", OURS, 512),
+        *times_as_much(runs, "file_mb", OURS + UNIQUE, LOCAL + UNIQUE, 1.25),
+    ]
 
 
-PARTS = {"core": core}
+def latency(size: Size, directory: Path) -> Part:
+    """1 s to the first byte and 4 MB/s a connection: what do workers bring?"""
+    with served(size.data(), directory) as slow:
+        cases = [
+            *(Case(_with(OURS, n), "ours", slow, {"workers": n}, SLOW, deduplicates=True) for n in WORKERS),
+            *(Case(_with(CURL, n), "curl_duckdb", slow, {"workers": n}, SLOW, needs="curl") for n in WORKERS[1:]),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        *times_as_fast(runs, _with(OURS, 5), _with(OURS, 1)),
+        *times_as_fast(runs, _with(OURS, 10), _with(OURS, 1), 8.0),
+        *times_as_fast(runs, _with(OURS, 20), _with(OURS, 1)),
+        *times_as_fast(runs, _with(OURS, 5), _with(CURL, 5)),
+        *times_as_fast(runs, _with(OURS, 10), _with(CURL, 10), 1.3),
+        *times_as_fast(runs, _with(OURS, 20), _with(CURL, 20)),
+    ]
+
+
+def peers(size: Size, directory: Path) -> Part:
+    """No latency: the plain way and other clients, those that take events one by one with few of them."""
+    with (
+        served(size.data(unique=True), directory) as all_,
+        served(size.data(0.005, days=1, unique=True), directory) as few,
+    ):
+        cases = [
+            Case(OURS, "ours", all_, deduplicates=True),
+            Case(UTILS, "peer_utils", all_, needs="mixpanel_utils"),
+            Case(PLAIN, "plain", few, needs="httpx"),
+            Case(SEQUENTIAL, "sequential", few, needs="httpx"),
+            Case(HEADLESS, "peer_headless", few, needs="mixpanel_headless"),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        *times_as_fast(runs, OURS, PLAIN, 100.0),
+        *times_as_fast(runs, OURS, SEQUENTIAL, 100.0),
+        *times_as_fast(runs, OURS, HEADLESS, 100.0),
+        *times_as_fast(runs, OURS, UTILS),
+    ]
+
+
+def memory(size: Size, directory: Path) -> Part:
+    """Days like the core's, four times as many of them: does memory grow?"""
+    short, long = (f"{OURS}, {days} days" for days in (size.days, 4 * size.days))
+    with served(size.data(4.0, days=4 * size.days), directory) as days:
+        first = {"to_date": days.data.date(size.days)}
+        cases = [
+            Case(short, "ours", days, first, deduplicates=True),
+            Case(long, "ours", days, deduplicates=True),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        *at_most(runs, "peak_mb", long, 512),
+        *times_as_much(runs, "peak_mb", long, short, 1.1),
+        *times_as_fast(runs, long, short),
+    ]
+
+
+def scale(size: Size, directory: Path) -> Part:
+    """Longer ranges, more chunks, a huge day: does the cost of an event stay the same?"""
+    runs: Runs = {}
+    claims: list[Claim] = []
+    for of_some, claimed in (step(size, directory) for step in (_ranges, _chunks, _huge_day)):
+        runs |= of_some
+        claims += claimed
+    return runs, claims
+
+
+def _ranges(size: Size, directory: Path) -> Part:
+    """Days of a sixth of the core's events: 30, 120 and 365 of them."""
+    lengths = [size.days, 4 * size.days, 12 * size.days + 5]
+    with served(size.data(lengths[-1] / size.days / 6, days=lengths[-1]), directory) as year:
+        cases = [
+            Case(f"{days} days", "ours", year, {"to_date": year.data.date(days)}, deduplicates=True) for days in lengths
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    shortest, *longer = runs
+    return runs, [claim for name in longer for claim in times_as_fast(runs, name, shortest, 0.9)]
+
+
+def _chunks(size: Size, directory: Path) -> Part:
+    """The core's events in 100 and in 1000 chunks."""
+    with served(size.data(days=1000), directory) as thin:
+        cases = [
+            Case(f"{1000 // days} chunks", "ours", thin, {"chunk_days": days}, deduplicates=True) for days in (10, 1)
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    few, many = runs
+    return runs, times_as_fast(runs, many, few)
+
+
+def _huge_day(size: Size, directory: Path) -> Part:
+    """Five times the core's events in one day, so in one chunk, once; a fifth of them beside it."""
+    with served(size.data(5.0, days=1), directory) as huge, served(size.data(days=1), directory) as big:
+        cases = [
+            Case("a day of all events", "ours", big, deduplicates=True),
+            Case("a day of five times as many", "ours", huge, deduplicates=True),
+        ]
+        runs = rounds(cases, 1, directory)
+    one, five = runs
+    return runs, [*times_as_fast(runs, five, one, 0.9), *at_most(runs, "peak_mb", five, 512)]
+
+
+def _with(name: str, workers: int) -> str:
+    return f"{name}, {workers} worker{'s' * (workers > 1)}"
+
+
+PARTS: dict[str, Callable[[Size, Path], Part]] = {
+    "core": core, "latency": latency, "peers": peers, "memory": memory, "scale": scale
+}  # fmt: skip
+USUAL = ("core", "latency", "peers", "memory")

@@ -1,63 +1,91 @@
-"""What came out, for eyes: tables and ratios."""
+"""What came out: a table for eyes, JSON for the chart and for later."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from benchmarks.claims import fastest, speed
 
-    from benchmarks.measure import Run
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.claims import Claim
+    from benchmarks.measure import Run, Runs
+
+PACKAGES = ("mixpanel-async", "duckdb", "aiohttp", "isal", "httpx", "mixpanel-headless", "mixpanel-utils")
+CPUINFO = Path("/proc/cpuinfo")
 
 COLUMNS: dict[str, Callable[[Sequence[Run]], str]] = {
-    "best s": lambda runs: f"{best(runs)['seconds']:.2f}",
+    "best s": lambda runs: f"{fastest(runs)['seconds']:.2f}",
     "median s": lambda runs: f"{median(run['seconds'] for run in runs):.2f}",
-    "k rows/s": lambda runs: f"{best(runs)['rows'] / best(runs)['seconds'] / 1000:.1f}",
-    "cpu s": lambda runs: f"{best(runs)['cpu_seconds']:.1f}",
-    "peak MB": lambda runs: f"{max(run['peak_mb'] for run in runs):.0f}",
-    "file MB": lambda runs: f"{max(run.get('file_mb', 0.0) for run in runs):.0f}",
-    "lag p99 ms": lambda runs: _lag(runs, "lag_p99_ms"),
-    "lag max ms": lambda runs: _lag(runs, "lag_max_ms"),
+    "events/s": lambda runs: f"{speed(fastest(runs)):,.0f}",
+    "cpu s": lambda runs: f"{fastest(runs)['cpu_seconds']:.1f}",
+    "peak MB": lambda runs: _worst(runs, "peak_mb"),
+    "file MB": lambda runs: _worst(runs, "file_mb"),
+    "lag p99 ms": lambda runs: _worst(runs, "lag_p99_ms"),
+    "lag max ms": lambda runs: _worst(runs, "lag_max_ms"),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """How many times as fast one case is as another."""
-
-    of: str
-    to: str
-    reach: float | None = None
-    """What it is meant to reach."""
-
-    def line(self, runs: Mapping[str, Sequence[Run]]) -> str:
-        """Write it: best against best, and within each round."""
-        own, other = ([run["seconds"] for run in runs[name]] for name in (self.of, self.to))
-        within = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
-        text = f"{min(other) / min(own):.2f} times as fast as {self.to}"
-        text += f" (rounds: median {median(within):.2f}, {min(within):.2f} to {max(within):.2f})"
-        return f"{self.of}: {text}" + (f"; reach {self.reach}" if self.reach else "")
-
-
-def best(runs: Sequence[Run]) -> Run:
-    """Give the fastest."""
-    return min(runs, key=lambda run: run["seconds"])
-
-
-def table(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
-    """Yield a heading and a line a case: the time of its best run, the worst of all else."""
+def table(runs: Runs) -> Iterator[str]:
+    """Yield a heading and a line a case: the time of its best run, and the worst of memory, bytes and lag."""
     width = max(map(len, runs))
     yield " ".join([" " * width, *(f"{name:>10}" for name in COLUMNS)])
     for name, of_case in runs.items():
-        yield " ".join([f"{name:<{width}}", *(f"{write(of_case):>10}" for write in COLUMNS.values())])
+        cells = [write(of_case) for write in COLUMNS.values()] if of_case else ["not here"]
+        yield " ".join([f"{name:<{width}}", *(f"{cell:>10}" for cell in cells)])
 
 
-def shown(title: str, runs: Mapping[str, Sequence[Run]], ratios: Iterable[Ratio]) -> str:
+def shown(title: str, runs: Runs, claims: Sequence[Claim]) -> str:
     """Put a part's report together."""
-    return "\n".join([title, *table(runs), *(ratio.line(runs) for ratio in ratios), ""])
+    return "\n".join([title, "", *table(runs), "", *map(str, claims), ""])
 
 
-def _lag(runs: Sequence[Run], name: str) -> str:
-    return f"{max(run[name] for run in runs):.1f}" if name in runs[0] else ""
+def as_dict(runs: Runs, claims: Sequence[Claim]) -> dict[str, object]:
+    """Put together what is kept of a part."""
+    return {"machine": machine(), "runs": runs, "claims": [{**asdict(claim), "holds": claim.holds} for claim in claims]}
+
+
+def add_to(path: Path, part: str, told: dict[str, object]) -> None:
+    """Write a part into the file of all parts, in place of an earlier run's."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**known, part: told}, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, object]:
+    """Tell when, on what and with what it ran."""
+    return {
+        "date": str(dt.datetime.now(dt.UTC).date()),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": _processor(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _processor() -> str:
+    if CPUINFO.exists():
+        for line in CPUINFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _worst(runs: Sequence[Run], figure: str) -> str:
+    return f"{max(run[figure] for run in runs):.1f}" if figure in runs[0] else ""

@@ -1,4 +1,4 @@
-"""FakeMixpanel in a process of its own: `python -m benchmarks.server EVENTS DAYS DUPLICATES`.
+"""FakeMixpanel in a process of its own: `python -m benchmarks.server DATASET`, a DataSet as JSON.
 
 It reads lines of JSON, which set attributes of the server (how slow it is), and answers each by where it is and whom
 it knows. It ends when its input does.
@@ -9,17 +9,49 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from benchmarks.data import DataSet
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
-TODAY = "2028-01-01"
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+TODAY = "2030-01-01"
+PEEKED = 2
+"""Pieces of a day that the server looks at before each answer, to see whether it is a small one."""
+
+
+class Beginnings:
+    """Generated events whose days' beginnings are made once; whole bodies are what the server keeps itself."""
+
+    def __init__(self, events: GeneratedEvents) -> None:
+        self._events = events
+        self._kept: dict[dt.date, list[bytes]] = {}
+
+    def pieces(self, day: dt.date, *, now: dt.datetime, order: int = 0) -> Iterator[bytes]:
+        """Yield a day's lines."""
+        if day not in self._kept:
+            self._kept[day] = list(islice(self._events.pieces(day, now=now, order=order), PEEKED))
+        yield from self._kept[day]
+        if len(self._kept[day]) == PEEKED:
+            yield from islice(self._events.pieces(day, now=now, order=order), PEEKED, None)
+
+
+def events(data: DataSet) -> GeneratedEvents:
+    """Generate the data set's events."""
+    if data.unique:
+        return GeneratedEvents(
+            per_day=data.events_of, seed=1, duplicates=0.0, shared_insert_id=0.0, missing_insert_id=0.0
+        )
+    return GeneratedEvents(per_day=data.events_of, seed=1)
 
 
 async def serve(data: DataSet) -> None:
     """Serve until nobody speaks any more."""
-    events = GeneratedEvents(per_day=data.events_of, seed=1, duplicates=data.duplicates)
-    async with FakeMixpanel(events, today=TODAY, limits=None, cache=True) as fake:
+    async with FakeMixpanel(Beginnings(events(data)), today=TODAY, limits=None, cache=True) as fake:
         account = fake.project.service_account
         known = {"url": fake.url, "username": account.username, "secret": account.secret, "project_id": fake.project.id}
         while line := await asyncio.to_thread(sys.stdin.readline):
@@ -29,4 +61,4 @@ async def serve(data: DataSet) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(DataSet(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
+    asyncio.run(serve(DataSet(**json.loads(sys.argv[1]))))

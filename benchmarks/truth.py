@@ -1,4 +1,4 @@
-"""Rows and the sum of their times in seconds, as JSON: `python -m benchmarks.truth table DATABASE` or `files GLOB`.
+"""Rows and the sum of their times in seconds, as JSON: `python -m benchmarks.truth table DATABASE` or `files FILE ...`.
 
 Of files it tells of all lines, and then of what is left without repetitions: of the same event, distinct id, time and
 insert id there is one, and lines without an insert id are no repetitions.
@@ -23,10 +23,10 @@ SUMS = "SELECT count(*), sum(time)::BIGINT FROM "
 DISTINCT = "(SELECT DISTINCT * FROM lines WHERE insert_id IS NOT NULL UNION ALL FROM lines WHERE insert_id IS NULL)"
 
 
-def of_files(files: str) -> list[tuple[int, int]]:
+def of_files(*files: str) -> list[tuple[int, int]]:
     """Count the lines, and the events that they stand for."""
     with duckdb.connect() as connection:
-        connection.execute(LINES, [files])
+        connection.execute(LINES, [list(files)])
         return connection.execute(f"{SUMS} lines UNION ALL {SUMS} {DISTINCT}").fetchall()
 
 
@@ -37,4 +37,5 @@ def of_table(database: str) -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"files": of_files, "table": of_table}[sys.argv[1]](sys.argv[2])))
+    what, *paths = sys.argv[1:]
+    print(json.dumps(of_files(*paths) if what == "files" else of_table(*paths)))

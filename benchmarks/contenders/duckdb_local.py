@@ -1,8 +1,10 @@
 """DuckDB by itself, from the compressed bodies on this machine's disk, by the best statement that we found.
 
-One list extract reads the properties once, where three `->>` would read them three times; zstd is faster than what
-DuckDB would choose for JSON, and smaller. It checks nothing that a client has to check: no end of a body, no
-duplicates, no note of what is there.
+- One list extract reads the properties once, where three `->>` would read them three times.
+- zstd is faster than what DuckDB would choose for JSON, and smaller.
+- Rows in any order and small buffers are a fifth faster than the defaults, for twice the memory.
+
+It checks nothing that a client has to check: no end of a body, no duplicates, no note of what is there.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import duckdb
 
 from benchmarks.task import Task, given, tell
 
+LONGEST_LINE = 2 << 20
+"""Bytes; Mixpanel takes events up to 1 MB. DuckDB's buffers are twice as long, a thread."""
 TABLE = """
 CREATE TABLE events (event_name VARCHAR, event_time TIMESTAMP, distinct_id VARCHAR, insert_id VARCHAR,
                      properties JSON USING COMPRESSION zstd)
@@ -22,24 +26,25 @@ INSERT INTO events
 SELECT event, make_timestamp(keys[1]::BIGINT * 1000000), keys[2], keys[3], properties
 FROM (
     SELECT event, properties, json_extract_string(properties, ['$.time', '$.distinct_id', '$."$insert_id"']) AS keys
-    FROM read_json($files, format = 'newline_delimited', compression = 'gzip',
+    FROM read_json($files, format = 'newline_delimited', compression = 'gzip', maximum_object_size = $longest,
                    columns = {event: 'VARCHAR', properties: 'JSON'})
 )
 """
 
 
-def load(task: Task) -> None:
+def load(task: Task, *, in_order: bool = False) -> None:
     """Load the files, and close the database."""
     files = [f"{task.files}/{day}.gz" for day in task.days]
     with duckdb.connect(task.database, config={"threads": task.threads}) as connection:
+        connection.execute(f"SET preserve_insertion_order = {in_order}")
         connection.execute(TABLE)
-        connection.execute(INSERT, {"files": files})
+        connection.execute(INSERT, {"files": files, "longest": LONGEST_LINE})
 
 
-def main() -> None:
+def main(*, in_order: bool = False) -> None:
     """Load, and tell."""
     task, began = given(), time.perf_counter()
-    load(task)
+    load(task, in_order=in_order)
     tell(seconds=time.perf_counter() - began)
 
 

@@ -1,0 +1,72 @@
+"""What runs are held against: one case beside another, or a figure against its bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.measure import Run, Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One figure, and what it is meant to be; without `least` and `most` it is only told."""
+
+    text: str
+    value: float
+    least: float | None = None
+    most: float | None = None
+    within_rounds: tuple[float, float, float] | None = None
+    """Of a ratio: lowest, median and highest of the ratios within each round."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is as it is meant to be."""
+        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
+
+    def __str__(self) -> str:
+        """Write it as a line."""
+        words = [f"{self.text}: {self.value:.2f}"]
+        if self.within_rounds:
+            low, middle, high = self.within_rounds
+            words.append(f"(within rounds {low:.2f} to {high:.2f}, median {middle:.2f})")
+        for word, bound in (("at least", self.least), ("at most", self.most)):
+            if bound is not None:
+                words.append(f"[{word} {bound:g}: {'yes' if self.holds else 'NO'}]")
+        return " ".join(words)
+
+
+def speed(run: Run) -> float:
+    """Events a second, of those that were sent."""
+    return run["events"] / run["seconds"]
+
+
+def fastest(runs: Sequence[Run]) -> Run:
+    """Give the best run."""
+    return max(runs, key=speed)
+
+
+def times_as_fast(runs: Runs, of: str, to: str, least: float | None = None) -> list[Claim]:
+    """Compare events a second, best run with best run; nothing if one of the two did not run."""
+    own, other = ([speed(run) for run in runs[name]] for name in (of, to))
+    if not own or not other:
+        return []
+    within = [ours / theirs for ours, theirs in zip(own, other, strict=True)]
+    rounds = (min(within), median(within), max(within))
+    return [Claim(f"{of}, times as fast as {to}", max(own) / max(other), least=least, within_rounds=rounds)]
+
+
+def times_as_much(runs: Runs, figure: str, of: str, to: str, most: float | None = None) -> list[Claim]:
+    """Compare a figure's highest values."""
+    own, other = (max(run[figure] for run in runs[name]) for name in (of, to))
+    return [Claim(f"{of}, {figure} beside {to}", own / other, most=most)]
+
+
+def at_most(runs: Runs, figure: str, of: str, most: float) -> list[Claim]:
+    """Hold a figure's highest value against its bound."""
+    values = [run[figure] for run in runs[of]]
+    return [Claim(f"{of}, {figure}, worst run", max(values), most=most)]

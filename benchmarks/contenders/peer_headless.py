@@ -1,0 +1,36 @@
+"""`mixpanel-headless`: its `stream_events`, which stores nothing by itself, and `executemany`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from mixpanel_headless import Workspace
+
+from benchmarks.contenders.rows import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.contenders.rows import Row
+    from benchmarks.task import Task
+
+
+def streamed(task: Task) -> Iterator[Row]:
+    """Yield its events as rows."""
+    os.environ |= {
+        "MP_API_BASE_URL": task.url,
+        "MP_USERNAME": task.username,
+        "MP_SECRET": task.secret,
+        "MP_PROJECT_ID": str(task.project_id),
+        "MP_REGION": "us",
+    }
+    for event in Workspace().stream_events(from_date=task.from_date, to_date=task.to_date):
+        moment = event["event_time"].strftime("%Y-%m-%d %H:%M:%S")
+        ids = (event["distinct_id"], event["insert_id"])
+        yield (event["event_name"], moment, *ids, json.dumps(event["properties"]))
+
+
+if __name__ == "__main__":
+    main(streamed)

@@ -1,0 +1,72 @@
+"""Events as rows of Python values, stored as drivers store rows."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import httpx
+
+from benchmarks.task import given, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from benchmarks.task import Task
+
+TABLE = """
+CREATE TABLE events (event_name VARCHAR, event_time TIMESTAMP, distinct_id VARCHAR, insert_id VARCHAR {key},
+                     properties JSON)
+"""
+BATCH = 1000
+
+Row = tuple[object, ...]
+
+
+def row(event: dict[str, Any]) -> Row:
+    """Take an event of Mixpanel's apart, in the order of the table's columns."""
+    properties = event["properties"]
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(properties["time"]))
+    ids = (properties.get("distinct_id"), properties.get("$insert_id"))
+    return (event["event"], moment, *ids, json.dumps(properties))
+
+
+def streamed(task: Task) -> Iterator[Row]:
+    """Ask for day after day with httpx, and yield each line as a row when it comes."""
+    with httpx.Client(timeout=600, auth=(task.username, task.secret)) as client:
+        for day in task.days:
+            query = {"project_id": task.project_id, "from_date": day, "to_date": day}
+            with client.stream("GET", f"{task.url}/api/2.0/export", params=query) as answer:
+                answer.raise_for_status()
+                yield from (row(json.loads(line)) for line in _lines(answer.iter_bytes()))
+
+
+def store(connection: duckdb.DuckDBPyConnection, rows: Iterable[Row], statement: str = "INSERT") -> None:
+    """Insert a thousand rows at a time, and commit each thousand."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, BATCH)):
+        connection.begin()
+        connection.executemany(f"{statement} INTO events VALUES (?, ?, ?, ?, ?)", batch)
+        connection.commit()
+
+
+def main(rows: Callable[[Task], Iterable[Row]], *, key: str = "", statement: str = "INSERT") -> None:
+    """Store the rows, and tell."""
+    task, began = given(), time.perf_counter()
+    with duckdb.connect(task.database) as connection:
+        connection.execute(TABLE.format(key=key))
+        store(connection, rows(task), statement)
+    tell(seconds=time.perf_counter() - began)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Split at `\n` only; httpx's own `iter_lines` splits at what may stand inside an event too."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
