@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.parts import PARTS, USUAL, Size
-from benchmarks.report import add_to, as_dict, shown
+from benchmarks.report import as_dict, keep, shown
 
 FULL = Size()
 QUICK = Size(events=30_000, days=6, rounds=1)
@@ -23,7 +23,7 @@ def main() -> None:
             runs, claims = PARTS[part](size, Path(directory))
             print(shown(str(PARTS[part].__doc__), runs, claims), flush=True)
             if arguments.output:
-                add_to(arguments.output / "results.json", part, as_dict(runs, claims))
+                keep(arguments.output, part, as_dict(runs, claims))
 
 
 def _parser() -> argparse.ArgumentParser:

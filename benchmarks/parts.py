@@ -66,17 +66,20 @@ def latency(size: Size, directory: Path) -> Part:
     """1 s to the first byte and 4 MB/s a connection: what do workers bring?"""
     with served(size.data(), directory) as slow:
         cases = [
-            *(Case(_with(OURS, n), "ours", slow, {"workers": n}, SLOW, deduplicates=True) for n in WORKERS),
-            *(Case(_with(CURL, n), "curl_duckdb", slow, {"workers": n}, SLOW, needs="curl") for n in WORKERS[1:]),
+            *(Case(with_workers(OURS, n), "ours", slow, {"workers": n}, SLOW, deduplicates=True) for n in WORKERS),
+            *(
+                Case(with_workers(CURL, n), "curl_duckdb", slow, {"workers": n}, SLOW, needs="curl")
+                for n in WORKERS[1:]
+            ),
         ]
         runs = rounds(cases, size.rounds, directory)
     return runs, [
-        *times_as_fast(runs, _with(OURS, 5), _with(OURS, 1)),
-        *times_as_fast(runs, _with(OURS, 10), _with(OURS, 1), 8.0),
-        *times_as_fast(runs, _with(OURS, 20), _with(OURS, 1)),
-        *times_as_fast(runs, _with(OURS, 5), _with(CURL, 5)),
-        *times_as_fast(runs, _with(OURS, 10), _with(CURL, 10), 1.3),
-        *times_as_fast(runs, _with(OURS, 20), _with(CURL, 20)),
+        *times_as_fast(runs, with_workers(OURS, 5), with_workers(OURS, 1)),
+        *times_as_fast(runs, with_workers(OURS, 10), with_workers(OURS, 1), 8.0),
+        *times_as_fast(runs, with_workers(OURS, 20), with_workers(OURS, 1)),
+        *times_as_fast(runs, with_workers(OURS, 5), with_workers(CURL, 5)),
+        *times_as_fast(runs, with_workers(OURS, 10), with_workers(CURL, 10), 1.3),
+        *times_as_fast(runs, with_workers(OURS, 20), with_workers(CURL, 20)),
     ]
 
 
@@ -164,7 +167,8 @@ def _huge_day(size: Size, directory: Path) -> Part:
     return runs, [*times_as_fast(runs, five, one, 0.9), *at_most(runs, "peak_mb", five, 512)]
 
 
-def _with(name: str, workers: int) -> str:
+def with_workers(name: str, workers: int) -> str:
+    """Name a case."""
     return f"{name}, {workers} worker{'s' * (workers > 1)}"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.chart import chart
 from benchmarks.claims import fastest, speed
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ def as_dict(runs: Runs, claims: Sequence[Claim]) -> dict[str, object]:
     return {"machine": machine(), "runs": runs, "claims": [{**asdict(claim), "holds": claim.holds} for claim in claims]}
 
 
-def add_to(path: Path, part: str, told: dict[str, object]) -> None:
-    """Write a part into the file of all parts, in place of an earlier run's."""
+def keep(directory: Path, part: str, told: dict[str, object]) -> None:
+    """Write a part into the file of all parts, in place of an earlier run's, and draw the chart anew."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "results.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**known, part: told}, indent=1) + "\n", encoding="utf-8")
+    results = {**known, part: told}
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (directory / "chart.svg").write_text(chart(results), encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

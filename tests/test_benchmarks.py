@@ -1,0 +1,69 @@
+"""The benchmark runs, refuses wrong rows and compares the right way round; its figures are nobody's business here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+claims, data, measure, report = (
+    pytest.importorskip(f"benchmarks.{name}", reason="the wheel's tests run without the benchmark")
+    for name in ("claims", "data", "measure", "report")
+)
+
+FAST = {"events": 100, "rows": 100, "seconds": 1.0, "cpu_seconds": 1.0, "peak_mb": 50.0, "file_mb": 2.0}
+SLOW = {**FAST, "seconds": 4.0, "file_mb": 3.0}
+
+
+def test_it_runs_from_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "core", "--quick", "--output", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    core = json.loads((tmp_path / "results.json").read_text())["core"]
+    assert {len(runs) for name, runs in core["runs"].items() if "curl" not in name} == {1}
+    assert all(run["events"] == 30_000 >= run["rows"] > 29_000 for runs in core["runs"].values() for run in runs)
+    chart = ET.parse(tmp_path / "chart.svg").getroot()
+    assert [bar.text for bar in chart.iterfind("{*}text[@text-anchor='end']")][:2] == [
+        "mixpanel_async",
+        "DuckDB, local files",
+    ]
+
+
+def test_a_contender_with_wrong_rows_fails_the_run(tmp_path):
+    with data.served(data.DataSet(events=2000, days=2), tmp_path) as both:
+        right = measure.Case("ours", "ours", both, deduplicates=True)
+        run = measure.measured(right, tmp_path)
+        assert run["events"] == 2000 > run["rows"]
+        with pytest.raises(measure.WrongRowsError, match=r"ours stored .*rows=19\d\d"):
+            measure.measured(replace(right, deduplicates=False), tmp_path)
+
+
+def test_speed_is_events_a_second_best_against_best():
+    runs = {"a": [FAST, SLOW], "b": [SLOW, {**SLOW, "events": 200}]}
+    [claim] = claims.times_as_fast(runs, "a", "b", least=2.5)
+    assert (claim.value, claim.within_rounds) == (2.0, (0.5, 2.25, 4.0))
+    assert str(claim).endswith("[at least 2.5: NO]")
+
+
+def test_memory_and_bytes_count_at_their_highest():
+    runs = {"a": [FAST, SLOW], "b": [FAST]}
+    assert claims.times_as_much(runs, "file_mb", "a", "b", most=1.5) == [
+        claims.Claim("a, file_mb beside b", 1.5, most=1.5)
+    ]
+    assert [
+        claim.holds for claim in claims.at_most(runs, "peak_mb", "a", 50) + claims.at_most(runs, "peak_mb", "a", 49)
+    ] == [1, 0]
+
+
+def test_what_is_not_installed_is_said_to_be_missing(tmp_path):
+    absent = measure.Case("peer", "peer_utils", None, needs="no_such_peer")
+    assert not absent.can_run
+    runs = {"a": [FAST], "peer": []}
+    assert claims.times_as_fast(runs, "a", "peer", 100.0) == []
+    assert "peer   not here" in report.shown("title", runs, [])
