@@ -54,14 +54,13 @@ class Truth:
     seconds: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Served:
     """A data set while its server runs."""
 
     data: DataSet
     _task: Task
     _server: subprocess.Popen[str] = field(repr=False)
-    _warm: set[tuple[str, str]] = field(default_factory=set)
 
     def task(self, database: Path, **changes: Any) -> Task:  # noqa: ANN401 - `replace` checks them
         """Make the task to bring the events, all unless `changes` say otherwise, into a database."""
@@ -70,13 +69,6 @@ class Served:
     def pace(self, latency: float = 0.0, bytes_per_second: float | None = None) -> None:
         """Let the server be so slow from now on."""
         _answer(self._server, latency=latency, bytes_per_second=bytes_per_second)
-
-    def warm(self, task: Task) -> None:
-        """Let the server have all bodies ready that the task asks for, and files of those that are of a day."""
-        cold = [chunk for chunk in task.chunks if chunk not in self._warm]
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda chunk: _download(task, *chunk), cold))
-        self._warm.update(cold)
 
 
 @contextmanager
@@ -92,9 +84,9 @@ def served(data: DataSet, directory: Path) -> Iterator[Served]:
         try:
             first, last = data.date(1), data.date(data.days)
             task = Task(**_answer(server), from_date=first, to_date=last, database="", files=str(files))
-            of_this = Served(data, task, server)
-            of_this.warm(task)
-            yield of_this
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda day: _download(task, day), task.days))
+            yield Served(data, task, server)
         finally:
             server.communicate()
 
@@ -142,13 +134,12 @@ def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, An
     return answer
 
 
-def _download(task: Task, first: str, last: str) -> None:
-    """Fetch a body as it travels; a day's goes to its file."""
+def _download(task: Task, day: str) -> None:
+    """Write a day's body, as it travels, to its file."""
     login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
     request = urllib.request.Request(
-        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}",
+        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={day}&to_date={day}",
         headers={"Authorization": f"Basic {login}", "Accept-Encoding": "gzip"},
     )
-    path = Path(task.files) / (f"{first}.gz" if first == last else "ignored")
-    with urllib.request.urlopen(request) as body, path.open("wb") as file:
+    with urllib.request.urlopen(request) as body, (Path(task.files) / f"{day}.gz").open("wb") as file:
         shutil.copyfileobj(body, file)

@@ -72,8 +72,6 @@ def measured(case: Case, directory: Path) -> Run:
         database = Path(place) / "events.duckdb"
         task = case.served.task(database, **case.changes)
         sent, expected = (truth_of(task, deduplicated=alone) for alone in (False, case.deduplicates))
-        case.served.pace()
-        case.served.warm(task)
         case.served.pace(**case.pace)
         told, cpu_seconds = _run([sys.executable, "-m", f"benchmarks.contenders.{case.contender}", task.as_json()])
         stored = truth_of_table(database)

@@ -29,7 +29,6 @@ class Task:
     files: str
     """A directory with the bodies that the server sends, a file a day."""
     workers: int = 10
-    chunk_days: int = 1
     threads: int = 2
 
     @property
@@ -37,13 +36,6 @@ class Task:
         """All dates."""
         first, last = dt.date.fromisoformat(self.from_date), dt.date.fromisoformat(self.to_date)
         return [str(first + dt.timedelta(days=day)) for day in range((last - first).days + 1)]
-
-    @property
-    def chunks(self) -> list[tuple[str, str]]:
-        """First and last date of each request."""
-        size = self.chunk_days
-        cut = [self.days[place : place + size] for place in range(0, len(self.days), size)]
-        return [(chunk[0], chunk[-1]) for chunk in cut]
 
     def as_json(self) -> str:
         """Write it down for `given`."""

@@ -27,7 +27,7 @@ async def export(task: Task) -> None:
                 from_date=task.from_date,
                 to_date=task.to_date,
                 parallel=True,
-                chunk_days=task.chunk_days,
+                chunk_days=1,
                 max_workers=task.workers,
             )
         seconds = time.perf_counter() - began
