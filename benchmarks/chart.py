@@ -7,14 +7,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.claims import fastest, speed
-from benchmarks.parts import CURL, LOCAL, OURS, PLAIN, SLOW, WORKERS, with_workers
+from benchmarks.parts import CURL, IN_ORDER, LOCAL, OURS, PLAIN, SLOW, WORKERS, with_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.measure import Runs
 
-WIDTH, LEFT, RIGHT = 760, 220, 660
+WIDTH, LEFT, RIGHT = 760, 250, 690
 """Of the picture, and where bars begin and the longest of a group ends."""
 LINE = 24
 STYLE = """
@@ -56,26 +56,24 @@ def chart(results: Mapping[str, Any]) -> str:
 
 def _groups(results: Mapping[str, Any]) -> Iterator[Group]:
     if "core" in results:
-        yield Group("No latency", _seconds(results["core"]["runs"], [OURS, LOCAL, CURL]))
+        names = [OURS, LOCAL, LOCAL + IN_ORDER, CURL]
+        yield _group("No latency", results["core"]["runs"], names)
     if "latency" in results:
         title = f"{SLOW['latency']:g} s to the first byte, {SLOW['bytes_per_second'] / 1e6:g} MB/s a connection"
         names = [with_workers(name, count) for name in (OURS, CURL) for count in WORKERS]
-        yield Group(title, _seconds(results["latency"]["runs"], names))
+        yield _group(title, results["latency"]["runs"], names)
 
 
-def _seconds(runs: Runs, names: Sequence[str]) -> dict[str, float]:
-    return {name: fastest(runs[name])["seconds"] for name in names if runs.get(name)}
+def _group(title: str, runs: Runs, names: Sequence[str]) -> Group:
+    bars = {name: fastest(runs[name]) for name in names if runs.get(name)}
+    events = max(run["events"] for run in bars.values())
+    title = f"{title}: seconds for {events:,.0f} events, best of {len(runs[names[0]])}"
+    return Group(title, {name: run["seconds"] for name, run in bars.items()})
 
 
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the figures are of; a part that was run on another day or machine says so itself."""
-    for part in ("core", "latency"):
-        if part in results:
-            machine, runs = results[part]["machine"], results[part]["runs"]
-            most = max(run["events"] for of_case in runs.values() for run in of_case)
-            count = len(next(iter(runs.values())))
-            note = f"{most:,.0f} events, best of {count}. {machine['cores']} cores of {machine['processor']}"
-            yield f"{note}, DuckDB {machine['packages']['duckdb']}, {machine['date']}."
+    for machine in (results[part]["machine"] for part in ("core", "latency") if part in results):
+        yield f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['packages']['duckdb']}, {machine['date']}."
     if "peers" in results and (plain := results["peers"]["runs"].get(PLAIN)):
         yield f"{PLAIN}: {speed(fastest(plain)):,.0f} events a second, without latency."
 
@@ -84,7 +82,7 @@ def _drawn(groups: Sequence[Group], notes: Sequence[str]) -> Iterator[str]:
     y = 0.0
     for group in groups:
         y += LINE
-        yield f'<text class="group" x="0" y="{y - 8:.0f}">{escape(group.title)}, seconds</text>'
+        yield f'<text class="group" x="0" y="{y - 8:.0f}">{escape(group.title)}</text>'
         for name, seconds in group.bars.items():
             yield from _bar(y, name, seconds, (RIGHT - LEFT) * seconds / max(group.bars.values()))
             y += LINE

@@ -53,7 +53,7 @@ def core(size: Size, directory: Path) -> Part:
     return runs, [
         *times_as_fast(runs, OURS, LOCAL, 1.0),
         *times_as_fast(runs, OURS, CURL, 1.2),
-        *times_as_fast(runs, OURS, LOCAL + IN_ORDER),
+        *times_as_fast(runs, OURS, LOCAL + IN_ORDER, 1.0),
         *times_as_fast(runs, OURS + UNIQUE, LOCAL + UNIQUE, 1.0),
         *at_most(runs, "lag_p99_ms", OURS, 10),
         *at_most(runs, "lag_max_ms", OURS, 40),
