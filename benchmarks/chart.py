@@ -73,7 +73,8 @@ def _group(title: str, runs: Runs, names: Sequence[str]) -> Group:
 
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     for machine in (results[part]["machine"] for part in ("core", "latency") if part in results):
-        yield f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['packages']['duckdb']}, {machine['date']}."
+        duckdb = machine["packages"]["duckdb"]
+        yield f"{machine['cores']} cores of {machine['processor']}, DuckDB {duckdb}, {machine['date']}."
     if "peers" in results and (plain := results["peers"]["runs"].get(PLAIN)):
         yield f"{PLAIN}: {speed(fastest(plain)):,.0f} events a second, without latency."
 

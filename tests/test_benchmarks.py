@@ -61,7 +61,7 @@ def test_memory_and_bytes_count_at_their_highest():
     ] == [1, 0]
 
 
-def test_what_is_not_installed_is_said_to_be_missing(tmp_path):
+def test_what_is_not_installed_is_said_to_be_missing():
     absent = measure.Case("peer", "peer_utils", None, needs="no_such_peer")
     assert not absent.can_run
     runs = {"a": [FAST], "peer": []}

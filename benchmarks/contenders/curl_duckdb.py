@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
-import time
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.contenders.duckdb_local import load
-from benchmarks.task import Task, given, tell
+from benchmarks.contenders.duckdb_local import load_after
+from benchmarks.task import Task
 
 
 def download(task: Task) -> None:
@@ -35,17 +32,5 @@ def _options(task: Task) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Download, load, and tell."""
-    task = given()
-    with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
-        own = replace(task, files=directory)
-        began = time.perf_counter()
-        download(own)
-        load(own)
-        seconds = time.perf_counter() - began
-    tell(seconds=seconds)
-
-
 if __name__ == "__main__":
-    main()
+    load_after(download)

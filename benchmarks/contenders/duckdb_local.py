@@ -10,11 +10,18 @@ It checks nothing that a client has to check: no end of a body, no duplicates, n
 
 from __future__ import annotations
 
+import tempfile
 import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from benchmarks.task import Task, given, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_LINE = 2 << 20
 """Bytes; Mixpanel takes events up to 1 MB. DuckDB's buffers are twice as long, a thread."""
@@ -40,6 +47,18 @@ def load(task: Task, *, in_order: bool = False) -> None:
         connection.execute(f"SET preserve_insertion_order = {in_order}")
         connection.execute(TABLE)
         connection.execute(INSERT, {"files": files, "longest": LONGEST_LINE})
+
+
+def load_after(download: Callable[[Task], None]) -> None:
+    """Download into files first, then load them, and tell."""
+    task = given()
+    with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
+        own = replace(task, files=directory)
+        began = time.perf_counter()
+        download(own)
+        load(own)
+        seconds = time.perf_counter() - began
+    tell(seconds=seconds)
 
 
 def main(*, in_order: bool = False) -> None:

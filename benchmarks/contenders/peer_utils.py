@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import time
-from dataclasses import replace
 from pathlib import Path
 
 from mixpanel_utils import MixpanelUtils
 
-from benchmarks.contenders.duckdb_local import load
-from benchmarks.task import Task, given, tell
+from benchmarks.contenders.duckdb_local import load_after
+from benchmarks.task import Task
 
 
 def download(task: Task) -> None:
@@ -25,17 +22,5 @@ def download(task: Task) -> None:
         Path(f"day_{day}.gz").rename(f"{day}.gz")
 
 
-def main() -> None:
-    """Download, load, and tell."""
-    task = given()
-    with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
-        own = replace(task, files=directory)
-        began = time.perf_counter()
-        download(own)
-        load(own)
-        seconds = time.perf_counter() - began
-    tell(seconds=seconds)
-
-
 if __name__ == "__main__":
-    main()
+    load_after(download)
