@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import reduce
@@ -20,6 +21,8 @@ class PlannedFault:
     to_date: dt.date | None = None
     attempts: Collection[int] | None = None
     times: int | None = None
+    chance: float = 1.0
+    seed: int = 0
     happened: int = 0
 
     def is_due(self, from_date: dt.date, to_date: dt.date, attempt: int) -> bool:
@@ -30,7 +33,12 @@ class PlannedFault:
             and (self.to_date is None or to_date == self.to_date)
             and (self.attempts is None or attempt in self.attempts)
             and (self.times is None or self.happened < self.times)
+            and self._is_drawn(f"{self.seed}:{self.fault.name}:{from_date}:{to_date}:{attempt}")
         )
+
+    def _is_drawn(self, request: str) -> bool:
+        """Draw a lot for the request: for the same request the same one, whatever else is asked meanwhile."""
+        return random.Random(request).random() < self.chance  # noqa: S311 - no secret depends on it
 
 
 def _day(day: str | None) -> dt.date | None:
@@ -55,6 +63,8 @@ class FaultPlan:
         to_date: str | None = None,
         attempts: Collection[int] | None = None,
         times: int | None = None,
+        chance: float = 1.0,
+        seed: int = 0,
     ) -> PlannedFault:
         """Let ``fault`` happen to every export that fits all that is given; to every one if nothing is.
 
@@ -66,12 +76,20 @@ class FaultPlan:
             attempts: the export is the n-th request for just these two dates, counted from 1; a list, a
                 set or a range. Requests that were refused (401, 429, ...) count as well.
             times: no more often than this.
+            chance: how probable it is that a request that fits meets the fault, from 0 to 1.
+            seed: draws other lots for ``chance``. The same seed, fault, dates and attempt give the same lot, in
+                whatever order requests come.
 
         Returns what was planned; its ``happened`` tells how often the fault happened. Faults happen to
         requests only that were let through: credentials, limits and parameters are judged before.
+        Raises ValueError for a day that is no date, or a ``chance`` outside 0 to 1.
 
         """
-        planned = PlannedFault(fault, _day(date), _day(from_date), _day(to_date), attempts, times)
+        if not 0.0 <= chance <= 1.0:
+            msg = f"chance is from 0 to 1: {chance}"
+            raise ValueError(msg)
+        days = _day(date), _day(from_date), _day(to_date)
+        planned = PlannedFault(fault, *days, attempts, times, chance, seed)
         self._planned.append(planned)
         return planned
 

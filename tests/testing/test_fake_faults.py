@@ -275,6 +275,24 @@ async def test_faults_by_chunk_and_attempt(ask, fake):
     assert (await ask(fake, DAY, "2026-02-03")).status == 200
 
 
+async def test_faults_by_chance_are_the_same_in_any_order(ask):
+    days = [f"2026-01-{day:02}" for day in range(1, 31)]
+    hit = []
+    for order in (days, days[::-1]):
+        async with FakeMixpanel(limits=None) as fake:
+            planned = fake.faults.add(Fault.status(503), chance=0.4, seed=7)
+            hit.append({day for day in order if (await ask(fake, day)).status == 503})
+            assert planned.happened == len(hit[-1])
+    assert hit[0] == hit[1]
+    assert 4 < len(hit[0]) < 20
+
+
+@pytest.mark.parametrize("chance", [-0.1, 1.1])
+def test_a_chance_is_from_0_to_1(chance):
+    with pytest.raises(ValueError, match="chance is from 0 to 1"):
+        FakeMixpanel().faults.add(Fault.html(), chance=chance)
+
+
 async def test_faults_add_up(ask, fake, lines):
     fake.faults.add(Fault.error_line(2, "!"))
     fake.faults.add(Fault.terminated_early(5))
