@@ -1,4 +1,4 @@
-"""From a query and a fault to the bytes that travel and how they travel."""
+"""From a text and a fault to the bytes that travel and how they travel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from mixpanel_async.testing.answers import TEXT
-from mixpanel_async.testing.body import SMALL, Telling, gzipped
+from mixpanel_async.testing.body import SMALL, gzipped
 from mixpanel_async.testing.edits import Edit, first_bytes
 from mixpanel_async.testing.faults import Fault
-from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.wire import Delivery, ahead
 
 Make = Callable[[], Iterator[bytes]]
@@ -42,34 +41,35 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """One answer to one query."""
+    """One answer: its text, and what goes wrong with it."""
 
-    telling: Telling
-    query: ExportQuery
+    text: Make
     fault: Fault
     threads: Executor
+    content_type: str = TEXT
     shelf: Shelf | None = None
+    key: object = None
+    """What the text is kept under on the shelf."""
 
     async def rendered(self, *, accepts_gzip: bool) -> tuple[Iterator[bytes], Delivery]:
         """Return the pieces that travel, and how they do. What has to be made first is made on threads."""
         small = await self._small()
         gzip = accepts_gzip and (small is None or self.fault.needs_gzip)
         make = partial(self._packed, gzip=gzip)
-        headers = (("Content-Type", TEXT), *((("Content-Encoding", "gzip"),) if gzip else ()))
+        headers = (("Content-Type", self.content_type), *((("Content-Encoding", "gzip"),) if gzip else ()))
         whole = await self._whole_length(make, None if small is None or gzip else len(small))
         pieces, delivery = make(), self._delivery(headers, whole)
         count = self._cut(whole)
         return (pieces if count is None else first_bytes(pieces, count=count)), delivery
 
     def _text(self) -> Iterator[bytes]:
-        return _edited(self.telling.text(self.query), self.fault.line_edits)
+        return _edited(self.text(), self.fault.line_edits)
 
     def _packed(self, *, gzip: bool) -> Iterator[bytes]:
         """Make what travels, up to a cut; from the shelf if it may be kept there."""
-        plain = not self.fault.line_edits and self.fault.members == 1 and not self.telling.order
+        plain = not self.fault.line_edits and self.fault.members == 1
         make = partial(gzipped, self._text(), members=self.fault.members) if gzip else self._text
-        key = (self.query, self.telling.now, gzip)
-        pieces = self.shelf.kept(key, make) if self.shelf and plain else make()
+        pieces = self.shelf.kept((self.key, gzip), make) if self.shelf and plain else make()
         return _edited(pieces, self.fault.gzip_edits) if gzip else pieces
 
     async def _whole_length(self, make: Make, known: int | None) -> int | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import date
 from typing import Any, Self
 
@@ -18,13 +16,12 @@ from mixpanel_async.testing.answers import Answer, RefusedError, Wording
 from mixpanel_async.testing.body import Telling, Where, lines_of
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.events import Event, EventSource, GivenEvents
-from mixpanel_async.testing.faults import NOTHING, Fault
-from mixpanel_async.testing.limits import FakeLimits, Ticket, Turnstile
+from mixpanel_async.testing.exporting import ExportEndpoint
+from mixpanel_async.testing.limits import FakeLimits, Turnstile
 from mixpanel_async.testing.log import RequestLog, RequestRecord
-from mixpanel_async.testing.parameters import ExportQuery, judged
+from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.plan import FaultPlan
-from mixpanel_async.testing.rendering import Rendering, Shelf
-from mixpanel_async.testing.wire import ahead, break_off, send
+from mixpanel_async.testing.replies import told
 
 EXPORT_PATHS = frozenset({"/api/2.0/export", "/api/2.0/export/"})
 MIXPANELS_LIMITS = FakeLimits()
@@ -37,9 +34,10 @@ _THREADS = 4  # its own, lest a client that fills the loop's threads and waits f
 class FakeMixpanel:
     """Mixpanel's raw export endpoint on ``127.0.0.1``, with events, a clock and faults of your choice.
 
-    Use it as ``async with FakeMixpanel(...) as fake``, or call ``start()`` and ``close()``. It runs on the
-    event loop that started it, makes bodies on threads, and holds only some pieces of a body in memory.
-    All attributes may be changed while it runs; what is changed holds for later requests.
+    Use it as ``async with FakeMixpanel(...) as fake``, or call ``start()`` and ``close()``; without a loop of
+    your own, use ``running``. It runs on the event loop that started it, makes bodies on threads, and holds
+    only some pieces of a body in memory. Attributes may be read and changed while it runs, from any thread;
+    what is changed holds for later requests.
     """
 
     def __init__(  # noqa: PLR0913 - each is one independent choice of the caller's, with a default
@@ -93,13 +91,13 @@ class FakeMixpanel:
         """What shall go wrong; see FaultPlan.add."""
         self.projects = tuple(projects)
         self._source = GivenEvents(events) if isinstance(events, Iterable) else events
-        self._where = where
         self._gate = Gate(projects, wording)
         self._turnstile = Turnstile(limits, self.clock, wording)
         self._log = RequestLog()
-        self._shelf = Shelf() if cache else None
+        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._source, where, cache=cache)
         self._port = port
         self._runner: web.ServerRunner | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._threads: ThreadPoolExecutor
         self._open_tasks: set[asyncio.Task[Any]] = set()
 
@@ -114,6 +112,7 @@ class FakeMixpanel:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
+        self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(_THREADS, "fake-mixpanel")
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -184,9 +183,25 @@ class FakeMixpanel:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once ``condition()`` is true; it is called when a request arrives and when one ends.
 
-        For example ``await fake.until(lambda: fake.open == 0)``. It waits for as long as that takes.
+        For example ``await fake.until(lambda: fake.open == 0)``. It waits for as long as that takes, on
+        whichever loop it is awaited; the condition is called on the server's.
         """
-        await self._log.until(condition)
+        waiting = self._log.until(condition)
+        if self._loop is asyncio.get_running_loop():
+            await waiting
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, self._loop))
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
+        """Do as ``until`` does, where there is no loop: not on the thread that the server runs on.
+
+        Raises TimeoutError after ``timeout`` seconds.
+        """
+        waiting = asyncio.run_coroutine_threadsafe(self._log.until(condition), self._loop)
+        try:
+            waiting.result(timeout)
+        finally:
+            waiting.cancel()
 
     def forget_requests(self) -> None:
         """Forget requests, attempts and ``max_open``, as if none had come. Rate limits still count them."""
@@ -231,76 +246,9 @@ class FakeMixpanel:
         try:
             if not is_export:
                 raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
-            return await self._export(request, record)
+            return await self._export.answered(request, record, self._threads)
         except RefusedError as refused:
-            return await _told(request, record, refused.answer)
-
-    async def _export(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
-        """Judge an export and let it happen."""
-        if request.method != "GET":
-            raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
-        project = self._gate.admit(request.headers.get("Authorization"), record.params)
-        with self._turnstile.admit(project.id) as ticket:
-            query = judged(
-                record.params,
-                today=project.today(self.clock.now),
-                where_is_known=self._where is not None,
-                wording=self._gate.wording,
-            )
-            fault = self.faults.due(query.from_date, query.to_date, record.attempt)
-            record.fault = None if fault is NOTHING else fault.name
-            return await self._happen(request, record, query, fault, ticket)
-
-    async def _happen(
-        self,
-        request: web.BaseRequest,
-        record: RequestRecord,
-        query: ExportQuery,
-        fault: Fault,
-        ticket: Ticket,
-    ) -> web.StreamResponse:
-        """Send the events, or what a fault puts in their place."""
-        await asyncio.sleep(self.latency + fault.delay)
-        if fault.reset_first:
-            await break_off(request, reset=True)
-            return web.Response()
-        if fault.answer is not None:
-            ticket.settle(fault.answer.status)
-            raise RefusedError(fault.answer)
-        rendering = Rendering(self._telling(), query, fault, self._threads, self._shelf)
-        pieces, delivery = await rendering.rendered(accepts_gzip=_accepts_gzip(request))
-        if delivery.bytes_per_second is None:
-            delivery = replace(delivery, bytes_per_second=self.bytes_per_second)
-        record.status = 200
-        response = await send(request, ahead(pieces, self._threads), delivery, record)
-        record.finished = delivery.ending == "clean"
-        return response
-
-    def _telling(self) -> Telling:
-        order = len(self._log.records) if self.shuffle else 0
-        return Telling(self._source, self.clock.now, order, self._where)
-
-
-async def _told(request: web.BaseRequest, record: RequestRecord, answer: Answer) -> web.StreamResponse:
-    """Send a short answer."""
-    body = answer.filled(request.path_qs)
-    headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
-    response = web.Response(status=answer.status, body=body, headers=headers)
-    record.status = answer.status
-    await response.prepare(request)
-    await response.write_eof()
-    record.bytes_sent = len(body)
-    record.finished = True
-    return response
-
-
-def _accepts_gzip(request: web.BaseRequest) -> bool:
-    """Say whether the client takes gzip; no other encoding is ever used (Mixpanel's docs)."""
-    for offer in request.headers.get("Accept-Encoding", "").lower().split(","):
-        name, *parameters = (part.strip() for part in offer.split(";"))
-        if name in {"gzip", "x-gzip", "*"}:
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
+            return await told(request, record, refused.answer)
 
 
 def _day(day: date | str) -> date:

@@ -1,0 +1,70 @@
+"""The raw export endpoint."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mixpanel_async.testing.access import Gate
+from mixpanel_async.testing.answers import Answer, RefusedError
+from mixpanel_async.testing.body import Telling, Where
+from mixpanel_async.testing.events import EventSource
+from mixpanel_async.testing.faults import NOTHING
+from mixpanel_async.testing.limits import Turnstile
+from mixpanel_async.testing.log import RequestRecord
+from mixpanel_async.testing.parameters import judged
+from mixpanel_async.testing.rendering import Rendering, Shelf
+from mixpanel_async.testing.replies import Pace, happen
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from mixpanel_async.testing.server import FakeMixpanel
+
+
+class ExportEndpoint:
+    """Judges exports and lets them happen."""
+
+    def __init__(  # noqa: PLR0913 - what one export passes, each once
+        self,
+        fake: FakeMixpanel,
+        gate: Gate,
+        turnstile: Turnstile,
+        source: EventSource,
+        where: Where | None,
+        *,
+        cache: bool,
+    ) -> None:
+        """Export ``source``; how fast and with which faults is read from ``fake`` at each request."""
+        self._fake = fake
+        self._gate = gate
+        self._turnstile = turnstile
+        self._source = source
+        self._where = where
+        self._shelf = Shelf() if cache else None
+
+    async def answered(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
+        """Answer one export; raises RefusedError."""
+        fake = self._fake
+        if request.method != "GET":
+            raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
+        project = self._gate.admit(request.headers.get("Authorization"), record.params)
+        with self._turnstile.admit(project.id) as ticket:
+            query = judged(
+                record.params,
+                today=project.today(fake.clock.now),
+                where_is_known=self._where is not None,
+                wording=self._gate.wording,
+            )
+            fault = fake.faults.due(query.from_date, query.to_date, record.attempt)
+            record.fault = None if fault is NOTHING else fault.name
+            telling = Telling(self._source, fake.clock.now, len(fake.requests) if fake.shuffle else 0, self._where)
+            rendering = Rendering(
+                partial(telling.text, query),
+                fault,
+                threads,
+                shelf=None if fake.shuffle else self._shelf,
+                key=(query, telling.now),
+            )
+            return await happen(request, record, rendering, ticket, Pace(fake.latency, fake.bytes_per_second))
