@@ -14,6 +14,7 @@
 What there is:
 
 - FakeMixpanel: the server. ``url`` is the base URL, ``{url}/api/2.0/export`` the endpoint.
+- running: the server on a thread of its own, where there is no event loop, or one of another kind.
 - GeneratedEvents, GivenEvents: where its events come from; EventSource is the protocol they follow.
 - Fault, ``fake.faults.add(...)``: what goes wrong, with which chunk, at which attempt.
 - FakeLimits: rate limits, on by default as Mixpanel's docs give them.
@@ -37,6 +38,7 @@ from mixpanel_async.testing.limits import FakeLimits
 from mixpanel_async.testing.log import RequestRecord
 from mixpanel_async.testing.plan import FaultPlan, PlannedFault
 from mixpanel_async.testing.server import FakeMixpanel
+from mixpanel_async.testing.thread import running
 
 __all__ = [
     "EventSource",
@@ -52,4 +54,5 @@ __all__ = [
     "RequestRecord",
     "ServiceAccount",
     "Wording",
+    "running",
 ]
