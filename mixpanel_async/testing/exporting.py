@@ -50,7 +50,7 @@ class ExportEndpoint:
         if request.method != "GET":
             raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
         project = self._gate.admit(request.headers.get("Authorization"), record.params)
-        with self._turnstile.admit(project.id) as ticket:
+        with self._turnstile.admit(project.id):
             query = judged(
                 record.params,
                 today=project.today(fake.clock.now),
@@ -67,4 +67,4 @@ class ExportEndpoint:
                 shelf=None if fake.shuffle else self._shelf,
                 key=(query, telling.now),
             )
-            return await happen(request, record, rendering, ticket, Pace(fake.latency, fake.bytes_per_second))
+            return await happen(request, record, rendering, Pace(fake.latency, fake.bytes_per_second))

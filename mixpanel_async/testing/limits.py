@@ -1,35 +1,38 @@
-"""Mixpanel's rate limits for exports: rolling windows and open requests, for each project."""
+"""Mixpanel's rate limits: rolling windows and open requests, for each project."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
-from mixpanel_async.testing.answers import JSON, Answer, Headers, RefusedError, Wording
+from mixpanel_async.testing.answers import Answer, RefusedError, Wording
 from mixpanel_async.testing.clock import FakeClock
 
-HOUR = 3600.0
+HOUR = 3600
 FREE_OF_CHARGE = frozenset({401, 402, 429})
 """Statuses that give their place in the hourly window back."""
 
 
 @dataclass(frozen=True, slots=True)
 class FakeLimits:
-    """How many exports a project may ask for; None lifts a limit. The defaults are Mixpanel's docs'."""
+    """How much a project may ask for; None lifts a limit. The defaults are Mixpanel's docs'.
+
+    Exports and queries are counted apart.
+    """
 
     per_second: int | None = 3
     per_hour: int | None = 60
     concurrent: int | None = 100
+    queries_per_hour: int | None = 60
+    """Profile downloads count once: a page that names its session costs nothing."""
+    concurrent_queries: int | None = 5
 
 
 @dataclass(slots=True)
-class _Usage:
-    """What one project has asked for: when, and how many are open."""
+class Usage:
+    """What one project has asked for within the last hour, and how much of it is open."""
 
     starts: deque[float] = field(default_factory=deque)
     open: int = 0
@@ -38,98 +41,66 @@ class _Usage:
         """Count the starts after ``moment``."""
         return sum(1 for start in self.starts if start > moment)
 
+    def forget_until(self, moment: float) -> None:
+        """Forget the starts up to ``moment``."""
+        while self.starts and self.starts[0] <= moment:
+            self.starts.popleft()
 
-class Ticket:
-    """A place among the requests that count."""
 
-    __slots__ = ("_start", "_usage")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that wants to be let through."""
 
-    def __init__(self, usage: _Usage, start: float) -> None:
-        """Count from ``start``."""
-        self._usage = usage
-        self._start = start
+    project_id: int
+    at: float
+    counted: bool
+    """Whether it takes a token of the hour."""
 
-    def settle(self, status: int) -> None:
-        """Give the hourly token back if the answer's status is one that costs none."""
-        if status in FREE_OF_CHARGE and self._start in self._usage.starts:
-            self._usage.starts.remove(self._start)
+
+Refusal = Callable[[FakeLimits, Usage, Asked, Wording], Answer | None]
+"""Says how a request is refused, given what its project uses; None if it is not."""
 
 
 class Turnstile:
-    """Counts each project's exports and refuses those beyond the limits.
+    """Counts each project's requests of one kind and refuses those beyond the limits.
 
     ``limits`` may be set at any time; None lets everything through.
     """
 
-    __slots__ = ("_clock", "_usage", "_wording", "limits")
+    __slots__ = ("_clock", "_refusal", "_usage", "_wording", "limits")
 
-    def __init__(self, limits: FakeLimits | None, clock: FakeClock, wording: Wording) -> None:
-        """Measure with ``clock.monotonic()``; word the refusals by ``wording``."""
+    def __init__(self, refusal: Refusal, limits: FakeLimits | None, clock: FakeClock, wording: Wording) -> None:
+        """Measure with ``clock.monotonic()``; refuse as ``refusal`` says."""
         self.limits = limits
+        self._refusal = refusal
         self._clock = clock
         self._wording = wording
-        self._usage: defaultdict[int, _Usage] = defaultdict(_Usage)
+        self._usage: defaultdict[int, Usage] = defaultdict(Usage)
 
     @contextmanager
-    def admit(self, project_id: int) -> Iterator[Ticket]:
-        """Hold a place while the request is open; raises RefusedError with a 429, which costs nothing."""
+    def admit(self, project_id: int, *, counted: bool = True) -> Iterator[None]:
+        """Hold a place while the request is open; raises RefusedError with a 429.
+
+        The request takes a token of the hour, unless it is not ``counted`` or is refused inside with a status
+        that is free of charge.
+        """
         usage, now = self._usage[project_id], self._clock.monotonic()
-        while usage.starts and usage.starts[0] <= now - HOUR:
-            usage.starts.popleft()
-        self._check(project_id, usage, now)
-        usage.starts.append(now)
+        usage.forget_until(now - HOUR)
+        self._check(usage, Asked(project_id, now, counted))
+        if counted:
+            usage.starts.append(now)
         usage.open += 1
         try:
-            yield Ticket(usage, now)
+            yield
+        except RefusedError as refused:
+            if counted and refused.answer.status in FREE_OF_CHARGE and now in usage.starts:
+                usage.starts.remove(now)
+            raise
         finally:
             usage.open -= 1
 
-    def _check(self, project_id: int, usage: _Usage, now: float) -> None:
-        limits = self.limits
-        if limits is None:
+    def _check(self, usage: Usage, asked: Asked) -> None:
+        if self.limits is None:
             return
-        if limits.concurrent is not None and usage.open >= limits.concurrent:
-            text = "too many export requests in progress for this project"
-            raise RefusedError(self._too_many({"error": text}, usage, wait=10))
-        if limits.per_second is not None and usage.since(now - 1.0) >= limits.per_second:
-            text = "Project exceeded rate limits. Please retry the request with exponential backoff."
-            payload = {"code": 429, "error": text, "status": "Too Many Requests"}
-            raise RefusedError(self._too_many(payload, usage, wait=1))
-        if limits.per_hour is not None and len(usage.starts) >= limits.per_hour:
-            text = _hourly_text(project_id, len(usage.starts) + 1, limits.per_hour)
-            raise RefusedError(self._too_many({"request": "{request}", "error": text}, usage, wait=int(HOUR)))
-
-    def _too_many(self, payload: Mapping[str, object], usage: _Usage, *, wait: int) -> Answer:
-        """Word a 429; ``wait`` is the full window, as seen of Mixpanel, not the time that is left."""
-        headers = self._headers(usage, wait)
-        if self._wording.too_many == "plain":
-            return Answer(429, str(payload["error"]).encode(), headers=headers)
-        return Answer(429, json.dumps(payload).encode(), JSON, headers)
-
-    def _headers(self, usage: _Usage, wait: int) -> Headers:
-        match self._wording.retry_after:
-            case "none":
-                return ()
-            case "date":
-                until = datetime.now(UTC) + timedelta(seconds=wait)  # the client's clock is the real one
-                return (("Retry-After", format_datetime(until, usegmt=True)),)
-            case "seconds":
-                return (("Retry-After", str(wait)), *self._ratelimit_headers(usage, wait))
-
-    def _ratelimit_headers(self, usage: _Usage, wait: int) -> Headers:
-        """Word RateLimit and RateLimit-Policy as Mixpanel's query API does (for exports inferred)."""
-        limits = self.limits or FakeLimits()
-        hourly, places = limits.per_hour or 0, limits.concurrent or 0
-        policy = f'"project";q={hourly};w=3600, "project-concurrency";q={places};qu="concurrent-requests"'
-        left, free = max(0, hourly - len(usage.starts)), max(0, places - usage.open)
-        state = f'"project";r={left};t={wait}, "project-concurrency";r={free}'
-        return (("RateLimit-Policy", policy), ("RateLimit", state))
-
-
-def _hourly_text(project_id: int, asked: int, allowed: int) -> str:
-    return (
-        f"Query rate limit exceeded for project_id: {project_id}. This request exceeded the rate limit "
-        f"({asked}/{allowed} queries running in the last hour). For more information, please consult our "
-        "documentation at https://help.mixpanel.com/hc/en-us/articles/"
-        "115004602563-Rate-Limits-for-Export-API-Endpoints"
-    )
+        if (answer := self._refusal(self.limits, usage, asked, self._wording)) is not None:
+            raise RefusedError(answer)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from aiohttp import web
 
 from mixpanel_async.testing.answers import Answer, RefusedError
-from mixpanel_async.testing.limits import Ticket
 from mixpanel_async.testing.log import RequestRecord
 from mixpanel_async.testing.rendering import Rendering
 from mixpanel_async.testing.wire import ahead, break_off, send
@@ -27,7 +26,6 @@ async def happen(
     request: web.BaseRequest,
     record: RequestRecord,
     rendering: Rendering,
-    ticket: Ticket,
     pace: Pace,
 ) -> web.StreamResponse:
     """Send the rendering, or what its fault puts in its place."""
@@ -37,7 +35,6 @@ async def happen(
         await break_off(request, reset=True)
         return web.Response()
     if fault.answer is not None:
-        ticket.settle(fault.answer.status)
         raise RefusedError(fault.answer)
     pieces, delivery = await rendering.rendered(accepts_gzip=_accepts_gzip(request))
     if delivery.bytes_per_second is None:

@@ -22,6 +22,7 @@ from mixpanel_async.testing.log import RequestLog, RequestRecord
 from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.plan import FaultPlan
 from mixpanel_async.testing.replies import told
+from mixpanel_async.testing.too_many import export_refusal, query_refusal
 
 EXPORT_PATHS = frozenset({"/api/2.0/export", "/api/2.0/export/"})
 MIXPANELS_LIMITS = FakeLimits()
@@ -92,7 +93,8 @@ class FakeMixpanel:
         self.projects = tuple(projects)
         self._source = GivenEvents(events) if isinstance(events, Iterable) else events
         self._gate = Gate(projects, wording)
-        self._turnstile = Turnstile(limits, self.clock, wording)
+        self._turnstile = Turnstile(export_refusal, limits, self.clock, wording)
+        self._query_turnstile = Turnstile(query_refusal, limits, self.clock, wording)
         self._log = RequestLog()
         self._export = ExportEndpoint(self, self._gate, self._turnstile, self._source, where, cache=cache)
         self._port = port
@@ -163,7 +165,7 @@ class FakeMixpanel:
 
     @limits.setter
     def limits(self, limits: FakeLimits | None) -> None:
-        self._turnstile.limits = limits
+        self._turnstile.limits = self._query_turnstile.limits = limits
 
     @property
     def requests(self) -> list[RequestRecord]:

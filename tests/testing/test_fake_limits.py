@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
 
-from mixpanel_async.testing import FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
+from mixpanel_async.testing import FakeClock, FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
+from mixpanel_async.testing.answers import RefusedError
+from mixpanel_async.testing.limits import Turnstile
+from mixpanel_async.testing.too_many import query_refusal
 
 HOURLY = FakeLimits(per_second=None, per_hour=3, concurrent=None)
 
@@ -118,3 +122,58 @@ async def test_projects_are_counted_apart_and_limits_can_be_lifted(ask):
         assert (await ask(fake, project_id=2)).status == 200
         fake.limits = None
         assert await statuses(ask, fake, 5) == [200] * 5
+
+
+# queries, at the turnstile; the endpoints' own tests ask over the wire
+
+POLICY = '"project";q=60;w=3600, "project-concurrency";q=5;qu="concurrent-requests"'
+
+
+@pytest.fixture
+def turnstile():
+    return Turnstile(query_refusal, FakeLimits(), FakeClock(), Wording())
+
+
+def refusal(turnstile, **how):
+    with pytest.raises(RefusedError) as refused, turnstile.admit(12345, **how):
+        pass
+    answer = refused.value.answer
+    assert answer.status == 429
+    return dict(answer.headers), json.loads(answer.body)
+
+
+def test_queries_in_an_hour(turnstile):
+    for _ in range(60):
+        with turnstile.admit(12345):
+            pass
+    with turnstile.admit(12345, counted=False), turnstile.admit(777):
+        headers, body = refusal(turnstile)
+    assert headers == {
+        "Retry-After": "3600",
+        "RateLimit-Policy": POLICY,
+        "RateLimit": '"project";r=0;t=3600, "project-concurrency";r=4',
+    }
+    assert body["request"] == "https://mixpanel.com{request}"
+    assert body["error"].startswith(
+        "Query rate limit exceeded for project_id: 12345. This request exceeded the rate limit "
+        "(61/60 queries running in the last hour). For more information, please consult our documentation at https://"
+    )
+
+
+def test_queries_at_once(turnstile):
+    with contextlib.ExitStack() as open_ones:
+        for number in range(5):
+            open_ones.enter_context(turnstile.admit(12345, counted=number > 2))
+        headers, body = refusal(turnstile)
+        assert refusal(turnstile, counted=False) == (headers, body)
+    assert headers == {
+        "Retry-After": "10",
+        "RateLimit-Policy": POLICY,
+        "RateLimit": '"project";r=58, "project-concurrency";r=0;t=10',
+    }
+    assert body == {
+        "error": "Query rate limit exceeded for project_id: 12345. "
+        "This request exceeded the concurrency limit (6/5 queries running concurrently)."
+    }
+    with turnstile.admit(12345):
+        pass
