@@ -89,6 +89,7 @@ def test_every_example_is_tested_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "async_hook.py",
         "two_projects.py",
+        "test_your_export.py",
         "notebook.ipynb",
     }
 
@@ -107,6 +108,11 @@ def test_two_projects(tmp_path):
     for number in (1001, 1002):
         rows = number_in(rf"project {number}: ([\d,]+) rows, failed: \(\)", shown)
         assert rows == rows_in(tmp_path / f"project_{number}.duckdb") > 5000
+
+
+def test_your_export(tmp_path):
+    shutil.copy(EXAMPLES / "test_your_export.py", tmp_path)
+    assert "1 passed" in run_pytest(tmp_path)
 
 
 @pytest.fixture(scope="module")
