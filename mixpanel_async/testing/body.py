@@ -13,6 +13,7 @@ from typing import Any
 from mixpanel_async.testing.edits import first_lines
 from mixpanel_async.testing.events import EventSource, written
 from mixpanel_async.testing.parameters import ExportQuery
+from mixpanel_async.testing.where import Expression, Moment
 
 try:
     from isal import isal_zlib as zlib
@@ -22,9 +23,6 @@ except ImportError:  # pragma: no cover
 SMALL = 1400
 """Bodies up to this many bytes are not compressed (Mixpanel's docs)."""
 
-Where = Callable[[str, Any], bool]
-"""Stands in for Mixpanel's ``where``: told the expression and an event, it says whether to keep it."""
-
 _GZIP = 31
 _EVENT_NAME = re.compile(rb'\{"event":("(?:[^"\\]|\\.)*")')
 _TIME_FIRST = re.compile(rb'("properties":\{"time":-?[0-9]+)(?=[,}])')
@@ -32,12 +30,11 @@ _TIME_FIRST = re.compile(rb'("properties":\{"time":-?[0-9]+)(?=[,}])')
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One telling of the events: of which source, as of when, in which order, and who judges ``where``."""
+    """One telling of the events: of which source, as of when, and in which order."""
 
     source: EventSource
     now: datetime
     order: int = 0
-    where: Where | None = None
 
     def text(self, query: ExportQuery) -> Iterator[bytes]:
         """Yield what a query gets, in pieces, before gzip; the same each time it is asked."""
@@ -62,8 +59,8 @@ class Telling:
         def kept(line: bytes) -> bytes:
             if query.events is not None and _name(line) not in query.events:
                 return b""
-            if query.where is not None and self.where is not None and (event := _parsed(line)) is not None:
-                return line if self.where(query.where, event) else b""
+            if query.where is not None and (event := _parsed(line)) is not None:
+                return line if _fits(event, query.where) else b""
             return line
 
         for piece in pieces:
@@ -116,6 +113,16 @@ def _name(line: bytes) -> str | None:
     event = {"event": json.loads(found[1])} if found else _parsed(line)
     name = event.get("event") if event else None
     return name if isinstance(name, str) else None
+
+
+def _fits(event: dict[str, Any], where: Expression) -> bool:
+    """Ask an event; its time goes by the name of ``$time`` only, as clients of Mixpanel found."""
+    properties = event.get("properties")
+    if not isinstance(properties, dict):
+        return False
+    if isinstance(time := properties.pop("time", None), (int, float)):
+        properties["$time"] = Moment(time)
+    return where.keeps(properties, event=properties)
 
 
 def _in_ms(line: bytes) -> bytes:

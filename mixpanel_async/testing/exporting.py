@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.testing.access import Gate
 from mixpanel_async.testing.answers import Answer, RefusedError
-from mixpanel_async.testing.body import Telling, Where
+from mixpanel_async.testing.body import Telling
 from mixpanel_async.testing.events import EventSource
 from mixpanel_async.testing.faults import NOTHING
 from mixpanel_async.testing.limits import Turnstile
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 class ExportEndpoint:
     """Judges exports and lets them happen."""
 
-    def __init__(  # noqa: PLR0913 - what one export passes, each once
+    def __init__(
         self,
         fake: FakeMixpanel,
         gate: Gate,
         turnstile: Turnstile,
         source: EventSource,
-        where: Where | None,
         *,
         cache: bool,
     ) -> None:
@@ -41,7 +40,6 @@ class ExportEndpoint:
         self._gate = gate
         self._turnstile = turnstile
         self._source = source
-        self._where = where
         self._shelf = Shelf() if cache else None
 
     async def answered(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
@@ -54,12 +52,11 @@ class ExportEndpoint:
             query = judged(
                 record.params,
                 today=project.today(fake.clock.now),
-                where_is_known=self._where is not None,
                 wording=self._gate.wording,
             )
             fault = fake.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
-            telling = Telling(self._source, fake.clock.now, len(fake.requests) if fake.shuffle else 0, self._where)
+            telling = Telling(self._source, fake.clock.now, len(fake.requests) if fake.shuffle else 0)
             rendering = Rendering(
                 partial(telling.text, query),
                 fault,

@@ -10,6 +10,7 @@ from datetime import date
 from typing import NoReturn
 
 from mixpanel_async.testing.answers import RefusedError, Wording, json_error
+from mixpanel_async.testing.where import Expression, WhereError, parse
 
 MOST_LINES = 100_000
 """The highest ``limit`` (Mixpanel's docs)."""
@@ -24,12 +25,12 @@ class ExportQuery:
     from_date: date
     to_date: date
     events: frozenset[str] | None = None
-    where: str | None = None
+    where: Expression | None = None
     limit: int | None = None
     time_in_ms: bool = False
 
 
-def judged(params: Mapping[str, str], *, today: date, where_is_known: bool, wording: Wording) -> ExportQuery:
+def judged(params: Mapping[str, str], *, today: date, wording: Wording) -> ExportQuery:
     """Return what is asked for; raises RefusedError with a 400. Unknown parameters are ignored."""
     from_date, to_date = _date(params, "from_date"), _date(params, "to_date")
     if from_date > to_date:
@@ -40,7 +41,7 @@ def judged(params: Mapping[str, str], *, today: date, where_is_known: bool, word
         from_date=from_date,
         to_date=to_date,
         events=_events(params.get("event")),
-        where=_where(params.get("where"), where_is_known=where_is_known),
+        where=_where(params.get("where")),
         limit=_limit(params.get("limit")),
         time_in_ms=params.get("time_in_ms", "").lower() in {"true", "1"},
     )
@@ -80,10 +81,11 @@ def _events(text: str | None) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _where(text: str | None, *, where_is_known: bool) -> str | None:
-    if text and not where_is_known:
-        _refuse("Error in where: this fake does not evaluate where; give FakeMixpanel a where= predicate")
-    return text or None
+def _where(text: str | None) -> Expression | None:
+    try:
+        return parse(text) if text else None
+    except WhereError as error:
+        _refuse(f"Error in where: {error}")
 
 
 def _limit(text: str | None) -> int | None:

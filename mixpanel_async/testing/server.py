@@ -13,7 +13,7 @@ from aiohttp import web
 
 from mixpanel_async.testing.access import Gate, Project
 from mixpanel_async.testing.answers import Answer, RefusedError, Wording
-from mixpanel_async.testing.body import Telling, Where, lines_of
+from mixpanel_async.testing.body import Telling, lines_of
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.events import Event, EventSource, GivenEvents
 from mixpanel_async.testing.exporting import ExportEndpoint
@@ -50,7 +50,6 @@ class FakeMixpanel:
         projects: Sequence[Project] = DEFAULT_PROJECTS,
         limits: FakeLimits | None = MIXPANELS_LIMITS,
         wording: Wording = COMMON_WORDING,
-        where: Where | None = None,
         latency: float = 0.0,
         bytes_per_second: float | None = None,
         shuffle: bool = False,
@@ -68,8 +67,6 @@ class FakeMixpanel:
             limits: rate limits, counted for each project; None for none. The default is what Mixpanel's
                 docs say: 3 a second, 60 an hour, 100 at once.
             wording: which of several known wordings refusals have.
-            where: judges ``where``: called with the expression and each event (a dict), it returns whether
-                to keep the event. Without it a request with ``where`` is answered with 400.
             latency: seconds from the arrival of an export that is let through to its headers.
             bytes_per_second: how fast each body is sent, as it travels; None for as fast as it goes.
             shuffle: send every answer in an order of its own. Days still follow one another.
@@ -96,7 +93,7 @@ class FakeMixpanel:
         self._turnstile = Turnstile(export_refusal, limits, self.clock, wording)
         self._query_turnstile = Turnstile(query_refusal, limits, self.clock, wording)
         self._log = RequestLog()
-        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._source, where, cache=cache)
+        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._source, cache=cache)
         self._port = port
         self._runner: web.ServerRunner | None = None
         self._loop: asyncio.AbstractEventLoop

@@ -128,21 +128,17 @@ async def test_row_72_what_is_one_is_quoted_and_the_same_name_in_any_case(fake, 
     assert all(stored(path, f'"{name}"') == expected(fake, DAY, DAY) for name in names)
 
 
-WHERE = """properties["ä&x=1"] == 'O''Brien"; DROP TABLE events; --' and "\\u2028" in properties["%00"] + \U0001f600"""
+WHERE = """not (properties["ä&x=1"] == "O''Brien\\"; DROP TABLE events; --" and "\\u2028" in properties["%00"] + "\U0001f600")"""
 
 
 async def test_row_73_where_reaches_mixpanel_word_for_word_and_no_sql(client_of, path):
-    heard = []
-    events = GivenEvents([event(1), event(2)])
-    async with FakeMixpanel(
-        events, today="2026-06-01", limits=None, where=lambda *told: heard.append(told[0]) or True
-    ) as server:
+    async with FakeMixpanel([event(1), event(2)], today="2026-06-01", limits=None) as server:
         client = client_of(server)
         await client.fetch_events(**ONE_DAY, where=WHERE)
         await client.fetch_events(**ONE_DAY, where=WHERE, resume=True)
 
     assert len(server.requests) == 1
-    assert set(heard) == {WHERE}
+    assert server.requests[0].params["where"] == WHERE
     assert set(server.requests[0].params) == {"from_date", "to_date", "where", "project_id"}
     holds_the_day(path, [event(1), event(2)])
     ((selection,),) = query(path, "SELECT selection FROM _mixpanel_selections")

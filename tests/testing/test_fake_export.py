@@ -239,14 +239,69 @@ async def test_item_31_32_unknown_parameters_and_trailing_slash(ask):
     assert (other.status, other.body) == (200, plain.body)
 
 
-async def test_where_is_judged_by_the_callers_predicate(ask):
-    def where(expression: str, event: dict[str, Any]) -> bool:
-        assert expression == 'properties["n"] > 1'
-        return event["properties"].get("n", 0) > 1
+@pytest.fixture
+async def chosen(ask):
+    """Returns which of some events a ``where`` keeps, by their ``i``."""
+    rows = [
+        {"plan": "pro", "n": 1, "id": 1, "s": "foo bar"},
+        {"plan": "free", "n": "1", "id": 3, "s": "bar"},
+        {"plan": 3, "id": "1", "x": None},
+    ]
+    events = [at(f"{DAY}T0{hour}:00:00", i=hour, **row) for hour, row in enumerate(rows)]
+    events += [at(f"{DAY}T06:00:00", i=3, x=0), at(f"{DAY}T23:59:59", i=4, plan="pro")]
+    async with FakeMixpanel(events, limits=None) as fake:
 
-    async with FakeMixpanel([at(f"{DAY}T10:00:00", n=n) for n in range(4)], where=where) as fake:
-        reply = await ask(fake, where='properties["n"] > 1')
-    assert [event["properties"]["n"] for event in reply.events] == [2, 3]
+        async def chosen(where, **params):
+            reply = await ask(fake, where=where, **params)
+            assert reply.status == 200
+            return [event["properties"]["i"] for event in reply.events]
+
+        yield chosen
+
+
+async def test_item_10_where_is_strict_about_types(chosen):
+    assert await chosen('properties["plan"] == "pro"') == [0, 4]
+    assert await chosen('properties["n"] == "1"') == [1]
+    assert await chosen('properties["n"] == 1') == [0]
+
+
+async def test_item_11_where_follows_the_grammar(chosen):
+    assert await chosen('not defined(properties["x"])') == [0, 1, 2, 4]
+    assert await chosen('properties["id"] in [1,2]') == [0]
+    assert await chosen('"foo" in properties["s"]') == [0]
+    assert await chosen('defined(properties["s"]) and properties["n"] == 1 or (properties["plan"] == 3)') == [0, 2]
+    assert await chosen('properties["plan"] == "pro"', event='["Signed up"]', limit=1) == [0]
+
+
+async def test_item_12_where_by_time_is_half_open(chosen):
+    def between(start, end):
+        return f'properties["$time"]>=datetime({start}) and properties["$time"]<datetime({end})'
+
+    midnight = 1_769_904_000
+    assert await chosen(between(midnight, midnight + 3600)) == [0]
+    assert await chosen(between(midnight + 3600, midnight + 6 * 3600)) == [1, 2]
+    assert await chosen(between(midnight + 3601, midnight + 6 * 3600 + 1)) == [2, 3]
+    assert await chosen(f'properties["time"] >= {midnight}') == []
+
+
+async def test_item_13_where_by_the_events_time(chosen):
+    assert await chosen(f'event["$time"] >= datetime("{DAY}T06:00:00")') == [3, 4]
+    assert await chosen(f'event["$time"] > datetime("{DAY}T06:00:00")', time_in_ms="true") == [4]
+
+
+async def test_item_14_where_finds_late_arrivals(ask):
+    late = 1_770_206_400_000  # 2026-02-04T12:00Z
+    given = [at(f"{DAY}T10:00:00"), at(f"{DAY}T11:00:00", mp_processing_time_ms=late)]
+    async with FakeMixpanel(given) as fake:
+        reply = await ask(fake, where=f'properties["mp_processing_time_ms"] > {late - 1}')
+        assert reply.events == given[1:]
+        assert not (await ask(fake, where=f'(number(properties["mp_processing_time_ms"]) > {late})')).events
+
+
+async def test_where_leaves_alone_what_is_no_event(ask):
+    lines = [b"no json", b"[1]", b'{"error":"x"}']
+    async with FakeMixpanel(GivenEvents(lines={DAY: lines})) as fake:
+        assert (await ask(fake, where="true")).lines == lines[:2]
 
 
 async def test_cache_changes_nothing_but_the_time_it_takes(ask):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeMixpanel, GivenEvents, Project, Wording
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, Project, Wording
 
 
 @pytest.fixture
@@ -72,10 +73,13 @@ async def test_item_47_limit_must_be_a_number_that_is_allowed(ask, fake, limit):
     assert (await ask(fake, limit=limit)).status == 400
 
 
-async def test_item_48_where_is_refused_plainly(ask, fake):
-    reply = await ask(fake, where='properties["a"] == 1')
+@pytest.mark.parametrize("text", ['properties["a"] = 1', "(" * 10_000, "not " * 10_000, '"' * 9999])
+async def test_item_48_a_wrong_where_is_refused_whole(ask, text):
+    async with FakeMixpanel(GeneratedEvents(per_day=100)) as fake:
+        reply = await ask(fake, where=text)
     assert reply.status == 400
-    assert b"does not evaluate where" in reply.body
+    assert "Error in where" in json.loads(reply.body)["error"]
+    assert "at character" in json.loads(reply.body)["error"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, TypeVar
 
 from mixpanel_async.testing.where.values import (
@@ -52,15 +53,12 @@ class _Token(NamedTuple):
     place: int
 
 
+@dataclass(frozen=True, slots=True)
 class Expression:
-    """A segmentation expression that was understood."""
+    """A segmentation expression that was understood; two are equal if their texts are."""
 
-    __slots__ = ("_node", "text")
-
-    def __init__(self, text: str, node: _Node) -> None:
-        """Hold what ``parse`` made of ``text``."""
-        self.text = text
-        self._node = node
+    text: str
+    _node: _Node = field(compare=False, repr=False)
 
     def keeps(
         self,
