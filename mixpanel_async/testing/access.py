@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.answers import UNABLE_TO_AUTHENTICATE, RefusedError, Wording, json_error
+from mixpanel_async.testing.events import Event, EventSource
 
 _UTC_SINCE = date(2023, 1, 1)
+
+Region = Literal["us", "eu", "in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,14 @@ class Project:
     api_secrets: tuple[str, ...] = ("newsecret",)
     """Project secrets. Such a secret names its project by itself; sending ``project_id`` too is refused."""
     oauth_tokens: tuple[str, ...] = ("oauth-token",)
+    region: Region = "us"
+    """Where the project lives; the URLs of other regions do not know it (their answer is inferred)."""
     timezone: str = "UTC"
     created: date = date(2024, 1, 1)
-    """Projects made before 2023 reckon days, today's too, in their own time zone; later ones in UTC
-    (Mixpanel's docs)."""
+    """Projects made before 2023 reckon days, today's too, in their own time zone, and show an event's
+    ``time`` as the wall clock there, read as if it were UTC; later ones have UTC (Mixpanel's docs)."""
+    events: EventSource | Iterable[Event | bytes] | None = field(default=None, compare=False, repr=False)
+    """What only this project holds; None for what the server holds."""
 
     @property
     def service_account(self) -> ServiceAccount:
@@ -62,11 +70,14 @@ class Project:
         """The first OAuth token."""
         return self.oauth_tokens[0]
 
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """Where the clock hangs that the project goes by; None for UTC."""
+        return ZoneInfo(self.timezone) if self.created < _UTC_SINCE else None
+
     def today(self, now: datetime) -> date:
-        """Return the project's today: in UTC, or in its time zone if it was made before 2023."""
-        if self.created >= _UTC_SINCE:
-            return now.date()
-        return now.astimezone(ZoneInfo(self.timezone)).date()
+        """Return the project's today."""
+        return now.astimezone(self.zone or UTC).date()
 
 
 class Gate:
@@ -88,8 +99,18 @@ class Gate:
         """Let a revoked credential work again."""
         self._revoked.discard(name)
 
-    def admit(self, authorization: str | None, params: Mapping[str, str]) -> Project:
-        """Return the project that is asked for; raises RefusedError with 400, 401 or 403."""
+    def admit(self, authorization: str | None, params: Mapping[str, str], region: str) -> Project:
+        """Return the project that is asked for; raises RefusedError with 400, 401 or 403.
+
+        A project of another ``region`` is refused as if the credential were wrong, which is inferred.
+        """
+        project = self._named(authorization, params)
+        if project.region != region:
+            raise RefusedError(self.wording.unauthorized_answer())
+        return project
+
+    def _named(self, authorization: str | None, params: Mapping[str, str]) -> Project:
+        """Return the project that the credential, or the request with it, names."""
         scheme, _, value = (authorization or "").partition(" ")
         named = params.get("project_id")
         if scheme.lower() == "bearer":

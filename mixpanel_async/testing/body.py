@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.edits import first_lines
-from mixpanel_async.testing.events import EventSource, written
+from mixpanel_async.testing.events import EventSource, parsed, with_time
 from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.where import Expression, Moment
 
@@ -25,16 +26,16 @@ SMALL = 1400
 
 _GZIP = 31
 _EVENT_NAME = re.compile(rb'\{"event":("(?:[^"\\]|\\.)*")')
-_TIME_FIRST = re.compile(rb'("properties":\{"time":-?[0-9]+)(?=[,}])')
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One telling of the events: of which source, as of when, and in which order."""
+    """One telling of the events: of which source, as of when, in which order, and by which wall clock."""
 
     source: EventSource
     now: datetime
     order: int = 0
+    zone: ZoneInfo | None = None
 
     def text(self, query: ExportQuery) -> Iterator[bytes]:
         """Yield what a query gets, in pieces, before gzip; the same each time it is asked."""
@@ -50,8 +51,13 @@ class Telling:
     def _days(self, query: ExportQuery) -> Iterator[bytes]:
         day = query.from_date
         while day <= query.to_date:
-            yield from self.source.pieces(day, now=self.now, order=self.order)
+            yield from self._day(day)
             day = _next(day)
+
+    def _day(self, day: date) -> Iterator[bytes]:
+        if self.zone is None:  # what most sources are asked for, so that one without zones is a source
+            return self.source.pieces(day, now=self.now, order=self.order)
+        return self.source.pieces(day, now=self.now, order=self.order, zone=self.zone)
 
     def _kept(self, pieces: Iterable[bytes], query: ExportQuery) -> Iterator[bytes]:
         """Drop the lines that were not asked for; those that are no event are not judged."""
@@ -59,7 +65,7 @@ class Telling:
         def kept(line: bytes) -> bytes:
             if query.events is not None and _name(line) not in query.events:
                 return b""
-            if query.where is not None and (event := _parsed(line)) is not None:
+            if query.where is not None and (event := parsed(line)) is not None:
                 return line if _fits(event, query.where) else b""
             return line
 
@@ -110,7 +116,7 @@ def _each_line(piece: bytes, change: Callable[[bytes], bytes]) -> bytes:
 def _name(line: bytes) -> str | None:
     """Return the event's name."""
     found = _EVENT_NAME.match(line)
-    event = {"event": json.loads(found[1])} if found else _parsed(line)
+    event = {"event": json.loads(found[1])} if found else parsed(line)
     name = event.get("event") if event else None
     return name if isinstance(name, str) else None
 
@@ -126,24 +132,7 @@ def _fits(event: dict[str, Any], where: Expression) -> bool:
 
 
 def _in_ms(line: bytes) -> bytes:
-    """Write ``time`` in milliseconds; a line that is no event stays as it is."""
-    changed, times = _TIME_FIRST.subn(rb"\g<1>000", line, count=1)
-    if times:
-        return changed
-    event = _parsed(line)
-    properties = event.get("properties") if event else None
-    if not isinstance(properties, dict) or not isinstance(properties.get("time"), int):
-        return line
-    properties["time"] *= 1000
-    return written(event) + b"\n"
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
+    return with_time(line, times=1000)
 
 
 def _next(day: date) -> date:

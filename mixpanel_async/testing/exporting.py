@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from mixpanel_async.testing.access import Gate
 from mixpanel_async.testing.answers import Answer, RefusedError
 from mixpanel_async.testing.body import Telling
-from mixpanel_async.testing.events import EventSource
 from mixpanel_async.testing.faults import NOTHING
+from mixpanel_async.testing.holdings import Holdings
 from mixpanel_async.testing.limits import Turnstile
 from mixpanel_async.testing.log import RequestRecord
 from mixpanel_async.testing.parameters import judged
@@ -31,23 +31,28 @@ class ExportEndpoint:
         fake: FakeMixpanel,
         gate: Gate,
         turnstile: Turnstile,
-        source: EventSource,
+        holdings: Holdings,
         *,
         cache: bool,
     ) -> None:
-        """Export ``source``; how fast and with which faults is read from ``fake`` at each request."""
+        """Export what the projects hold; how fast and with which faults is read from ``fake`` at each request."""
         self._fake = fake
         self._gate = gate
         self._turnstile = turnstile
-        self._source = source
+        self._holdings = holdings
         self._shelf = Shelf() if cache else None
+
+    def forget_bodies(self) -> None:
+        """Forget the bodies that were kept: the events are others now."""
+        if self._shelf is not None:
+            self._shelf = Shelf()
 
     async def answered(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
         """Answer one export; raises RefusedError."""
         fake = self._fake
         if request.method != "GET":
             raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
-        project = self._gate.admit(request.headers.get("Authorization"), record.params)
+        project = self._gate.admit(request.headers.get("Authorization"), record.params, record.region)
         with self._turnstile.admit(project.id):
             query = judged(
                 record.params,
@@ -56,12 +61,13 @@ class ExportEndpoint:
             )
             fault = fake.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
-            telling = Telling(self._source, fake.clock.now, len(fake.requests) if fake.shuffle else 0)
+            order = len(fake.requests) if fake.shuffle else 0
+            telling = Telling(self._holdings.of(project), fake.clock.now, order, project.zone)
             rendering = Rendering(
                 partial(telling.text, query),
                 fault,
                 threads,
                 shelf=None if fake.shuffle else self._shelf,
-                key=(query, telling.now),
+                key=(project.id, query, telling.now),
             )
             return await happen(request, record, rendering, Pace(fake.latency, fake.bytes_per_second))

@@ -45,6 +45,7 @@ class Fault:
     delay: float = 0.0
     answer: Answer | None = None
     reset_first: bool = False
+    hangs_up: bool = False
     line_edits: tuple[Edit, ...] = ()
     gzip_edits: tuple[Edit, ...] = ()
     members: int = 1
@@ -110,6 +111,15 @@ class Fault:
         return cls("only_terminated", answer=Answer(200, text.encode()))
 
     # the connection
+
+    @classmethod
+    def hang_up(cls) -> Fault:
+        """Close a connection as soon as it is made, before anything is read: a TLS handshake that is cut off.
+
+        It happens to connections, not to exports: choose with ``times`` or ``chance`` only. Connections that
+        stand are kept in use.
+        """
+        return cls("hang_up", hangs_up=True)
 
     @classmethod
     def reset(cls, *, after_bytes: int | None = None) -> Fault:

@@ -8,17 +8,19 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.templates import POOL_SIZE, User, names_of, templates, users
+from mixpanel_async.testing.zones import Span
 
 ROWS = 512
 """Rows made at once; some 450 KB of lines."""
 
-_DAY = 86_400
+_HALF_AN_HOUR = 1800
 _LONGEST_DELAY_MS = 2 * 3_600_000
-_DAY_MS = _DAY * 1000
+_DAY_MS = 86_400_000
 _INSERT_ID = 36
 _HALF = 0.5
 _EMPTY_DISTINCT_ID = b'"distinct_id":"",'
@@ -104,39 +106,43 @@ class GeneratedEvents:
             return 0
         return self.per_day(day) if callable(self.per_day) else self.per_day
 
-    def pieces(self, day: date, *, now: datetime, order: int = 0) -> Iterator[bytes]:
-        """Yield the day's lines as of ``now``, some 450 KB at a time."""
+    def pieces(self, day: date, *, now: datetime, order: int = 0, zone: ZoneInfo | None = None) -> Iterator[bytes]:
+        """Yield the day's lines as of ``now``, some 450 KB at a time.
+
+        On a day when the clock of ``zone`` goes forward, one row has a time that it skips: real projects
+        have such rows.
+        """
         count = self.count(day)
         starts = list(range(0, count, ROWS))
-        midnight = datetime.combine(day, time(), UTC)
-        first = self._block(midnight, 0, now, None) if starts else None
+        span = Span(day, zone)
+        first = self._block(span, 0, now, None) if starts else None
         if order:
             random.Random(f"{order}:{day}").shuffle(starts)
         for start in starts:
-            block = self._block(midnight, start, now, first) if start else first
+            block = self._block(span, start, now, first) if start else first
             if block is not None:
-                yield self._written(block, midnight, now, order)
+                yield self._written(block, span, now, order)
 
-    def _written(self, block: _Block, midnight: datetime, now: datetime, order: int) -> bytes:
+    def _written(self, block: _Block, span: Span, now: datetime, order: int) -> bytes:
         """Write the rows that have arrived by ``now``."""
         pool = templates(self.seed)
         lines = zip(block.which, block.rows, strict=True)
-        if self.late or now < midnight + timedelta(days=1, milliseconds=_LONGEST_DELAY_MS):
-            moment = now.timestamp() * 1000
+        moment = now.timestamp() * 1000
+        if self.late or moment < span.end * 1000 + _LONGEST_DELAY_MS:
             written = [pool[which] % row for which, row in lines if row.processing_ms <= moment]
         else:
             written = [pool[which] % row for which, row in lines]
         if order:
-            random.Random(f"{order}:{midnight}:{len(written)}").shuffle(written)
+            random.Random(f"{order}:{span.day}:{len(written)}").shuffle(written)
         return b"".join(written)
 
-    def _block(self, midnight: datetime, start: int, now: datetime, first: _Block | None) -> _Block:
+    def _block(self, span: Span, start: int, now: datetime, first: _Block | None) -> _Block:
         """Make the rows from ``start`` on, at most ROWS of them; ``first`` is the day's first block."""
-        rng = random.Random(f"{self.seed}:{midnight:%Y-%m-%d}:{start}")
-        size = min(ROWS, self.count(midnight.date()) - start)
+        rng = random.Random(f"{self.seed}:{span.day}:{start}")
+        size = min(ROWS, self.count(span.day) - start)
         which = rng.choices(range(POOL_SIZE), k=size)
         who = rng.choices(users(self.seed, self.users), k=size)
-        rows = _plain_rows(rng, int(midnight.timestamp()), start, who)
+        rows = _plain_rows(rng, span, start, who)
         block = _Block(which, rows)
         self._take_away(rng, rows)
         self._share_insert_ids(rng, block)
@@ -194,11 +200,14 @@ class GeneratedEvents:
             block.rows[place] = row._replace(processing_ms=row.processing_ms + later)
 
 
-def _plain_rows(rng: random.Random, midnight: int, start: int, who: list[User]) -> list[_Row]:
+def _plain_rows(rng: random.Random, span: Span, start: int, who: list[User]) -> list[_Row]:
     """Make rows with nothing odd about them; columns first, which is what makes it fast."""
     size = len(who)
-    times = [midnight + second for second in rng.choices(range(_DAY), k=size)]
-    arrivals = [t * 1000 + delay for t, delay in zip(times, rng.choices(_DELAYS_MS, k=size), strict=True)]
+    moments = rng.choices(range(span.start, span.end), k=size)
+    times = span.walls(moments)
+    if start == 0 and (skipped := span.skipped()) is not None:
+        times[0] = skipped + _HALF_AN_HOUR
+    arrivals = [t * 1000 + delay for t, delay in zip(moments, rng.choices(_DELAYS_MS, k=size), strict=True)]
     digits = rng.randbytes(size * _INSERT_ID // 2).hex().encode()
     starts = range(0, len(digits), _INSERT_ID)
     insert_ids = [b'"$insert_id":"' + digits[place : place + _INSERT_ID] + b'",' for place in starts]

@@ -23,6 +23,8 @@ class RequestRecord:
     params: Mapping[str, str]
     headers: Mapping[str, str]
     """The headers sent, by lower-case name. Of Authorization only the scheme is kept: ``"Basic ***"``."""
+    region: str = "us"
+    """The region whose URL was asked."""
     from_date: str | None = None
     to_date: str | None = None
     attempt: int = 1
@@ -61,9 +63,9 @@ class RequestLog:
         self.max_open = self.open
 
     @contextmanager
-    def entry(self, request: web.BaseRequest, *, is_export: bool) -> Iterator[RequestRecord]:
+    def entry(self, request: web.BaseRequest, region: str, *, is_export: bool) -> Iterator[RequestRecord]:
         """Keep a record while the request is answered; exports are counted as open meanwhile."""
-        record = _record(request)
+        record = _record(request, region)
         if is_export:
             dates = (record.from_date, record.to_date)
             self._attempts[dates] += 1
@@ -93,13 +95,14 @@ class RequestLog:
                 change.set_result(None)
 
 
-def _record(request: web.BaseRequest) -> RequestRecord:
+def _record(request: web.BaseRequest, region: str) -> RequestRecord:
     params = dict(request.query)
     return RequestRecord(
         method=request.method,
         path=request.path,
         params=params,
         headers={name.lower(): _shown(name.lower(), value) for name, value in request.headers.items()},
+        region=region,
         from_date=params.get("from_date"),
         to_date=params.get("to_date"),
     )

@@ -48,11 +48,12 @@ def _day(day: str | None) -> dt.date | None:
 class FaultPlan:
     """The faults to come. Empty at first: nothing goes wrong by itself."""
 
-    __slots__ = ("_planned",)
+    __slots__ = ("_connections", "_planned")
 
     def __init__(self) -> None:
         """Plan nothing."""
         self._planned: list[PlannedFault] = []
+        self._connections = 0
 
     def add(  # noqa: PLR0913 - one keyword for each way to choose a request
         self,
@@ -88,6 +89,9 @@ class FaultPlan:
         if not 0.0 <= chance <= 1.0:
             msg = f"chance is from 0 to 1: {chance}"
             raise ValueError(msg)
+        if fault.hangs_up and (date or from_date or to_date or attempts is not None):
+            msg = "a connection is not yet a request: choose with times or chance"
+            raise ValueError(msg)
         days = _day(date), _day(from_date), _day(to_date)
         planned = PlannedFault(fault, *days, attempts, times, chance, seed)
         self._planned.append(planned)
@@ -97,9 +101,19 @@ class FaultPlan:
         """Let nothing go wrong from now on."""
         self._planned.clear()
 
+    def hangs_up(self) -> bool:
+        """Say whether to hang up on a new connection, and count it as happened."""
+        self._connections += 1
+        for planned in self._planned:
+            if planned.fault.hangs_up and planned.is_due(dt.date.min, dt.date.min, self._connections):
+                planned.happened += 1
+                return True
+        return False
+
     def due(self, from_date: dt.date, to_date: dt.date, attempt: int) -> Fault:
         """Return all that happens to this attempt, as one fault, and count it as happened."""
-        due = [planned for planned in self._planned if planned.is_due(from_date, to_date, attempt)]
+        there = [planned for planned in self._planned if not planned.fault.hangs_up]
+        due = [planned for planned in there if planned.is_due(from_date, to_date, attempt)]
         for planned in due:
             planned.happened += 1
         return reduce(Fault.also, (planned.fault for planned in due)) if due else NOTHING

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, Self
 
 from aiohttp import web
 
-from mixpanel_async.testing.access import Gate, Project
+from mixpanel_async.testing.access import Gate, Project, Region
 from mixpanel_async.testing.answers import Answer, RefusedError, Wording
 from mixpanel_async.testing.body import Telling, lines_of
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.events import Event, EventSource, GivenEvents
+from mixpanel_async.testing.events import Event, EventSource
 from mixpanel_async.testing.exporting import ExportEndpoint
+from mixpanel_async.testing.holdings import Holdings, source_of
 from mixpanel_async.testing.limits import FakeLimits, Turnstile
+from mixpanel_async.testing.listener import Listener
 from mixpanel_async.testing.log import RequestLog, RequestRecord
 from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.plan import FaultPlan
@@ -28,7 +31,6 @@ EXPORT_PATHS = frozenset({"/api/2.0/export", "/api/2.0/export/"})
 MIXPANELS_LIMITS = FakeLimits()
 COMMON_WORDING = Wording()
 DEFAULT_PROJECTS = (Project(),)
-_LONGEST_HEADER = 1 << 20
 _THREADS = 4  # its own, lest a client that fills the loop's threads and waits for bytes waits for ever
 
 
@@ -60,10 +62,10 @@ class FakeMixpanel:
 
         Args:
             events: a source such as GeneratedEvents, or events as GivenEvents takes them. All projects
-                hold the same events.
+                hold them that have no events of their own.
             today: the day it is taken to be, at noon UTC; 2026-02-10 if neither this nor ``clock`` is given.
             clock: the clock to go by, instead of ``today``.
-            projects: the projects there are.
+            projects: the projects there are. There is one URL for each region that one of them lives in.
             limits: rate limits, counted for each project; None for none. The default is what Mixpanel's
                 docs say: 3 a second, 60 an hour, 100 at once.
             wording: which of several known wordings refusals have.
@@ -72,7 +74,7 @@ class FakeMixpanel:
             shuffle: send every answer in an order of its own. Days still follow one another.
             cache: keep bodies after they were made (compressed, if they were), so that the same question,
                 asked again with the clock unmoved, costs little. They stay in memory.
-            port: where to listen; 0 for any free port.
+            port: where to listen for the first project's region; 0 for any free port, as for other regions.
 
         Raises ValueError if both ``today`` and ``clock`` are given, or an event cannot be read.
 
@@ -88,14 +90,15 @@ class FakeMixpanel:
         self.faults = FaultPlan()
         """What shall go wrong; see FaultPlan.add."""
         self.projects = tuple(projects)
-        self._source = GivenEvents(events) if isinstance(events, Iterable) else events
+        self._holdings = Holdings(events, projects)
         self._gate = Gate(projects, wording)
         self._turnstile = Turnstile(export_refusal, limits, self.clock, wording)
         self._query_turnstile = Turnstile(query_refusal, limits, self.clock, wording)
         self._log = RequestLog()
-        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._source, cache=cache)
-        self._port = port
-        self._runner: web.ServerRunner | None = None
+        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._holdings, cache=cache)
+        regions = list(dict.fromkeys(project.region for project in projects)) or ["us"]
+        self._listener = Listener(self._answered, regions, port, self.faults.hangs_up)
+        self._is_open = False
         self._loop: asyncio.AbstractEventLoop
         self._threads: ThreadPoolExecutor
         self._open_tasks: set[asyncio.Task[Any]] = set()
@@ -104,34 +107,25 @@ class FakeMixpanel:
 
     async def start(self) -> None:
         """Listen; after a close, at the same URL again. Raises OSError if the port is in use."""
-        server = web.Server(
-            self._answered,
-            access_log=None,
-            handler_cancellation=True,
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
-        )
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(_THREADS, "fake-mixpanel")
-        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
-        await self._runner.setup()
+        self._is_open = True
         try:
-            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            await self._listener.start()
         except OSError:
             await self.close()
             raise
-        self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
         """Break off what is open and stop listening; leaves no task or thread behind. May be called twice."""
-        runner, self._runner = self._runner, None
-        if runner is None:
+        if not self._is_open:
             return
+        self._is_open = False
         for task in (open_tasks := list(self._open_tasks)):
             task.cancel()
         if open_tasks:
             await asyncio.wait(open_tasks)
-        await runner.cleanup()
+        await self._listener.stop()
         self._threads.shutdown()
 
     async def __aenter__(self) -> Self:
@@ -143,12 +137,38 @@ class FakeMixpanel:
         """Close."""
         await self.close()
 
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Let new connections be refused while the block runs; those that stand go on.
+
+        For the loop that the server runs on.
+        """
+        await self._listener.close_ports()
+        try:
+            yield
+        finally:
+            await self._listener.open_ports()
+
     # what a test looks at
 
     @property
     def url(self) -> str:
-        """The base URL; exports are at ``{url}/api/2.0/export``."""
-        return f"http://127.0.0.1:{self._port}"
+        """The base URL of the first project's region; exports are at ``{url}/api/2.0/export``."""
+        return self.url_of(self.project.region)
+
+    def url_of(self, region: Region) -> str:
+        """Return the base URL of a region; raises KeyError if no project lives there."""
+        return self._listener.url(region)
+
+    @property
+    def events(self) -> EventSource:
+        """What all projects hold that have no events of their own; may be set, as ``events`` is given."""
+        return self._holdings.shared
+
+    @events.setter
+    def events(self, events: EventSource | Iterable[Event | bytes]) -> None:
+        self._holdings.shared = source_of(events)
+        self._export.forget_bodies()
 
     @property
     def project(self) -> Project:
@@ -214,27 +234,33 @@ class FakeMixpanel:
         """Let a revoked credential work again."""
         self._gate.restore(name)
 
-    def truth_lines(self, from_date: date | str, to_date: date | str) -> Iterator[bytes]:
+    def truth_lines(
+        self, from_date: date | str, to_date: date | str, *, project: Project | None = None
+    ) -> Iterator[bytes]:
         r"""Yield the lines, without ``\n``, that an export of these days holds as of the clock now.
 
         Rows that Mixpanel repeats are repeated here. Faults do not show here. The order is the source's.
+        The export is the first project's, unless another is given.
         """
-        query = ExportQuery(_day(from_date), _day(to_date))
-        return lines_of(Telling(self._source, self.clock.now).text(query))
+        project = project or self.project
+        telling = Telling(self._holdings.of(project), self.clock.now, zone=project.zone)
+        return lines_of(telling.text(ExportQuery(_day(from_date), _day(to_date))))
 
-    def truth(self, from_date: date | str, to_date: date | str) -> Iterator[dict[str, Any]]:
+    def truth(
+        self, from_date: date | str, to_date: date | str, *, project: Project | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is no JSON."""
-        return (json.loads(line) for line in self.truth_lines(from_date, to_date))
+        return (json.loads(line) for line in self.truth_lines(from_date, to_date, project=project))
 
     # answering
 
-    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answered(self, request: web.BaseRequest, region: str) -> web.StreamResponse:
         """Answer a request and keep the log of it."""
         if (task := asyncio.current_task()) is not None:
             self._open_tasks.add(task)
             task.add_done_callback(self._open_tasks.discard)
         is_export = request.path in EXPORT_PATHS
-        with self._log.entry(request, is_export=is_export) as record:
+        with self._log.entry(request, region, is_export=is_export) as record:
             try:
                 return await self._replied(request, record, is_export=is_export)
             except ConnectionResetError:  # who asked is gone
