@@ -109,6 +109,17 @@ class Gate:
             raise RefusedError(self.wording.unauthorized_answer())
         return project
 
+    def visible(self, authorization: str | None, region: str) -> list[Project]:
+        """Return the projects that a credential opens; raises RefusedError if it opens none here."""
+        scheme, _, value = (authorization or "").partition(" ")
+        ids: set[int] = self._of_token(value.strip()) if scheme.lower() == "bearer" else set()
+        for username, secret in _pairs(value.strip()) if scheme.lower() == "basic" else ():
+            ids |= self._of_account(username, secret)
+        there = [self._projects[number] for number in sorted(ids) if self._projects[number].region == region]
+        if not there:
+            raise RefusedError(self.wording.unauthorized_answer())
+        return there
+
     def _named(self, authorization: str | None, params: Mapping[str, str]) -> Project:
         """Return the project that the credential, or the request with it, names."""
         scheme, _, value = (authorization or "").partition(" ")

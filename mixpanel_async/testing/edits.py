@@ -5,6 +5,7 @@ A piece may be empty: so whoever makes pieces can be stopped between any two, ho
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 
 Edit = Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -132,3 +133,9 @@ def followed_by(pieces: Iterable[bytes], *, data: bytes) -> Iterator[bytes]:
     """Add bytes at the end."""
     yield from pieces
     yield data
+
+
+def without_results(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave ``results`` out of a page of profiles, which is held whole for that."""
+    page = json.loads(b"".join(pieces))
+    yield json.dumps({name: value for name, value in page.items() if name != "results"}).encode()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from mixpanel_async.testing import edits
-from mixpanel_async.testing.answers import HTML, TEXT, TIMEOUT_ERROR, Answer, Headers, json_error
+from mixpanel_async.testing.answers import HTML, JSON, TEXT, TIMEOUT_ERROR, Answer, Headers, json_error
 from mixpanel_async.testing.edits import Edit
 
 Ending = Literal["clean", "reset", "hang-up"]
@@ -49,6 +50,7 @@ class Fault:
     line_edits: tuple[Edit, ...] = ()
     gzip_edits: tuple[Edit, ...] = ()
     members: int = 1
+    ends_session: bool = False
     cut_bytes: int | None = None
     cut_fraction: float | None = None
     framing: Framing = "chunked"
@@ -109,6 +111,23 @@ class Fault:
     def only_terminated(cls, text: str = "export terminated early") -> Fault:
         """Answer 200 with nothing but the text that Mixpanel puts where an export broke off."""
         return cls("only_terminated", answer=Answer(200, text.encode()))
+
+    # pages of profiles
+
+    @classmethod
+    def session_expired(cls) -> Fault:
+        """Let the session of the page that is asked for have expired: 400, for its other pages too from now on."""
+        return cls("session_expired", ends_session=True)
+
+    @classmethod
+    def error_in_200(cls, text: str = "internal error") -> Fault:
+        """Answer 200 with ``{"status": "error", "error": text}``."""
+        return cls("error_in_200", answer=Answer(200, json.dumps({"status": "error", "error": text}).encode(), JSON))
+
+    @classmethod
+    def results_missing(cls) -> Fault:
+        """Leave ``results`` out of the page."""
+        return cls("results_missing", line_edits=(edits.without_results,))
 
     # the connection
 
@@ -257,6 +276,7 @@ class Fault:
             line_edits=self.line_edits + other.line_edits,
             gzip_edits=self.gzip_edits + other.gzip_edits,
             members=max(self.members, other.members),
+            ends_session=self.ends_session or other.ends_session,
             cut_bytes=cut.cut_bytes,
             cut_fraction=cut.cut_fraction,
             framing=cut.framing,

@@ -1,21 +1,30 @@
-"""Which events each project holds."""
+"""What the projects hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mixpanel_async.testing.access import Project
 from mixpanel_async.testing.events import Event, EventSource, GivenEvents
+from mixpanel_async.testing.profiles import GivenProfiles, Profile, ProfileSource
 
 
 class Holdings:
-    """The events that all projects hold, and those that only one does."""
+    """The events that all projects hold, and those that only one does; and the profiles, which all hold."""
 
-    __slots__ = ("_own", "shared")
+    __slots__ = ("_own", "groups", "profiles", "shared")
 
-    def __init__(self, shared: EventSource | Iterable[Event | bytes], projects: Sequence[Project]) -> None:
-        """Read what is given as events; raises ValueError for one that cannot be read."""
+    def __init__(
+        self,
+        shared: EventSource | Iterable[Event | bytes],
+        projects: Sequence[Project],
+        profiles: ProfileSource | Iterable[Profile] = (),
+        groups: Mapping[str, ProfileSource | Iterable[Profile]] | None = None,
+    ) -> None:
+        """Read what is given; raises ValueError for what cannot be read as an event or a profile."""
         self.shared = source_of(shared)
+        self.profiles = profiles_of(profiles)
+        self.groups = {number: profiles_of(given) for number, given in (groups or {}).items()}
         self._own = {project.id: source_of(project.events) for project in projects if project.events is not None}
 
     def of(self, project: Project) -> EventSource:
@@ -26,3 +35,8 @@ class Holdings:
 def source_of(events: EventSource | Iterable[Event | bytes]) -> EventSource:
     """Return a source as it is, and events as one."""
     return GivenEvents(events) if isinstance(events, Iterable) else events
+
+
+def profiles_of(profiles: ProfileSource | Iterable[Profile]) -> ProfileSource:
+    """Return a source as it is, and profiles as one."""
+    return GivenProfiles(profiles) if isinstance(profiles, Iterable) else profiles

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mixpanel_async.testing.endpoints import Endpoint
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -21,14 +23,20 @@ class RequestRecord:
     method: str
     path: str
     params: Mapping[str, str]
+    """The parameters of the query string and, over them, of the body."""
     headers: Mapping[str, str]
     """The headers sent, by lower-case name. Of Authorization only the scheme is kept: ``"Basic ***"``."""
     region: str = "us"
     """The region whose URL was asked."""
+    endpoint: Endpoint | None = None
+    """What was asked; None for a path that is not known."""
     from_date: str | None = None
     to_date: str | None = None
+    page: int | None = None
+    """The page of profiles that was asked for, from 0; None for other endpoints."""
     attempt: int = 1
-    """1 for the first request for just these two dates, 2 for the second, and so on; refused ones count."""
+    """1 for the first request to this endpoint for just these dates or this page, 2 for the second, and so on;
+    refused ones count."""
     started: float = field(default_factory=time.monotonic)
     """``time.monotonic()`` when the request had arrived."""
     ended: float | None = None
@@ -43,42 +51,50 @@ class RequestRecord:
     """Whether the whole answer went out and ended as it should; False if either side broke it off."""
 
 
+@dataclass(slots=True)
+class Open:
+    """How many requests of one kind are open, and the most there were at once."""
+
+    now: int = 0
+    most: int = 0
+
+
 class RequestLog:
     """Keeps the records, and tells those who wait when one changes."""
 
-    __slots__ = ("_attempts", "_waiting", "max_open", "open", "records")
+    __slots__ = ("_attempts", "_waiting", "exports", "queries", "records")
 
     def __init__(self) -> None:
         """Start empty."""
         self.records: list[RequestRecord] = []
-        self.open = 0
-        self.max_open = 0
-        self._attempts: Counter[tuple[str | None, str | None]] = Counter()
+        self.exports = Open()
+        self.queries = Open()
+        self._attempts: Counter[tuple[object, ...]] = Counter()
         self._waiting: list[asyncio.Future[None]] = []
 
     def forget(self) -> None:
         """Forget the records and attempts; what is open now stays open."""
         self.records.clear()
         self._attempts.clear()
-        self.max_open = self.open
+        for count in (self.exports, self.queries):
+            count.most = count.now
 
     @contextmanager
-    def entry(self, request: web.BaseRequest, region: str, *, is_export: bool) -> Iterator[RequestRecord]:
-        """Keep a record while the request is answered; exports are counted as open meanwhile."""
-        record = _record(request, region)
-        if is_export:
-            dates = (record.from_date, record.to_date)
-            self._attempts[dates] += 1
-            record.attempt = self._attempts[dates]
-        self.open += is_export
-        self.max_open = max(self.max_open, self.open)
+    def entry(self, record: RequestRecord) -> Iterator[None]:
+        """Keep a record while its request is answered; it is counted as open meanwhile, if its path is known."""
+        chosen_by = (record.endpoint, record.from_date, record.to_date, record.page)
+        self._attempts[chosen_by] += 1
+        record.attempt = self._attempts[chosen_by]
+        count = {None: Open(), "export": self.exports}.get(record.endpoint, self.queries)
+        count.now += 1
+        count.most = max(count.most, count.now)
         self.records.append(record)
         self._tell()
         try:
-            yield record
+            yield
         finally:
             record.ended = time.monotonic()
-            self.open -= is_export
+            count.now -= 1
             self._tell()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -95,14 +111,19 @@ class RequestLog:
                 change.set_result(None)
 
 
-def _record(request: web.BaseRequest, region: str) -> RequestRecord:
-    params = dict(request.query)
+def record_of(
+    request: web.BaseRequest, region: str, endpoint: Endpoint | None, params: Mapping[str, str]
+) -> RequestRecord:
+    """Return what is to be kept of a request that has just arrived."""
+    page = params.get("page", "0")
     return RequestRecord(
         method=request.method,
         path=request.path,
         params=params,
         headers={name.lower(): _shown(name.lower(), value) for name, value in request.headers.items()},
         region=region,
+        endpoint=endpoint,
+        page=int(page) if endpoint == "engage" and page.isdecimal() else None,
         from_date=params.get("from_date"),
         to_date=params.get("to_date"),
     )

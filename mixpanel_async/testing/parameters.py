@@ -32,7 +32,7 @@ class ExportQuery:
 
 def judged(params: Mapping[str, str], *, today: date, wording: Wording) -> ExportQuery:
     """Return what is asked for; raises RefusedError with a 400. Unknown parameters are ignored."""
-    from_date, to_date = _date(params, "from_date"), _date(params, "to_date")
+    from_date, to_date = date_of(params, "from_date"), date_of(params, "to_date")
     if from_date > to_date:
         _refuse("to_date cannot be before from_date")
     if to_date > today:
@@ -57,7 +57,8 @@ def date_or_none(text: str | None) -> date | None:
         return None
 
 
-def _date(params: Mapping[str, str], name: str) -> date:
+def date_of(params: Mapping[str, str], name: str) -> date:
+    """Read a date that has to be there; raises RefusedError with a 400."""
     if not params.get(name):
         _refuse(f"Error in {name}: required parameter is missing")
     day = date_or_none(params[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date
@@ -14,22 +14,28 @@ from aiohttp import web
 
 from mixpanel_async.testing.access import Gate, Project, Region
 from mixpanel_async.testing.answers import Answer, RefusedError, Wording
+from mixpanel_async.testing.arguments import arguments, as_parameters
 from mixpanel_async.testing.body import Telling, lines_of
+from mixpanel_async.testing.catalog import Catalog, QueryRules
 from mixpanel_async.testing.clock import FakeClock
+from mixpanel_async.testing.endpoints import Route, route_of
 from mixpanel_async.testing.events import Event, EventSource
 from mixpanel_async.testing.exporting import ExportEndpoint
-from mixpanel_async.testing.holdings import Holdings, source_of
+from mixpanel_async.testing.holdings import Holdings, profiles_of, source_of
 from mixpanel_async.testing.limits import FakeLimits, Turnstile
 from mixpanel_async.testing.listener import Listener
-from mixpanel_async.testing.log import RequestLog, RequestRecord
+from mixpanel_async.testing.log import RequestLog, RequestRecord, record_of
 from mixpanel_async.testing.parameters import ExportQuery
 from mixpanel_async.testing.plan import FaultPlan
+from mixpanel_async.testing.profiles import Profile, ProfileSource
+from mixpanel_async.testing.querying import QueryEndpoints
 from mixpanel_async.testing.replies import told
 from mixpanel_async.testing.too_many import export_refusal, query_refusal
 
-EXPORT_PATHS = frozenset({"/api/2.0/export", "/api/2.0/export/"})
 MIXPANELS_LIMITS = FakeLimits()
 COMMON_WORDING = Wording()
+EMPTY_CATALOG = Catalog()
+USUAL_RULES = QueryRules()
 DEFAULT_PROJECTS = (Project(),)
 _THREADS = 4  # its own, lest a client that fills the loop's threads and waits for bytes waits for ever
 
@@ -47,6 +53,10 @@ class FakeMixpanel:
         self,
         events: EventSource | Iterable[Event | bytes] = (),
         *,
+        profiles: ProfileSource | Iterable[Profile] = (),
+        groups: Mapping[str, ProfileSource | Iterable[Profile]] | None = None,
+        catalog: Catalog = EMPTY_CATALOG,
+        query_rules: QueryRules = USUAL_RULES,
         today: date | str | None = None,
         clock: FakeClock | None = None,
         projects: Sequence[Project] = DEFAULT_PROJECTS,
@@ -63,20 +73,25 @@ class FakeMixpanel:
         Args:
             events: a source such as GeneratedEvents, or events as GivenEvents takes them. All projects
                 hold them that have no events of their own.
+            profiles: a source such as GeneratedProfiles, or profiles as GivenProfiles takes them. All projects
+                hold them.
+            groups: the same for groups, by their ``data_group_id``.
+            catalog: cohorts, lexicon and annotations.
+            query_rules: how queries behave where several things are known or nothing is.
             today: the day it is taken to be, at noon UTC; 2026-02-10 if neither this nor ``clock`` is given.
             clock: the clock to go by, instead of ``today``.
             projects: the projects there are. There is one URL for each region that one of them lives in.
             limits: rate limits, counted for each project; None for none. The default is what Mixpanel's
-                docs say: 3 a second, 60 an hour, 100 at once.
+                docs say: exports 3 a second, 60 an hour, 100 at once; queries 60 an hour, 5 at once.
             wording: which of several known wordings refusals have.
-            latency: seconds from the arrival of an export that is let through to its headers.
+            latency: seconds from the arrival of a request that is let through to its headers.
             bytes_per_second: how fast each body is sent, as it travels; None for as fast as it goes.
             shuffle: send every answer in an order of its own. Days still follow one another.
             cache: keep bodies after they were made (compressed, if they were), so that the same question,
                 asked again with the clock unmoved, costs little. They stay in memory.
             port: where to listen for the first project's region; 0 for any free port, as for other regions.
 
-        Raises ValueError if both ``today`` and ``clock`` are given, or an event cannot be read.
+        Raises ValueError if both ``today`` and ``clock`` are given, or an event or a profile cannot be read.
 
         """
         if clock is not None and today is not None:
@@ -90,12 +105,17 @@ class FakeMixpanel:
         self.faults = FaultPlan()
         """What shall go wrong; see FaultPlan.add."""
         self.projects = tuple(projects)
-        self._holdings = Holdings(events, projects)
+        self.catalog = catalog
+        self.query_rules = query_rules
+        self.plan_has_queries = True
+        """Whether the projects' plan has the query API; without it all but exports is answered with 402."""
+        self._holdings = Holdings(events, projects, profiles, groups)
         self._gate = Gate(projects, wording)
         self._turnstile = Turnstile(export_refusal, limits, self.clock, wording)
         self._query_turnstile = Turnstile(query_refusal, limits, self.clock, wording)
         self._log = RequestLog()
         self._export = ExportEndpoint(self, self._gate, self._turnstile, self._holdings, cache=cache)
+        self._queries = QueryEndpoints(self, self._gate, self._query_turnstile, self._holdings)
         regions = list(dict.fromkeys(project.region for project in projects)) or ["us"]
         self._listener = Listener(self._answered, regions, port, self.faults.hangs_up)
         self._is_open = False
@@ -171,6 +191,15 @@ class FakeMixpanel:
         self._export.forget_bodies()
 
     @property
+    def profiles(self) -> ProfileSource:
+        """The profiles; may be set, as ``profiles`` is given. Downloads that have begun do not see it."""
+        return self._holdings.profiles
+
+    @profiles.setter
+    def profiles(self, profiles: ProfileSource | Iterable[Profile]) -> None:
+        self._holdings.profiles = profiles_of(profiles)
+
+    @property
     def project(self) -> Project:
         """The first project."""
         return self.projects[0]
@@ -192,12 +221,22 @@ class FakeMixpanel:
     @property
     def open(self) -> int:
         """How many exports are open: arrived, and neither answered in full nor given up by the client."""
-        return self._log.open
+        return self._log.exports.now
 
     @property
     def max_open(self) -> int:
         """The highest number of exports that were open at once, refused ones included."""
-        return self._log.max_open
+        return self._log.exports.most
+
+    @property
+    def open_queries(self) -> int:
+        """How many requests to other endpoints are open."""
+        return self._log.queries.now
+
+    @property
+    def max_open_queries(self) -> int:
+        """The highest number of requests to other endpoints that were open at once, refused ones included."""
+        return self._log.queries.most
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once ``condition()`` is true; it is called when a request arrives and when one ends.
@@ -223,7 +262,7 @@ class FakeMixpanel:
             waiting.cancel()
 
     def forget_requests(self) -> None:
-        """Forget requests, attempts and ``max_open``, as if none had come. Rate limits still count them."""
+        """Forget requests, attempts and how many were open, as if none had come. Rate limits still count them."""
         self._log.forget()
 
     def revoke(self, name: str) -> None:
@@ -252,6 +291,19 @@ class FakeMixpanel:
         """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is no JSON."""
         return (json.loads(line) for line in self.truth_lines(from_date, to_date, project=project))
 
+    def truth_profiles(self, *, project: Project | None = None, **params: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+        """Yield the profiles that a whole download holds as of now, each ``{"$distinct_id", "$properties"}``.
+
+        ``params`` are those of the request, as text or as what their JSON says: ``where='properties["n"] > 1'``,
+        ``distinct_ids=["a"]``, ``filter_by_cohort={"id": 7}``, ``output_properties=["$email"]``. The order is
+        the source's. Faults do not show here. Raises ValueError if the request would be refused.
+        """
+        try:
+            profiles = self._queries.profiles(project or self.project, as_parameters(params))
+        except RefusedError as refused:
+            raise ValueError(refused.answer.body.decode()) from None
+        return map(json.loads, profiles)
+
     # answering
 
     async def _answered(self, request: web.BaseRequest, region: str) -> web.StreamResponse:
@@ -259,19 +311,24 @@ class FakeMixpanel:
         if (task := asyncio.current_task()) is not None:
             self._open_tasks.add(task)
             task.add_done_callback(self._open_tasks.discard)
-        is_export = request.path in EXPORT_PATHS
-        with self._log.entry(request, region, is_export=is_export) as record:
+        route = route_of(request.path)
+        record = record_of(request, region, route.endpoint if route else None, await arguments(request))
+        with self._log.entry(record):
             try:
-                return await self._replied(request, record, is_export=is_export)
+                return await self._replied(request, record, route)
             except ConnectionResetError:  # who asked is gone
                 return web.Response()
 
-    async def _replied(self, request: web.BaseRequest, record: RequestRecord, *, is_export: bool) -> web.StreamResponse:
+    async def _replied(
+        self, request: web.BaseRequest, record: RequestRecord, route: Route | None
+    ) -> web.StreamResponse:
         """Send what was asked for, or say why not."""
         try:
-            if not is_export:
+            if route is None:
                 raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
-            return await self._export.answered(request, record, self._threads)
+            if route.endpoint == "export":
+                return await self._export.answered(request, record, self._threads)
+            return await self._queries.answered(request, record, route, self._threads)
         except RefusedError as refused:
             return await told(request, record, refused.answer)
 
