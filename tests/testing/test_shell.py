@@ -1,0 +1,191 @@
+"""The fake server as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEvents, ServiceAccount
+from mixpanel_async.testing.__main__ import main
+from mixpanel_async.testing.fault_words import WORDS, plan
+
+COMMAND = [sys.executable, "-W", "error", "-m", "mixpanel_async.testing"]
+TODAY = "2026-02-10"
+
+
+@contextmanager
+def shell(*options):
+    """The server with these options; gives the process, with what it printed in `welcome`."""
+    process = subprocess.Popen(
+        [*COMMAND, "--today", TODAY, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        process.welcome = ""
+        while "Ctrl-C ends it." not in process.welcome:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            process.welcome += line
+        process.url = process.welcome.splitlines()[0]
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def export(url, day=TODAY, project_id=12345):
+    account = ServiceAccount("svc.ab12cd.mp-service-account", "s3cret")
+    path = f"{url}/api/2.0/export?project_id={project_id}&from_date={day}&to_date={day}"
+    request = urllib.request.Request(path, headers={"Authorization": account.authorization()})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.read().split(b"\n")[:-1]
+
+
+def status_of(url, **how):
+    try:
+        export(url, **how)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_a_signal_comes(number):
+    with shell("--days", "3", "--events", "20", "--seed", "5") as process:
+        source = GeneratedEvents(per_day=20, seed=5)
+        assert export(process.url) == list(FakeMixpanel(source, today=TODAY).truth_lines(TODAY, TODAY))
+        assert len(export(process.url, "2026-02-08")) == 20
+        assert export(process.url, "2026-02-07") == []
+        process.send_signal(number)
+        rest, logged = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "")
+    assert len(logged.splitlines()) == 3
+    assert re.match(r"GET /api/2.0/export 2026-02-10 to 2026-02-10, attempt 1: 200, [\d,]+ bytes\n", logged)
+
+
+def test_what_it_prints_can_be_used_as_it_is():
+    with shell("--no-limits", "--events", "7") as process:
+        curl = re.search(r"^curl .* -u (\S+):(\S+) '(\S+)'$", process.welcome, re.MULTILINE)
+        user, secret, url = curl.groups()
+        request = urllib.request.Request(url, headers={"Authorization": ServiceAccount(user, secret).authorization()})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert all(json.loads(line)["event"] for line in response)
+        client = re.search(r"^account = .*\nclient = .*$", process.welcome, re.MULTILINE)[0]
+        names = {}
+        exec(f"from mixpanel_async import MixpanelClient, ServiceAccount\n{client}", names)
+        assert names["account"].project_id == "12345"
+
+
+def test_faults_and_no_limits():
+    with shell(
+        "--no-limits", "--events", "20", "--fault", "503,attempt=1", "--fault", "half-line=5,attempt=2"
+    ) as process:
+        assert status_of(process.url) == 503
+        assert len(export(process.url)) == 5
+        assert {status_of(process.url) for _ in range(4)} == {200}
+
+
+def test_an_older_project_has_a_today_of_its_own_and_limits_are_on():
+    with shell("--project", "local", "--today", "2026-02-10T04:00:00") as process:
+        assert status_of(process.url, day="2026-02-10", project_id=777) == 400
+        assert {status_of(process.url, day="2026-02-09", project_id=777) for _ in range(61)} == {200, 429}
+        assert "2026-02-09; it is 2026-02-10 04:00 UTC" in process.welcome
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--days", "0"], "argument --days: '0' is not a whole number, 1 or more"),
+        (["--port", "65536"], "argument --port: '65536' is not a port"),
+        (["--latency", "nan"], "argument --latency: 'nan' is not a number"),
+        (["--today", "2026-02-30"], "argument --today: '2026-02-30' is not a date"),
+        (["--fault", "no-such"], "argument --fault: there is no fault 'no-such'; there are cut,"),
+        (["--event", "5"], "unrecognized arguments: --event 5"),
+        (["export"], "unrecognized arguments: export"),
+    ],
+)
+def test_wrong_options_end_it_with_one_line(options, what, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(options)
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out) == (2, "")
+    assert err.startswith(f"python -m mixpanel_async.testing: {what}")
+    assert err.count("\n") == 1
+
+
+def test_a_port_in_use(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    assert capsys.readouterr() == ("", f"Cannot listen on port {port}: Address already in use.\n")
+
+
+def test_help_names_every_fault(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(re.search(rf"^  {name}\b", shown, re.MULTILINE) for name in WORDS)
+
+
+def planned(words):
+    faults = FaultPlan()
+    plan(faults, words)
+    return faults
+
+
+class TestFaultWords:
+    @pytest.mark.parametrize(
+        ("words", "fault"),
+        [
+            ("cut=0.25", Fault.cut(after_fraction=0.25)),
+            ("cut", Fault.cut(after_fraction=0.5)),
+            ("terminated-early", Fault.terminated_early()),
+            ("stall=2.5", Fault.stall(seconds=2.5)),
+            ("429", Fault.rate_limited()),
+            ("429=30", Fault.rate_limited(30.0)),
+            ("404", Fault.status(404)),
+            ("html", Fault.html()),
+        ],
+    )
+    def test_a_fault(self, words, fault):
+        (made,) = planned(words)._planned
+        assert made.fault.answer == fault.answer
+        assert made.fault.name == fault.name
+
+    def test_choices(self):
+        (made,) = planned("503, chance=0.25, seed=3, times=2, attempt=4, date=2026-01-31")._planned
+        assert (made.chance, made.seed, made.times, made.attempts) == (0.25, 3, 2, [4])
+        assert str(made.date) == "2026-01-31"
+
+    @pytest.mark.parametrize("name", WORDS)
+    def test_every_name_is_a_fault(self, name):
+        assert planned(name)._planned
+
+    @pytest.mark.parametrize(
+        ("words", "what"),
+        [
+            ("", "there is no fault ''"),
+            ("200", "there is no fault '200'"),
+            ("cut=1.5", "cut=1.5 is not a share"),
+            ("cut=", "cut= is not a share"),
+            ("half-line=-1", "half-line=-1 is not a number"),
+            ("half-line=1.5", "half-line=1.5 is not a number"),
+            ("html=3", "html takes no value"),
+            ("cut,chance=2", "chance=2 is not a share"),
+            ("cut,when=now", "'when' is none of chance="),
+            ("cut,times", "'times' is none of"),
+            ("cut,date=2026-02-30", "day is out of range"),
+        ],
+    )
+    def test_what_is_none(self, words, what):
+        with pytest.raises(ValueError, match=re.escape(what)):
+            planned(words)
