@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from mixpanel_async.testing.templates import POOL_SIZE, User, names_of, templates, users
+from mixpanel_async.testing.templates import IDENTITY_EVENTS, POOL_SIZE, User, names_of, templates, users
 from mixpanel_async.testing.zones import Span
 
 ROWS = 512
@@ -23,6 +23,7 @@ _LONGEST_DELAY_MS = 2 * 3_600_000
 _DAY_MS = 86_400_000
 _INSERT_ID = 36
 _HALF = 0.5
+_ABOUT_IDENTITY = 0.02
 _EMPTY_DISTINCT_ID = b'"distinct_id":"",'
 _RESHUFFLED = b'"$is_reshuffled":true,'
 
@@ -47,6 +48,8 @@ class _Block:
 
     which: list[int]
     rows: list[_Row]
+    repeats: set[int]
+    """The places of rows that are there once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,12 @@ class GeneratedEvents:
     rekeyed_on: date | None = None
     """From the midnight (UTC) of this day on, the ``rekeyed`` rows have the id of a known user, and
     ``$distinct_id_before_identity`` and ``$is_reshuffled``. Their number and $insert_id stay."""
+    compacted_after: int | None = None
+    """So many days after a day is over, Mixpanel removes its repeated rows; None for never. Rows without
+    $insert_id stay."""
+    original_ids: bool = False
+    """As in projects with original ID merge: an anonymous row's distinct_id is its bare device id, and two rows
+    in a hundred are ``$identify``, ``$create_alias`` or ``$merge``."""
     since: date | None = None
     """The first day that has events."""
     until: date | None = None
@@ -125,9 +134,10 @@ class GeneratedEvents:
 
     def _written(self, block: _Block, span: Span, now: datetime, order: int) -> bytes:
         """Write the rows that have arrived by ``now``."""
-        pool = templates(self.seed)
-        lines = zip(block.which, block.rows, strict=True)
-        moment = now.timestamp() * 1000
+        pool, moment = templates(self.seed), now.timestamp() * 1000
+        lines: Iterable[tuple[int, _Row]] = zip(block.which, block.rows, strict=True)
+        if self.compacted_after is not None and moment >= span.end * 1000 + self.compacted_after * _DAY_MS:
+            lines = [line for place, line in enumerate(lines) if place not in block.repeats or not line[1].insert_id]
         if self.late or moment < span.end * 1000 + _LONGEST_DELAY_MS:
             written = [pool[which] % row for which, row in lines if row.processing_ms <= moment]
         else:
@@ -141,12 +151,14 @@ class GeneratedEvents:
         rng = random.Random(f"{self.seed}:{span.day}:{start}")
         size = min(ROWS, self.count(span.day) - start)
         which = rng.choices(range(POOL_SIZE), k=size)
-        who = rng.choices(users(self.seed, self.users), k=size)
+        everyone = users(self.seed, self.users, "") if self.original_ids else users(self.seed, self.users)
+        who = rng.choices(everyone, k=size)
         rows = _plain_rows(rng, span, start, who)
-        block = _Block(which, rows)
+        block = _Block(which, rows, set())
         self._take_away(rng, rows)
         self._share_insert_ids(rng, block)
         self._delay(rng, rows)
+        self._identify(rng, block, who)
         self._rekey(rng, rows, who, now)
         self._repeat(rng, block, first)
         return block
@@ -174,6 +186,14 @@ class GeneratedEvents:
             row, wait = rows[place], rng.randint(1, self.late_days) * _DAY_MS
             rows[place] = row._replace(api_ms=row.api_ms + wait, processing_ms=row.processing_ms + wait)
 
+    def _identify(self, rng: random.Random, block: _Block, who: list[User]) -> None:
+        """Let some rows be about who is who."""
+        for place in _places(rng, _ABOUT_IDENTITY if self.original_ids else 0.0, len(who)):
+            kind = rng.randrange(len(IDENTITY_EVENTS))
+            device_id, user_id = who[place].identity_event(kind)
+            block.which[place] = POOL_SIZE + kind
+            block.rows[place] = block.rows[place]._replace(device_id=device_id, user_id=user_id)
+
     def _rekey(self, rng: random.Random, rows: list[_Row], who: list[User], now: datetime) -> None:
         """Give some anonymous rows the id of a known user, once the day for it has come."""
         places = list(_places(rng, self.rekeyed, len(rows)))
@@ -181,7 +201,8 @@ class GeneratedEvents:
             return
         for place in places:
             row, user = rows[place], who[place]
-            if not user.user_id and row.distinct_id == user.distinct_id:
+            is_plain = (row.distinct_id, row.device_id) == (user.distinct_id, user.device_id)
+            if not user.user_id and is_plain:
                 rows[place] = row._replace(
                     distinct_id=user.merged_distinct_id,
                     device_id=user.merged_device_id,
@@ -196,6 +217,8 @@ class GeneratedEvents:
             other = rng.randrange(len(source.rows)) if far else rng.randrange(max(1, place))
             later = rng.randrange(60_000) if rng.random() < _HALF else 0
             row = source.rows[other]
+            if source is not block or other != place:
+                block.repeats.add(place)
             block.which[place] = source.which[other]
             block.rows[place] = row._replace(processing_ms=row.processing_ms + later)
 

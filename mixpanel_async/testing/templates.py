@@ -47,6 +47,16 @@ HOLES = (
 ``"name":value,`` or nothing, so that a row may lack it."""
 
 
+IDENTITY_EVENTS = ("$identify", "$create_alias", "$merge")
+"""What projects with original ID merge export of their merging."""
+
+_IDENTITY_TEMPLATES = tuple(
+    b'{"event":"%b","properties":{"time":%%d,%%b%%b%%b"$mp_api_endpoint":"api.mixpanel.com",'
+    b'"$mp_api_timestamp_ms":%%d,%%b%%.0a"mp_lib":"web","mp_processing_time_ms":%%d,"sequence":%%d}}\n' % name.encode()
+    for name in IDENTITY_EVENTS
+)
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Somebody who does things: written out, ready to be filled in."""
@@ -58,14 +68,28 @@ class User:
     """The distinct id after this user's device was merged with a known user."""
     merged_device_id: bytes
     """The device id, and after it the distinct id from before the merge."""
+    ids: tuple[bytes, bytes]
+    """The device's id and the user's, alone."""
+
+    def identity_event(self, kind: int) -> tuple[bytes, bytes]:
+        """Fill the holes of ``$device_id`` and ``$user_id`` in a row that is one of IDENTITY_EVENTS."""
+        match IDENTITY_EVENTS[kind]:
+            case "$identify":
+                return b'"$anon_id":%b,"$identified_id":%b,' % self.ids, b""
+            case "$merge":
+                return b'"$distinct_ids":[%b,%b],' % self.ids, b""
+        return b"", b'"alias":%b,' % self.ids[1]
 
 
 @lru_cache(maxsize=8)
 def templates(seed: int) -> tuple[bytes, ...]:
-    """Return the pool of a seed: lines to be filled in with time, distinct id and then HOLES."""
+    """Return the pool of a seed: lines to be filled in with time, distinct id and then HOLES.
+
+    After POOL_SIZE of them come those of IDENTITY_EVENTS.
+    """
     rng = random.Random(f"templates {seed}")
     names = rng.choices(list(EVENT_NAMES), list(EVENT_NAMES.values()), k=POOL_SIZE)
-    return tuple(_template(rng, name) for name in names)
+    return (*(_template(rng, name) for name in names), *_IDENTITY_TEMPLATES)
 
 
 @lru_cache(maxsize=8)
@@ -75,23 +99,24 @@ def names_of(seed: int) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=8)
-def users(seed: int, count: int) -> tuple[User, ...]:
-    """Return ``count`` users; three in ten are known by their device only."""
+def users(seed: int, count: int, prefix: str = "$device:") -> tuple[User, ...]:
+    """Return ``count`` users; three in ten are known by their device only: its id, with a prefix."""
     rng = random.Random(f"users {seed}")
-    return tuple(_user(rng, anonymous=rng.random() < _ANONYMOUS) for _ in range(count))
+    return tuple(_user(rng, prefix, anonymous=rng.random() < _ANONYMOUS) for _ in range(count))
 
 
-def _user(rng: random.Random, *, anonymous: bool) -> User:
+def _user(rng: random.Random, prefix: str, *, anonymous: bool) -> User:
     device, user = _device(rng), rng.choice(_USER_IDS)(rng)
     device_field = b'"$device_id":' + written(device) + b","
     user_field = b'"distinct_id":' + written(user) + b","
-    before = f"$device:{device}"
+    before = f"{prefix}{device}"
     return User(
         distinct_id=b'"distinct_id":' + written(before) + b"," if anonymous else user_field,
         device_id=device_field,
         user_id=b"" if anonymous else b'"$user_id":' + written(user) + b",",
         merged_distinct_id=user_field,
         merged_device_id=device_field + b'"$distinct_id_before_identity":' + written(before) + b",",
+        ids=(written(device), written(user)),
     )
 
 

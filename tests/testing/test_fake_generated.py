@@ -86,7 +86,7 @@ def test_item_21_values(events):
     assert len({type(event["properties"].get("utm_source")) for event in events} - {type(None)}) > 1
 
 
-def test_item_18_19_20_shares(events):
+def test_shares(events):
     count = len(events)
     repeated = count - len({key(event) for event in events})
     assert 0.008 < repeated / count < 0.012

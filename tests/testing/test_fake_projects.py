@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,31 @@ def export(ask):
         return await ask(fake, *dates, authorization=ACCOUNT.authorization(), project_id=777, **params)
 
     return export
+
+
+async def test_item_26_projects_with_original_ids_export_who_is_who(export):
+    source = GeneratedEvents(per_day=2000, original_ids=True, missing_distinct_id=0)
+    names = ["$identify", "$create_alias", "$merge"]
+    async with FakeMixpanel([], projects=[old_project(events=source)], limits=None) as fake:
+        chosen = (await export(fake, event=json.dumps(names))).events
+        every = (await export(fake)).events
+    assert chosen == [event for event in every if event["event"] in names]
+    assert 20 < len(chosen) < 60
+    for event in chosen:
+        row = event["properties"]
+        match event["event"]:
+            case "$identify":
+                assert row["$identified_id"] != row["$anon_id"]
+                assert row["distinct_id"] in {row["$identified_id"], row["$anon_id"]}
+            case "$create_alias":
+                assert isinstance(row["alias"], str)
+            case "$merge":
+                assert row["distinct_id"] in row["$distinct_ids"]
+                assert len(row["$distinct_ids"]) == 2
+        assert list(row)[2:] == sorted(list(row)[2:])
+    assert {event["event"] for event in chosen} == set(names)
+    others = [event["properties"] for event in every if event["event"] not in names]
+    assert all(row["distinct_id"] == row.get("$user_id", row["$device_id"]) for row in others)
 
 
 async def test_item_27_old_projects_have_the_wall_clock_read_as_utc(ask, export):
