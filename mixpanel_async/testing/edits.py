@@ -79,13 +79,19 @@ def inserted(pieces: Iterable[bytes], *, after: int, text: bytes) -> Iterator[by
     yield from cut.tail()
 
 
-def split(pieces: Iterable[bytes], *, line: int) -> Iterator[bytes]:
-    """Put a raw newline into the middle of one line, counted from 1."""
+def split(pieces: Iterable[bytes], *, line: int, by: bytes = b"\n") -> Iterator[bytes]:
+    """Put bytes into the middle of one line, counted from 1."""
     cut = _LineCut(pieces, line - 1)
     yield from cut.head()
     for number, piece in enumerate(cut.tail()):
         middle = piece.find(b"\n") // 2 if number == 0 else -1
-        yield piece if middle < 0 else piece[:middle] + b"\n" + piece[middle:]
+        yield piece if middle < 0 else piece[:middle] + by + piece[middle:]
+
+
+def separated(pieces: Iterable[bytes], *, by: bytes) -> Iterator[bytes]:
+    """End lines otherwise."""
+    for piece in pieces:
+        yield piece.replace(b"\n", by)
 
 
 def first_bytes(pieces: Iterable[bytes], *, count: int) -> Iterator[bytes]:

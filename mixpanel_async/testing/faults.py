@@ -264,6 +264,16 @@ class Fault:
         """Put a raw newline into the middle of one line, counted from 1."""
         return cls("split_record", line_edits=(partial(edits.split, line=at_line),))
 
+    @classmethod
+    def separators(cls, text: str = "\r\n\r\n") -> Fault:
+        r"""End each line with ``text`` instead of ``\n``; by default with ``\r\n``, and a blank line after it."""
+        return cls("separators", line_edits=(partial(edits.separated, by=text.encode()),))
+
+    @classmethod
+    def bad_utf8(cls, at_line: int = 1) -> Fault:
+        """Put a byte that is no UTF-8 into the middle of one line, counted from 1."""
+        return cls("bad_utf8", line_edits=(partial(edits.split, line=at_line, by=b"\xff"),))
+
     def also(self, other: Fault) -> Fault:
         """Combine with another fault: edits add up in order; of what can be only once, this one's holds."""
         cuts = self.cut_bytes is not None or self.cut_fraction is not None or self.ending != "clean"

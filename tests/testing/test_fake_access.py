@@ -49,7 +49,6 @@ async def test_item_37_service_account_without_project_id(ask, fake, project_id)
 
 
 WRONG = [
-    None,
     basic("svc.ab12cd.mp-service-account:wrong"),
     basic("token"),
     "Basic",
@@ -60,17 +59,23 @@ WRONG = [
 
 
 @pytest.mark.parametrize("value", WRONG)
-async def test_item_38_39_wrong_or_no_credentials(ask, fake, value):
+async def test_item_38_wrong_credentials(ask, fake, value):
     reply = await ask(fake, authorization=value, project_id=12345)
     assert reply.status == 401
     assert reply.headers["content-type"] == "application/json"
     assert b"/api/2.0/export?" in reply.body
 
 
+async def test_item_39_no_credentials(ask, fake):
+    reply = await ask(fake, authorization=None, project_id=12345)
+    assert reply.status == 401
+    assert b"Invalid credentials" in reply.body
+
+
 @pytest.mark.parametrize(
     ("variant", "status", "text"), [("plain", 401, b"Unauthorized"), ("400", 400, b"Unable to authenticate request")]
 )
-async def test_item_38_39_other_wordings(ask, variant, status, text):
+async def test_item_38_other_wordings(ask, variant, status, text):
     async with FakeMixpanel(wording=Wording(unauthorized=variant)) as fake:
         reply = await ask(fake, authorization=None)
     assert reply.status == status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -49,17 +49,30 @@ async def test_item_03_both_ends_inclusive(ask):
     assert two.events == EDGES[2:6]
 
 
-async def test_item_04_05_06_time_in_seconds_or_milliseconds(ask):
+async def test_item_04_time_is_in_seconds(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=500, missing_insert_id=0, missing_distinct_id=0)) as fake:
+        rows = [event["properties"] for event in (await ask(fake)).events]
+    for row in rows:
+        assert len(str(row["time"])) == 10
+        assert len(str(row["mp_processing_time_ms"])) == 13
+        assert isinstance(row["distinct_id"], str)
+        assert isinstance(row["$insert_id"], str)
+
+
+async def test_item_05_time_in_milliseconds(ask):
     events = [at(f"{DAY}T10:00:00"), {"event": "late", "properties": {"n": 1.50, "time": 1769940000}}]
     async with FakeMixpanel(events) as fake:
         plain, in_ms = await ask(fake), await ask(fake, time_in_ms="true")
-        not_ms = await ask(fake, time_in_ms="false")
     assert isinstance(plain.events[0]["properties"]["mp_processing_time_ms"], int)
     for seconds, milliseconds in zip(plain.events, in_ms.events, strict=True):
         assert len(str(milliseconds["properties"]["time"])) == 13
         assert milliseconds["properties"].pop("time") // 1000 == seconds["properties"].pop("time")
         assert milliseconds == seconds
-    assert not_ms.body == plain.body
+
+
+async def test_item_06_time_not_in_milliseconds(ask):
+    async with FakeMixpanel(EDGES) as fake:
+        assert (await ask(fake, time_in_ms="false")).body == (await ask(fake)).body
 
 
 async def test_item_05_generated_times_in_ms(ask):
@@ -70,13 +83,20 @@ async def test_item_05_generated_times_in_ms(ask):
         assert milliseconds == seconds
 
 
-async def test_item_07_08_event_filter(ask):
+async def test_item_07_event_filter(ask):
     names = ["A", "a", 'B "quoted"', "支払い", "$mp_web_page_view"]
     async with FakeMixpanel([at(f"{DAY}T10:00:00", name) for name in names], limits=None) as fake:
-        for chosen in (["A"], ['B "quoted"', "支払い"], ["$mp_web_page_view"], ["no such"], []):
+        for chosen in (["A"], ['B "quoted"', "支払い"], ["$mp_web_page_view"], ["a", "no such"]):
             reply = await ask(fake, event=json.dumps(chosen))
             assert reply.status == 200
             assert [event["event"] for event in reply.events] == [name for name in chosen if name in names]
+
+
+@pytest.mark.parametrize("event", ['["no such"]', "[]"])
+async def test_item_08_events_that_nobody_sent(ask, event):
+    async with FakeMixpanel(EDGES) as fake:
+        reply = await ask(fake, event=event)
+    assert (reply.status, reply.body) == (200, b"")
 
 
 async def test_item_09_limit(ask):
@@ -111,12 +131,23 @@ async def test_item_17_plain_where_gzip_is_not_accepted(ask, encoding):
     assert len(reply.events) == 50
 
 
-async def test_item_18_19_20_nothing_is_repaired(ask):
-    event = at(f"{DAY}T10:00:00")
-    other = event | {"event": "Other"}
-    no_ids = {"event": "E", "properties": {"time": event["properties"]["time"]}}
-    empty = {"event": "E", "properties": no_ids["properties"] | {"distinct_id": ""}}
-    given = [event, other, no_ids, event, empty]
+EVENT = at(f"{DAY}T10:00:00")
+
+
+async def test_item_18_repeated_rows_stay(ask):
+    async with FakeMixpanel([EVENT, EVENT]) as fake:
+        assert (await ask(fake)).events == [EVENT, EVENT]
+
+
+async def test_item_19_an_insert_id_of_two_events(ask):
+    given = [EVENT, EVENT | {"event": "Other"}]
+    async with FakeMixpanel(given) as fake:
+        assert (await ask(fake)).events == given
+
+
+async def test_item_20_what_lacks_is_not_made_up(ask):
+    bare = {"time": EVENT["properties"]["time"]}
+    given = [{"event": "E", "properties": bare | more} for more in ({}, {"distinct_id": ""}, {"distinct_id": "u"})]
     async with FakeMixpanel(given) as fake:
         assert (await ask(fake)).events == given
 
@@ -232,10 +263,15 @@ async def test_item_30_no_longest_range(ask):
         assert (await ask(fake, "2011-07-10", "2026-02-10")).events == EDGES
 
 
-async def test_item_31_32_unknown_parameters_and_trailing_slash(ask):
+async def test_item_31_unknown_parameters(ask):
     async with FakeMixpanel(EDGES) as fake:
-        plain = await ask(fake)
-        other = await ask(fake, path="/api/2.0/export/", query_origin="x", bucket="", format="json")
+        plain, other = await ask(fake), await ask(fake, query_origin="x", bucket="", format="json")
+    assert (other.status, other.body) == (200, plain.body)
+
+
+async def test_item_32_trailing_slash(ask):
+    async with FakeMixpanel(EDGES) as fake:
+        plain, other = await ask(fake), await ask(fake, path="/api/2.0/export/")
     assert (other.status, other.body) == (200, plain.body)
 
 
@@ -302,6 +338,55 @@ async def test_where_leaves_alone_what_is_no_event(ask):
     lines = [b"no json", b"[1]", b'{"error":"x"}']
     async with FakeMixpanel(GivenEvents(lines={DAY: lines})) as fake:
         assert (await ask(fake, where="true")).lines == lines[:2]
+
+
+@pytest.fixture
+def told(ask):
+    """Returns what two identical calls got, the clock moved between them; and that it was the truth."""
+
+    async def told(source, before, after):
+        clock = FakeClock(before)
+        async with FakeMixpanel(source, clock=clock, cache=True) as fake:
+            answers = []
+            for moment in (before, after):
+                clock.now = moment
+                reply = await ask(fake)
+                assert reply.lines == list(fake.truth_lines(DAY, DAY))
+                answers.append(reply.events)
+        return answers
+
+    return told
+
+
+def identified(event):
+    properties = event["properties"]
+    return (event["event"], properties.get("distinct_id"), properties["time"], properties.get("$insert_id"))
+
+
+async def test_item_78_compaction_leaves_fewer_rows(told):
+    source = GeneratedEvents(per_day=1500, duplicates=0.1, compacted_after=3)
+    before, same = await told(source, "2026-02-03", "2026-02-04T23:59:59")
+    assert before == same
+    before, after = await told(source, "2026-02-03", "2026-02-05T00:00:00")
+    assert 50 < len(before) - len(after) < 250
+    assert {identified(event) for event in before} == {identified(event) for event in after}
+    with_id = [identified(event) for event in after if "$insert_id" in event["properties"]]
+    assert len(with_id) == len(set(with_id))
+
+
+async def test_item_78_late_rows_are_more_rows(told):
+    before, after = await told(GeneratedEvents(per_day=500, late=0.2), "2026-02-02T12:00:00", "2026-02-08")
+    assert len(before) + 50 < len(after) == 500
+    assert [event for event in after if event in before] == before
+
+
+async def test_item_78_the_same_rows_with_other_distinct_ids(told):
+    source = GeneratedEvents(per_day=500, rekeyed=0.5, rekeyed_on=date(2026, 2, 5))
+    before, after = await told(source, "2026-02-04", "2026-02-05")
+    assert before != after
+    pairs = list(zip(before, after, strict=True))
+    for name in ("time", "$insert_id", "sequence"):
+        assert all(old["properties"].get(name) == new["properties"].get(name) for old, new in pairs)
 
 
 async def test_cache_changes_nothing_but_the_time_it_takes(ask):

@@ -6,14 +6,16 @@ import asyncio
 import json
 import time
 import zlib
+from ssl import create_default_context
 
 import pytest
-from aiohttp import ClientPayloadError, ServerDisconnectedError
+from aiohttp import ClientConnectorError, ClientPayloadError, ServerDisconnectedError
 
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 
 DAY = "2026-02-01"
 LINES = 1000
+PARAMS = {"project_id": 12345, "from_date": DAY, "to_date": DAY}
 
 
 @pytest.fixture
@@ -167,6 +169,21 @@ async def test_item_66_split_record(ask, fake, lines):
         assert reply.lines[at - 1] + reply.lines[at] == lines[at - 1]
 
 
+async def test_item_67_other_separators(ask, fake, lines):
+    reply = await faulty(ask, fake, Fault.separators())
+    assert reply.text == b"".join(line + b"\r\n\r\n" for line in lines)
+    assert (await faulty(ask, fake, Fault.separators("\n\n"))).text == b"".join(line + b"\n\n" for line in lines)
+
+
+async def test_item_68_bad_utf8(ask, fake, lines):
+    for at in (1, 600):
+        reply = await faulty(ask, fake, Fault.bad_utf8(at))
+        assert len(reply.lines) == LINES
+        assert reply.lines[at - 1].replace(b"\xff", b"") == lines[at - 1] != reply.lines[at - 1]
+        with pytest.raises(UnicodeDecodeError):
+            reply.text.decode()
+
+
 async def test_item_69_error_line(ask, fake, lines):
     reply = await faulty(ask, fake, Fault.error_line(513))
     assert reply.lines == [*lines[:513], b'{"error":"internal error"}', *lines[513:]]
@@ -243,11 +260,38 @@ async def test_item_74_reset_before_headers(ask, fake):
 
 async def test_item_74_reset_is_a_tcp_reset(fake):
     fake.faults.add(Fault.reset(after_bytes=100))
-    reader, writer = await asyncio.open_connection(*fake.url.removeprefix("http://").split(":"))
+    reader, writer = await asyncio.open_connection(*address(fake))
     writer.write(raw_request(fake, "gzip"))
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
+
+
+async def test_item_74_refused(ask, fake, session):
+    async with fake.refusing():
+        assert isinstance((await ask(fake)).error, ClientConnectorError)
+    assert (await ask(fake)).status == 200
+    async with fake.refusing():
+        assert (await ask(fake)).status == 200  # this connection stands
+        await session.connector.close()
+
+
+async def test_item_74_a_tls_handshake_that_is_cut_off(ask, fake):
+    planned = fake.faults.add(Fault.hang_up(), times=2)
+    with pytest.raises(OSError):
+        await asyncio.open_connection(*address(fake), ssl=create_default_context())
+    reader, writer = await asyncio.open_connection(*address(fake))
+    assert await reader.read() == b""
+    writer.close()
+    assert (await ask(fake)).status == 200
+    assert planned.happened == 2
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("chosen", [{"date": DAY}, {"from_date": DAY}, {"to_date": DAY}, {"attempts": [1]}])
+async def test_item_74_a_connection_is_no_request(fake, chosen):
+    with pytest.raises(ValueError, match="not yet a request"):
+        fake.faults.add(Fault.hang_up(), **chosen)
 
 
 async def test_item_75_html(ask, fake):
@@ -259,6 +303,20 @@ async def test_item_75_html(ask, fake):
 async def test_item_76_redirect(ask, fake):
     reply = await faulty(ask, fake, Fault.redirect("https://elsewhere.example/export"))
     assert (reply.status, reply.headers["location"]) == (302, "https://elsewhere.example/export")
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_item_76_another_host_sees_whether_a_secret_went_along(fake, session, tells):
+    """aiohttp keeps it back by itself; a client that follows by hand may not."""
+    async with FakeMixpanel() as other:
+        fake.faults.add(Fault.redirect(f"{other.url}/api/2.0/export"))
+        headers = {"Authorization": fake.project.service_account.authorization()}
+        async with session.get(f"{fake.url}/api/2.0/export", params=PARAMS, headers=headers) as response:
+            assert response.url.port == int(address(other)[1])
+        if tells:
+            async with session.get(f"{other.url}/api/2.0/export", headers=headers):
+                pass
+        assert ("authorization" in other.requests[-1].headers) is tells
 
 
 async def test_faults_by_chunk_and_attempt(ask, fake):
@@ -308,6 +366,10 @@ def test_faults_are_values():
     assert len({Fault.reset(), Fault.reset(), Fault.html()}) == 2
 
 
+def address(fake):
+    return fake.url.removeprefix("http://").split(":")
+
+
 def raw_request(fake, encoding):
     account = fake.project.service_account
     return (
@@ -318,7 +380,7 @@ def raw_request(fake, encoding):
 
 async def raw_answer(fake, encoding):
     """Return the bytes after the headers, up to the end or the reset, and the headers."""
-    reader, writer = await asyncio.open_connection(*fake.url.removeprefix("http://").split(":"))
+    reader, writer = await asyncio.open_connection(*address(fake))
     writer.write(raw_request(fake, encoding))
     head = await reader.readuntil(b"\r\n\r\n")
     raw = b""
