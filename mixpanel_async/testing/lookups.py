@@ -51,9 +51,9 @@ def top_events(question: Question) -> Body:
 
 
 def top_properties(question: Question) -> Body:
-    """Answer with the names of an event's properties, and how many events had each."""
+    """Answer with the names of properties, of one event or of all (as tap-mixpanel asks), and how many had each."""
     limit = _limit(question, 10)
-    events = _events(question, _needed(question, "event"))
+    events = _events(question, question.params.get("event") or None)
 
     def body() -> bytes:
         names = _frequent(name for event in events() for name in event["properties"])
@@ -86,7 +86,8 @@ def profile_properties(question: Question) -> Body:
             properties = json.loads(line)["$properties"]
             counts.update(properties.keys())
             types = {name: _type(value) for name, value in properties.items()} | types
-        return written({"results": {n: {"count": count, "type": types[n]} for n, count in counts.most_common()}})
+        results = {name: {"count": count, "type": types[name]} for name, count in counts.most_common()}
+        return written({"status": "ok", "results": results})  # tap-mixpanel reads no results without this status
 
     return body
 
@@ -109,7 +110,8 @@ def schemas(question: Question) -> Body:
 
 def notes(question: Question) -> Body:
     """Answer with the annotations of some dates: with the project's offset, or the way of the older path."""
-    first, last = (_date(question, name) for name in ("fromDate", "toDate"))
+    names = ("from_date", "to_date") if question.rest == "legacy" else ("fromDate", "toDate")
+    first, last = (_date(question, name) for name in names)
     kept = [
         note
         for note in question.catalog.annotations
