@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from mixpanel_async.testing.answers import UNABLE_TO_AUTHENTICATE, RefusedError, Wording, json_error
+from mixpanel_async.testing.answers import RefusedError, Wording
 from mixpanel_async.testing.events import Event, EventSource
 
 _UTC_SINCE = date(2023, 1, 1)
@@ -137,7 +137,7 @@ class Gate:
                 return self._seen(visible, named)
             if not secret and (project := self._of_secret(username)):
                 if named is not None:
-                    raise RefusedError(UNABLE_TO_AUTHENTICATE)
+                    raise RefusedError(self.wording.unclear_project_answer())
                 return project
         raise RefusedError(self.wording.unauthorized_answer())
 
@@ -146,9 +146,9 @@ class Gate:
         if not visible:
             raise RefusedError(self.wording.unauthorized_answer())
         if not named or not named.isdecimal():
-            raise RefusedError(UNABLE_TO_AUTHENTICATE)
+            raise RefusedError(self.wording.unclear_project_answer())
         if int(named) not in visible:
-            raise RefusedError(json_error(403, f"Not permitted to read project {named}"))
+            raise RefusedError(self.wording.no_access_answer(named))
         return self._projects[int(named)]
 
     def _of_account(self, username: str, secret: str) -> set[int]:

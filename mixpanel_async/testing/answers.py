@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 JSON = "application/json"
@@ -64,6 +64,14 @@ class Wording:
     an HTTP date. Mixpanel's docs promise none of these for exports."""
     too_many: Literal["json", "plain"] = "json"
     """The body of a 429: JSON, or the text alone (inferred)."""
+    unclear_project: Literal["400", "401"] = "400"
+    """A ``project_id`` that a service account leaves out, or that comes with a project secret (inferred)."""
+    no_access: Literal["403", "401"] = "403"
+    """A project that the credential does not open (inferred): 403, or as a wrong credential."""
+    bad_parameter: Literal["json", "plain"] = "json"
+    """The body of the 400 for a parameter that is missing or wrong (inferred)."""
+    high_limit: Literal["400", "clamped"] = "400"
+    """A ``limit`` above 100,000 (inferred): refused, or taken for 100,000."""
 
     def unauthorized_answer(self) -> Answer:
         """Word the refusal of a wrong, expired or missing credential."""
@@ -73,6 +81,21 @@ class Wording:
             text = b"Unauthorized, invalid project secret. See docs for more information: "
             return Answer(401, text + b"https://developer.mixpanel.com/reference/authentication#project-secret")
         return json_error(401, "Invalid credentials")
+
+    def unclear_project_answer(self) -> Answer:
+        """Word the refusal of a request that names its project twice, or not at all."""
+        return replace(UNABLE_TO_AUTHENTICATE, status=int(self.unclear_project))
+
+    def no_access_answer(self, project_id: str) -> Answer:
+        """Word the refusal of a project that the credential does not open."""
+        if self.no_access == "401":
+            return self.unauthorized_answer()
+        payload = {"error": f"Not permitted to read project {project_id}", "status": "error"}
+        return Answer(403, json.dumps(payload).encode(), JSON)
+
+    def bad_parameter_answer(self, text: str) -> Answer:
+        """Word the refusal of a parameter."""
+        return json_error(400, text) if self.bad_parameter == "json" else Answer(400, text.encode())
 
     def future_answer(self) -> Answer:
         """Word the refusal of a ``to_date`` that lies after the project's today."""

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import NoReturn
 
 from mixpanel_async.testing.answers import RefusedError, Wording, json_error
 from mixpanel_async.testing.where import Expression, WhereError, parse
@@ -16,6 +15,15 @@ MOST_LINES = 100_000
 """The highest ``limit`` (Mixpanel's docs)."""
 
 _FIRST_YEAR = 2000
+
+
+class BadParameterError(RefusedError):
+    """A parameter that is missing or wrong."""
+
+    def __init__(self, text: str) -> None:
+        """Say what is wrong, as Mixpanel does where that is known."""
+        super().__init__(json_error(400, text))
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +37,33 @@ class ExportQuery:
     limit: int | None = None
     time_in_ms: bool = False
 
+    @property
+    def asks_profiles(self) -> bool:
+        """Whether the answer depends on profiles too."""
+        return self.where is not None and "user" in self.where.scopes
+
 
 def judged(params: Mapping[str, str], *, today: date, wording: Wording) -> ExportQuery:
     """Return what is asked for; raises RefusedError with a 400. Unknown parameters are ignored."""
+    try:
+        query = _read(params, clamped=wording.high_limit == "clamped")
+    except BadParameterError as error:
+        raise RefusedError(wording.bad_parameter_answer(error.text)) from None
+    if query.to_date > today:
+        raise RefusedError(wording.future_answer())
+    return query
+
+
+def _read(params: Mapping[str, str], *, clamped: bool) -> ExportQuery:
     from_date, to_date = date_of(params, "from_date"), date_of(params, "to_date")
     if from_date > to_date:
-        _refuse("to_date cannot be before from_date")
-    if to_date > today:
-        raise RefusedError(wording.future_answer())
+        raise BadParameterError("to_date cannot be before from_date")
     return ExportQuery(
         from_date=from_date,
         to_date=to_date,
         events=_events(params.get("event")),
         where=_where(params.get("where")),
-        limit=_limit(params.get("limit")),
+        limit=_limit(params.get("limit"), clamped=clamped),
         time_in_ms=params.get("time_in_ms", "").lower() in {"true", "1"},
     )
 
@@ -58,14 +79,14 @@ def date_or_none(text: str | None) -> date | None:
 
 
 def date_of(params: Mapping[str, str], name: str) -> date:
-    """Read a date that has to be there; raises RefusedError with a 400."""
+    """Read a date that has to be there; raises BadParameterError."""
     if not params.get(name):
-        _refuse(f"Error in {name}: required parameter is missing")
+        raise BadParameterError(f"Error in {name}: required parameter is missing")
     day = date_or_none(params[name])
     if day is None:
-        _refuse(f"Error in {name}: invalid date, expected yyyy-mm-dd")
+        raise BadParameterError(f"Error in {name}: invalid date, expected yyyy-mm-dd")
     if day.year < _FIRST_YEAR:
-        _refuse(f"Error in {name}: invalid date, bad year")
+        raise BadParameterError(f"Error in {name}: invalid date, bad year")
     return day
 
 
@@ -78,7 +99,7 @@ def _events(text: str | None) -> frozenset[str] | None:
     except (ValueError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        _refuse('Error in event: expected a JSON array of strings, such as ["Signed up"]')
+        raise BadParameterError('Error in event: expected a JSON array of strings, such as ["Signed up"]')
     return frozenset(names)
 
 
@@ -86,16 +107,13 @@ def _where(text: str | None) -> Expression | None:
     try:
         return parse(text) if text else None
     except WhereError as error:
-        _refuse(f"Error in where: {error}")
+        raise BadParameterError(f"Error in where: {error}") from None
 
 
-def _limit(text: str | None) -> int | None:
+def _limit(text: str | None, *, clamped: bool) -> int | None:
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_LINES:
-        _refuse(f"Error in limit: expected a whole number from 1 to {MOST_LINES}")
-    return int(text)
-
-
-def _refuse(text: str) -> NoReturn:
-    raise RefusedError(json_error(400, text))
+    limit = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    if limit < 1 or (limit > MOST_LINES and not clamped):
+        raise BadParameterError(f"Error in limit: expected a whole number from 1 to {MOST_LINES}")
+    return min(limit, MOST_LINES)

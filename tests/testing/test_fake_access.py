@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -10,6 +11,9 @@ from mixpanel_async.testing import FakeMixpanel, Project, ServiceAccount, Wordin
 
 OTHER = ServiceAccount("other.mp-service-account", "x:y")
 OLD = Project(777, (OTHER,), ("oldsecret",), (), timezone="US/Pacific")
+
+
+ACCOUNT = Project().service_account.authorization()
 
 
 def basic(text: str) -> str:
@@ -86,7 +90,22 @@ async def test_item_40_no_access_to_the_project(ask, fake):
     for project_id in (777, 999):
         reply = await ask(fake, project_id=project_id)
         assert reply.status == 403
-        assert b"error" in reply.body
+        assert json.loads(reply.body).keys() == {"error", "status"}
+
+
+@pytest.mark.parametrize(("value", "params"), [(basic("newsecret:"), {"project_id": 12345}), (ACCOUNT, {})])
+@pytest.mark.parametrize("status", ["400", "401"])
+async def test_item_37_and_36_may_have_another_status(ask, value, params, status):
+    async with FakeMixpanel(wording=Wording(unclear_project=status)) as fake:
+        reply = await ask(fake, authorization=value, **params)
+    assert reply.status == int(status)
+    assert b"Unable to authenticate request" in reply.body
+
+
+async def test_item_40_no_access_worded_otherwise(ask):
+    async with FakeMixpanel(wording=Wording(no_access="401")) as fake:
+        reply = await ask(fake, project_id=777)
+    assert (reply.status, json.loads(reply.body)["error"]) == (401, "Invalid credentials")
 
 
 async def test_item_41_bearer_token(ask, fake):

@@ -73,6 +73,18 @@ async def test_item_47_limit_must_be_a_number_that_is_allowed(ask, fake, limit):
     assert (await ask(fake, limit=limit)).status == 400
 
 
+async def test_item_47_a_high_limit_may_be_clamped(ask):
+    async with FakeMixpanel(wording=Wording(high_limit="clamped")) as fake:
+        assert (await ask(fake, limit=100_001)).status == 200
+        assert (await ask(fake, limit=0)).status == 400
+
+
+async def test_item_44_in_plain_text(ask):
+    async with FakeMixpanel(wording=Wording(bad_parameter="plain")) as fake:
+        reply = await ask(fake, None, None)
+    assert (reply.status, reply.body) == (400, b"Error in from_date: required parameter is missing")
+
+
 @pytest.mark.parametrize("text", ['properties["a"] = 1', "(" * 10_000, "not " * 10_000, '"' * 9999])
 async def test_item_48_a_wrong_where_is_refused_whole(ask, text):
     async with FakeMixpanel(GeneratedEvents(per_day=100)) as fake:
