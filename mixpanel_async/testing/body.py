@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from mixpanel_async.testing.edits import first_lines
 from mixpanel_async.testing.events import EventSource, parsed, with_time
 from mixpanel_async.testing.parameters import ExportQuery
+from mixpanel_async.testing.profiles import ProfileSource
 from mixpanel_async.testing.where import Expression, Moment
 
 try:
@@ -36,6 +37,8 @@ class Telling:
     now: datetime
     order: int = 0
     zone: ZoneInfo | None = None
+    profiles: ProfileSource | None = None
+    """Where ``user[...]`` in a ``where`` looks."""
 
     def text(self, query: ExportQuery) -> Iterator[bytes]:
         """Yield what a query gets, in pieces, before gzip; the same each time it is asked."""
@@ -61,16 +64,25 @@ class Telling:
 
     def _kept(self, pieces: Iterable[bytes], query: ExportQuery) -> Iterator[bytes]:
         """Drop the lines that were not asked for; those that are no event are not judged."""
+        users = self._users() if query.asks_profiles else {}
 
         def kept(line: bytes) -> bytes:
             if query.events is not None and _name(line) not in query.events:
                 return b""
             if query.where is not None and (event := parsed(line)) is not None:
-                return line if _fits(event, query.where) else b""
+                return line if _fits(event, query.where, users) else b""
             return line
 
         for piece in pieces:
             yield _each_line(piece, kept)
+
+    def _users(self) -> dict[str, dict[str, Any]]:
+        """Read the profiles of now, by their distinct ids."""
+        if self.profiles is None:
+            return {}
+        snapshot = self.profiles.snapshot()
+        profiles = map(json.loads, snapshot.written(range(len(snapshot))))
+        return {profile["$distinct_id"]: profile["$properties"] for profile in profiles}
 
 
 def gzipped(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
@@ -121,14 +133,16 @@ def _name(line: bytes) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _fits(event: dict[str, Any], where: Expression) -> bool:
+def _fits(event: dict[str, Any], where: Expression, users: Mapping[str, Mapping[str, Any]]) -> bool:
     """Ask an event; its time goes by the name of ``$time`` only, as clients of Mixpanel found."""
     properties = event.get("properties")
     if not isinstance(properties, dict):
         return False
     if isinstance(time := properties.pop("time", None), (int, float)):
         properties["$time"] = Moment(time)
-    return where.keeps(properties, event=properties)
+    distinct_id = properties.get("distinct_id")
+    user = users.get(distinct_id) if isinstance(distinct_id, str) else None
+    return where.keeps(properties, user=user, event=properties)
 
 
 def _in_ms(line: bytes) -> bytes:

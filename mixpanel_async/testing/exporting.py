@@ -62,12 +62,12 @@ class ExportEndpoint:
             fault = fake.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
             order = len(fake.requests) if fake.shuffle else 0
-            telling = Telling(self._holdings.of(project), fake.clock.now, order, project.zone)
+            telling = Telling(self._holdings.of(project), fake.clock.now, order, project.zone, fake.profiles)
             rendering = Rendering(
                 partial(telling.text, query),
                 fault,
                 threads,
-                shelf=None if fake.shuffle else self._shelf,
+                shelf=None if fake.shuffle or query.asks_profiles else self._shelf,
                 key=(project.id, query, telling.now),
             )
             return await happen(request, record, rendering, Pace(fake.latency, fake.bytes_per_second))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, GivenProfiles
 
 DAY = "2026-02-01"
 
@@ -332,6 +332,15 @@ async def test_item_14_where_finds_late_arrivals(ask):
         reply = await ask(fake, where=f'properties["mp_processing_time_ms"] > {late - 1}')
         assert reply.events == given[1:]
         assert not (await ask(fake, where=f'(number(properties["mp_processing_time_ms"]) > {late})')).events
+
+
+async def test_where_may_ask_for_the_profile(ask):
+    profiles = GivenProfiles([{"$distinct_id": "u1", "$properties": {"plan": "pro"}}])
+    given = [at(f"{DAY}T10:00:00"), at(f"{DAY}T11:00:00", distinct_id="u2"), at(f"{DAY}T12:00:00", distinct_id=7)]
+    async with FakeMixpanel(given, profiles=profiles, cache=True, limits=None) as fake:
+        assert (await ask(fake, where='user["plan"] == "pro"')).events == given[:1]
+        profiles.set("u2", {"plan": "pro"})
+        assert (await ask(fake, where='user["plan"] == "pro"')).events == given[:2]
 
 
 async def test_where_leaves_alone_what_is_no_event(ask):

@@ -58,6 +58,8 @@ class Expression:
     """A segmentation expression that was understood; two are equal if their texts are."""
 
     text: str
+    scopes: frozenset[str]
+    """Which of ``properties``, ``user``, ``event`` and ``behaviors`` it looks at."""
     _node: _Node = field(compare=False, repr=False)
 
     def keeps(
@@ -75,18 +77,21 @@ class Expression:
 
 def parse(text: str) -> Expression:
     """Read an expression; raises WhereError."""
-    return Expression(text, _Reader(text).whole())
+    reader = _Reader(text)
+    node = reader.whole()
+    return Expression(text, frozenset(reader.scopes), node)
 
 
 class _Reader:
     """Reads tokens into nodes, by precedence climbing."""
 
-    __slots__ = ("_depth", "_next", "_tokens")
+    __slots__ = ("_depth", "_next", "_tokens", "scopes")
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
         self._next = next(self._tokens)
         self._depth = 0
+        self.scopes: set[str] = set()
 
     def whole(self) -> _Node:
         """Read all there is."""
@@ -142,6 +147,7 @@ class _Reader:
         self._taken()
         if name in FUNCTIONS:
             return _applied(FUNCTIONS[name], self._enclosed("(", ")", self._expression))
+        self.scopes.add(name)
         return _property(name, self._enclosed("[", "]", self._name))
 
     def _enclosed(self, before: str, after: str, read: Callable[[], _T]) -> _T:
