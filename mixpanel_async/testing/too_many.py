@@ -35,13 +35,16 @@ def export_refusal(limits: FakeLimits, usage: Usage, asked: Asked, wording: Word
 
 
 def query_refusal(limits: FakeLimits, usage: Usage, asked: Asked, wording: Wording) -> Answer | None:
-    """Refuse a query: too many open, or in this hour."""
+    """Refuse a query: too many open, or in this hour. Without headers the text says no more than that."""
     left = _Left(limits.queries_per_hour, limits.concurrent_queries, usage)
+    is_spent = left.tokens == 0 and asked.counted
+    if wording.retry_after == "none" and (is_spent or left.places == 0):
+        return _answer({"error": f"{_exceeded(asked)} {_ABOUT_LIMITS.partition(' at ')[0]}"}, (), wording)
     if left.places == 0:
         running = f"{usage.open + 1}/{left.concurrent} queries running concurrently"
         text = f"{_exceeded(asked)}. This request exceeded the concurrency limit ({running})."
         return _answer({"error": text}, left.headers(wording, places_in=10), wording)
-    if left.tokens == 0 and asked.counted:
+    if is_spent:
         payload = {"request": f"{_QUERY_HOST}{{request}}", "error": _hourly(asked, left)}
         return _answer(payload, left.headers(wording, tokens_in=HOUR), wording)
     return None

@@ -160,6 +160,13 @@ def test_queries_in_an_hour(turnstile):
     )
 
 
+@pytest.mark.parametrize("limits", [FakeLimits(queries_per_hour=0), FakeLimits(concurrent_queries=0)])
+def test_queries_refused_without_a_hint(limits):
+    turnstile = Turnstile(query_refusal, limits, FakeClock(), Wording(retry_after="none"))
+    text = "Query rate limit exceeded for project_id: 12345 For more information, please consult our documentation"
+    assert refusal(turnstile) == ({}, {"error": text})
+
+
 def test_queries_at_once(turnstile):
     with contextlib.ExitStack() as open_ones:
         for number in range(5):
