@@ -76,7 +76,7 @@ def property_values(question: Question) -> Body:
 
 
 def profile_properties(question: Question) -> Body:
-    """Answer with the names of profiles' properties: how many have each, and the type of the first that does."""
+    """Answer with the names of profiles' properties: how many have each, and the first value's type."""
 
     def body() -> bytes:
         snapshot = question.profiles.snapshot()
@@ -85,8 +85,8 @@ def profile_properties(question: Question) -> Body:
         for line in snapshot.written(range(min(len(snapshot), _LOOKED_AT))):
             properties = json.loads(line)["$properties"]
             counts.update(properties.keys())
-            types = {name: _type(value) for name, value in properties.items()} | types
-        results = {name: {"count": count, "type": types[name]} for name, count in counts.most_common()}
+            types = {name: _type(value) for name, value in properties.items() if value is not None} | types
+        results = {name: {"count": count, "type": types.get(name, "unknown")} for name, count in counts.most_common()}
         return written({"status": "ok", "results": results})  # tap-mixpanel reads no results without this status
 
     return body

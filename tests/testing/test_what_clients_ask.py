@@ -42,6 +42,8 @@ async def test_tap_mixpanel_reads_profile_properties_only_with_a_status(look_up,
     found = await look_up("/api/2.0/engage/properties", limit="2000")
     assert found["status"] == "ok"
     assert set(found["results"]) == {name for profile in fake.truth_profiles() for name in profile["$properties"]}
+    assert any(profile["$properties"]["$city"] is None for profile in fake.truth_profiles())
+    assert found["results"]["$city"]["type"] == "string"
 
 
 async def test_tap_mixpanel_asks_for_annotations_by_the_dates_of_exports(look_up):
