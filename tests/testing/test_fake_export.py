@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, GivenProfiles
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents
+from mixpanel_async.testing.profiles import GivenProfiles
 
 DAY = "2026-02-01"
 
