@@ -115,6 +115,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Other people's clients against the fake: `nox -s contract -- mixpanel-utils`; they are installed for it."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.contract", str(Path(session.create_tmp(), "clients")), *session.posargs)
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities in what CI runs with; needs an advisory service, which not every network reaches."""
     session.install("pip-audit")
