@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -133,3 +133,11 @@ def test_it_is_fast():
     began = time.process_time()
     assert sum(1 for _ in source.pieces(DAY, now=NOW))
     assert 60_000 / (time.process_time() - began) > 60_000
+
+
+@pytest.mark.parametrize(("missing", "left"), [(0.0, 1), (1.0, 900)])
+def test_compaction_takes_away_what_repeats_an_insert_id(missing, left):
+    source = GeneratedEvents(per_day=900, duplicates=1.0, missing_insert_id=missing, compacted_after=2)
+    over = datetime(2026, 1, 6, tzinfo=UTC)
+    assert len(lines(source, now=over + timedelta(days=2, seconds=-1))) == 900
+    assert len(lines(source, now=over + timedelta(days=2))) == left
