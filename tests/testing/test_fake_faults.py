@@ -288,6 +288,13 @@ async def test_item_74_a_tls_handshake_that_is_cut_off(ask, fake):
     assert len(fake.requests) == 1
 
 
+async def test_item_74_connections_that_stand_are_not_hung_up_on(ask, fake):
+    await ask(fake)
+    planned = fake.faults.add(Fault.hang_up())
+    assert (await ask(fake)).status == 200
+    assert (planned.happened, fake.requests[-1].fault) == (0, None)
+
+
 @pytest.mark.parametrize("chosen", [{"date": DAY}, {"from_date": DAY}, {"to_date": DAY}, {"attempts": [1]}])
 async def test_item_74_a_connection_is_no_request(fake, chosen):
     with pytest.raises(ValueError, match="not yet a request"):
