@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -123,7 +124,7 @@ def record_of(
         headers={name.lower(): _shown(name.lower(), value) for name, value in request.headers.items()},
         region=region,
         endpoint=endpoint,
-        page=int(page) if endpoint == "engage" and page.isdecimal() else None,
+        page=int(page) if endpoint == "engage" and re.fullmatch(r"[0-9]{1,18}", page) else None,
         from_date=params.get("from_date"),
         to_date=params.get("to_date"),
     )
