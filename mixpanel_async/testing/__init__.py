@@ -1,4 +1,4 @@
-"""A fake Mixpanel for tests: a real HTTP server on loopback that exports raw events as Mixpanel does.
+"""A fake Mixpanel for tests: a real HTTP server on loopback that exports events and profiles as Mixpanel does.
 
     from mixpanel_async.testing import Fault, FakeMixpanel, GeneratedEvents
 
@@ -13,10 +13,15 @@
 
 What there is:
 
-- FakeMixpanel: the server. ``url`` is the base URL, ``{url}/api/2.0/export`` the endpoint.
+- FakeMixpanel: the server. ``url`` is the base URL, ``{url}/api/2.0/export`` the endpoint for events,
+  ``{url}/api/query/engage`` that for profiles; ``endpoints.py`` lists the small ones beside them.
 - running: the server on a thread of its own, where there is no event loop, or one of another kind.
 - GeneratedEvents, GivenEvents: where its events come from; EventSource is the protocol they follow.
-- Fault, ``fake.faults.add(...)``: what goes wrong, with which chunk, at which attempt.
+- GeneratedProfiles, GivenProfiles: where its profiles come from (ProfileSource). ``fake.truth_profiles()``
+  yields what a whole download holds.
+- Catalog with Cohort, Schema and Annotation: what the lookups tell beside names of events and properties.
+- QueryRules: how queries behave where several things are known, or nothing is.
+- Fault, ``fake.faults.add(...)``: what goes wrong, with which chunk or page, at which attempt.
 - FakeLimits: rate limits, on by default as Mixpanel's docs give them.
 - FakeClock, ``fake.clock``: what day it is; move it to let late events arrive and limits pass.
 - Project, ServiceAccount: the credentials that are taken.
@@ -30,6 +35,7 @@ from __future__ import annotations
 
 from mixpanel_async.testing.access import Project, ServiceAccount
 from mixpanel_async.testing.answers import Wording
+from mixpanel_async.testing.catalog import Annotation, Catalog, Cohort, QueryRules, Schema
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.events import EventSource, GivenEvents
 from mixpanel_async.testing.faults import Fault
@@ -37,10 +43,14 @@ from mixpanel_async.testing.generated import GeneratedEvents
 from mixpanel_async.testing.limits import FakeLimits
 from mixpanel_async.testing.log import RequestRecord
 from mixpanel_async.testing.plan import FaultPlan, PlannedFault
+from mixpanel_async.testing.profiles import GeneratedProfiles, GivenProfiles, ProfileSource
 from mixpanel_async.testing.server import FakeMixpanel
 from mixpanel_async.testing.thread import running
 
 __all__ = [
+    "Annotation",
+    "Catalog",
+    "Cohort",
     "EventSource",
     "FakeClock",
     "FakeLimits",
@@ -48,10 +58,15 @@ __all__ = [
     "Fault",
     "FaultPlan",
     "GeneratedEvents",
+    "GeneratedProfiles",
     "GivenEvents",
+    "GivenProfiles",
     "PlannedFault",
+    "ProfileSource",
     "Project",
+    "QueryRules",
     "RequestRecord",
+    "Schema",
     "ServiceAccount",
     "Wording",
     "running",

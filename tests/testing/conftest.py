@@ -40,6 +40,11 @@ class Reply:
         return text
 
     @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.text)
+
+    @property
     def lines(self) -> list[bytes]:
         """The lines, without their newlines."""
         return self.text.removesuffix(b"\n").split(b"\n") if self.text else []
@@ -95,3 +100,38 @@ def ask(session: aiohttp.ClientSession) -> Ask:
         return Reply(status, shown, body, None)
 
     return ask
+
+
+@pytest.fixture
+def query(session: aiohttp.ClientSession) -> Ask:
+    """Ask a query endpoint, as the first service account: by default a POST, with a form if one is given."""
+
+    async def query(
+        fake: FakeMixpanel,
+        path: str,
+        *,
+        method: str = "POST",
+        authorization: str | None = "default",
+        encoding: str = "identity",
+        params: dict[str, Any] | None = None,
+        form: dict[str, Any] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+    ) -> Reply:
+        if authorization == "default":
+            authorization = fake.project.service_account.authorization()
+            params = {"project_id": str(fake.project.id)} | (params or {})
+        headers = {"Accept-Encoding": encoding} | ({"Authorization": authorization} if authorization else {})
+        body, status, shown = b"", None, {}
+        given = {"params": params, "data": form if data is None else data, "json": json}
+        try:
+            async with session.request(method, fake.url + path, headers=headers, **given) as response:
+                status = response.status
+                shown = {name.lower(): value for name, value in response.headers.items()}
+                async for part in response.content.iter_any():
+                    body += part
+        except aiohttp.ClientError as error:
+            return Reply(status, shown, body, error)
+        return Reply(status, shown, body, None)
+
+    return query
