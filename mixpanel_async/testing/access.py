@@ -72,7 +72,7 @@ class Project:
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """Where the clock hangs that the project goes by; None for UTC."""
+        """The time zone of the project's clock; None for UTC."""
         return ZoneInfo(self.timezone) if self.created < _UTC_SINCE else None
 
     def today(self, now: datetime) -> date:

@@ -56,5 +56,7 @@ def wall(moment: int, zone: ZoneInfo | None) -> int:
 
 def _offset(moment: int, zone: ZoneInfo | None) -> int:
     """Return how far the wall clock is ahead of UTC, in seconds."""
-    ahead = datetime.fromtimestamp(moment, zone or UTC).utcoffset()
+    if zone is None:
+        return 0
+    ahead = datetime.fromtimestamp(moment, zone).utcoffset()
     return int(ahead.total_seconds()) if ahead else 0
