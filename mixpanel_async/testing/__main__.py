@@ -17,6 +17,7 @@ from mixpanel_async.testing.generated import GeneratedEvents
 from mixpanel_async.testing.limits import FakeLimits
 from mixpanel_async.testing.log import RequestRecord
 from mixpanel_async.testing.options import parsed
+from mixpanel_async.testing.profiles import GeneratedProfiles
 from mixpanel_async.testing.server import FakeMixpanel
 
 PROJECTS = {
@@ -37,6 +38,7 @@ OAuth token      {token}   (with project_id)
 Point a client to {url} where it has https://data.mixpanel.com and https://mixpanel.com:
 
 curl --compressed -u {user}:{secret} '{url}/api/2.0/export?project_id={id}&from_date={day}&to_date={day}'
+curl --compressed -u {user}:{secret} -X POST '{url}/api/query/engage?project_id={id}'
 
 account = ServiceAccount("{user}", "{secret}", project_id={id})
 client = MixpanelClient(account, base_url="{url}", database="mixpanel.duckdb")
@@ -68,7 +70,14 @@ async def serve(arguments: argparse.Namespace) -> None:
     last = project.today(clock.now)
     first = last - timedelta(days=arguments.days - 1)
     fake = FakeMixpanel(
-        GeneratedEvents(per_day=arguments.events, seed=arguments.seed, since=first, until=last),
+        GeneratedEvents(
+            per_day=arguments.events,
+            seed=arguments.seed,
+            since=first,
+            until=last,
+            original_ids=arguments.project == "local",
+        ),
+        profiles=GeneratedProfiles(count=arguments.profiles, seed=arguments.seed),
         clock=clock,
         projects=[project],
         limits=FakeLimits() if arguments.limits else None,
@@ -82,8 +91,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     log = _Log(fake)
     following = asyncio.create_task(log.follow())
     async with fake:
-        what = f"{arguments.events} events a day, {first} to {last}; it is {clock.now:%Y-%m-%d %H:%M} UTC and stays so."
-        print(_welcome(fake, what, last), flush=True)
+        held = f"{arguments.events} events a day, {first} to {last}, and {arguments.profiles} profiles."
+        print(_welcome(fake, f"{held}\nIt is {clock.now:%Y-%m-%d %H:%M} UTC and stays so.", last), flush=True)
         await ended.wait()
     following.cancel()
     log.tell()

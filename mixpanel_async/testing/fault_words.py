@@ -9,7 +9,7 @@ from typing import Any
 from mixpanel_async.testing.faults import Fault
 from mixpanel_async.testing.plan import FaultPlan
 
-GRAMMAR = "NAME[=VALUE][,chance=0.1][,seed=1][,times=3][,attempt=1][,date=2026-01-31]"
+GRAMMAR = "NAME[=VALUE][,chance=0.1][,seed=1][,times=3][,attempt=1][,date=2026-01-31][,page=2][,endpoint=engage]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ def _share(text: str) -> float:
 
 WORDS = {
     "cut": _Word("close after this share of the body", lambda share: Fault.cut(after_fraction=share), _share, 0.5),
+    "hang-up": _Word("close new connections at once", lambda _: Fault.hang_up()),
     "reset": _Word("reset the connection before any header", lambda _: Fault.reset()),
     "stall": _Word("send the headers, then nothing for so many seconds", lambda s: Fault.stall(seconds=s), float, 3600),
     "delay": _Word("send nothing at all for so many seconds", Fault.first_byte_delay, float, 60),
@@ -40,6 +41,7 @@ WORDS = {
     "error-line": _Word("put a line with an error after so many", Fault.error_line, int, 10),
     "bad-crc": _Word("send a wrong checksum in the gzip trailer", lambda _: Fault.bad_crc()),
     "timeout-error": _Word("answer 400 with Mixpanel's Timeout Error.", lambda _: Fault.timeout_error()),
+    "session-expired": _Word("forget the session of a page of profiles", lambda _: Fault.session_expired()),
     "html": _Word("answer 200 with a web page", lambda _: Fault.html()),
     "429": _Word("answer 429, with Retry-After if there is a value", Fault.rate_limited, float),
 }
@@ -51,6 +53,8 @@ _CHOICES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "times": ("times", int),
     "attempt": ("attempts", lambda text: [int(text)]),
     "date": ("date", str),
+    "page": ("page", int),
+    "endpoint": ("endpoint", str),
 }
 
 

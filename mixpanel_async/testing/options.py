@@ -11,15 +11,16 @@ from mixpanel_async.testing.fault_words import GRAMMAR, WORDS, plan
 from mixpanel_async.testing.plan import FaultPlan
 
 _EXAMPLES = """\
-By itself a fault happens to every export. With a chance, the same seed, dates and attempt
-meet the same faults again. For example: --fault 503,chance=0.1 --fault cut=0.9,attempt=1"""
+By itself a fault happens to every export; with a page or an endpoint, to those. With a chance, the
+same seed, dates and attempt meet the same faults again. For example:
+--fault 503,chance=0.1 --fault cut=0.9,attempt=1 --fault session-expired,page=2,times=1"""
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; `None` takes the process's. Wrong ones end it with 2 and one line on stderr."""
     parser = _Parser(
         prog="python -m mixpanel_async.testing",
-        description="Serve a fake Mixpanel on this machine, with generated events, until Ctrl-C or SIGTERM.\n"
+        description="Serve a fake Mixpanel on this machine, with generated data, until Ctrl-C or SIGTERM.\n"
         "It prints its URL first, then what it takes. Requests are logged on stderr.",
         epilog=f"FAULT is {GRAMMAR}\n{_faults()}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,7 +41,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--days", type=_days, default=30, metavar="N", help="days that have events, the last is today (%(default)s)")
     add("--events", type=_count, default=1000, metavar="N", help="events a day (%(default)s)")
-    add("--seed", type=_count, default=0, metavar="N", help="another number makes other events")
+    add("--profiles", type=_count, default=1000, metavar="N", help="user profiles (%(default)s)")
+    add("--seed", type=_count, default=0, metavar="N", help="another number makes others")
     add(
         "--today",
         type=_clock,
@@ -51,15 +53,15 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--project",
         choices=["utc", "local"],
         default="utc",
-        help="reckons in UTC, as projects made since 2023 do, or in local time (US/Pacific), as older ones do",
+        help="utc and simplified ids, as projects since 2023, or local time (US/Pacific) and original ids",
     )
 
 
 def _add_manner(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--port", type=_port, default=0, metavar="N", help="where it listens, on 127.0.0.1 (default: any free port)")
-    add("--latency", type=_number, default=0.0, metavar="SECONDS", help="time before an export begins (0)")
-    add("--bytes-per-second", type=_number, metavar="N", help="speed of each export (default: as fast as it goes)")
+    add("--latency", type=_number, default=0.0, metavar="SECONDS", help="time before an answer begins (0)")
+    add("--bytes-per-second", type=_number, metavar="N", help="speed of each answer (default: as fast as it goes)")
     add("--limits", action=argparse.BooleanOptionalAction, default=True, help="Mixpanel's rate limits (default: on)")
     add("--cache", action="store_true", help="make each body once and keep it in memory")
     add("--fault", type=_fault, action="append", default=[], metavar="FAULT", help="what goes wrong; may be repeated")

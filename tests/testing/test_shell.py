@@ -73,12 +73,16 @@ def test_it_serves_until_a_signal_comes(number):
 
 
 def test_what_it_prints_can_be_used_as_it_is():
-    with shell("--no-limits", "--events", "7") as process:
-        curl = re.search(r"^curl .* -u (\S+):(\S+) '(\S+)'$", process.welcome, re.MULTILINE)
-        user, secret, url = curl.groups()
-        request = urllib.request.Request(url, headers={"Authorization": ServiceAccount(user, secret).authorization()})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            assert all(json.loads(line)["event"] for line in response)
+    with shell("--no-limits", "--events", "7", "--profiles", "30") as process:
+        curls = re.findall(r"^curl .* -u (\S+):(\S+) (?:-X (\w+) )?'(\S+)'$", process.welcome, re.MULTILINE)
+        bodies = []
+        for user, secret, method, url in curls:
+            account = {"Authorization": ServiceAccount(user, secret).authorization()}
+            request = urllib.request.Request(url, headers=account, method=method or None)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                bodies.append(response.read())
+        assert all(json.loads(line)["event"] for line in bodies[0].split(b"\n")[:-1])
+        assert json.loads(bodies[1])["total"] == 30
         client = re.search(r"^account = .*\nclient = .*$", process.welcome, re.MULTILINE)[0]
         names = {}
         exec(f"from mixpanel_async import MixpanelClient, ServiceAccount\n{client}", names)
@@ -98,7 +102,7 @@ def test_an_older_project_has_a_today_of_its_own_and_limits_are_on():
     with shell("--project", "local", "--today", "2026-02-10T04:00:00") as process:
         assert status_of(process.url, day="2026-02-10", project_id=777) == 400
         assert {status_of(process.url, day="2026-02-09", project_id=777) for _ in range(61)} == {200, 429}
-        assert "2026-02-09; it is 2026-02-10 04:00 UTC" in process.welcome
+        assert "2026-02-09, and 1000 profiles.\nIt is 2026-02-10 04:00 UTC" in process.welcome
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,12 @@ class TestFaultWords:
         assert (made.chance, made.seed, made.times, made.attempts) == (0.25, 3, 2, [4])
         assert str(made.date) == "2026-01-31"
 
+    def test_pages_of_profiles(self):
+        (made,) = planned("503,page=2")._planned
+        assert (made.endpoint, made.page) == ("engage", 2)
+        (made,) = planned("503,endpoint=cohorts/list")._planned
+        assert made.endpoint == "cohorts/list"
+
     @pytest.mark.parametrize("name", WORDS)
     def test_every_name_is_a_fault(self, name):
         assert planned(name)._planned
@@ -182,6 +192,7 @@ class TestFaultWords:
             ("html=3", "html takes no value"),
             ("cut,chance=2", "chance=2 is not a share"),
             ("cut,when=now", "'when' is none of chance="),
+            ("503,endpoint=nowhere", "nowhere"),
             ("cut,times", "'times' is none of"),
             ("cut,date=2026-02-30", "day is out of range"),
         ],
