@@ -24,8 +24,10 @@ What there is:
 - Fault, ``fake.faults.add(...)``: what goes wrong, with which chunk or page, at which attempt.
 - FakeLimits: rate limits, on by default as Mixpanel's docs give them.
 - FakeClock, ``fake.clock``: what day it is; move it to let late events arrive and limits pass.
-- Project, ServiceAccount: the credentials that are taken.
-- Wording: which of several known wordings errors have.
+- Project, ServiceAccount: the credentials that are taken, and for each project its region (``fake.url_of``),
+  its clock (UTC, or its own time zone if it was made before 2023) and, if need be, its own events.
+- Wording: which of several known or inferred answers refusals get.
+- ``where``: Mixpanel's filter expressions are understood, see ``mixpanel_async.testing.where``.
 - RequestRecord, ``fake.requests``: what was asked and what became of it. Secrets are not kept.
 
 It stands alone: it needs aiohttp, and nothing else of this library.
