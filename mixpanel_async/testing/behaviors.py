@@ -61,6 +61,10 @@ def counted(behaviors: Sequence[Behavior], events: Telling, as_of: int | None) -
 def _count(behavior: Behavior, events: Telling, end: datetime) -> Counter[str]:
     start = end - behavior.window
     query = ExportQuery(start.date(), end.date(), behavior.events)
-    found = ((parsed(line) or {}).get("properties", {}) for line in lines_of(events.text(query)))
-    within = (p for p in found if start.timestamp() < p.get("time", 0) <= end.timestamp())
-    return Counter(p["distinct_id"] for p in within if "distinct_id" in p)
+    first, last = start.timestamp(), end.timestamp()
+    counts: Counter[str] = Counter()
+    for line in lines_of(events.text(query)):
+        match parsed(line):
+            case {"properties": {"time": int(time), "distinct_id": str(who)}} if first < time <= last:
+                counts[who] += 1
+    return counts

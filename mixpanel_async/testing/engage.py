@@ -24,6 +24,7 @@ class _Session:
     """One download. ``chosen`` is what it downloads, once that has been found out."""
 
     id: str
+    project_id: int
     chosen_by: Mapping[str, str]
     began: float
     pages: int = 0
@@ -69,17 +70,18 @@ class Engage:
         if not named:
             if page and question.rules.page_without_session == "400":
                 _refuse("page requires session_id")
-            return self._begin(query)
+            return self._begin(question, query)
         session = self._sessions.get(named)
         if session is None or self._is_over(session, question, query, page):
             _refuse(f"request for page in uncached query for params {json.dumps(dict(question.params))}")
         session.pages += 1
         return session
 
-    def _begin(self, query: ProfileQuery) -> _Session:
+    def _begin(self, question: Question, query: ProfileQuery) -> _Session:
         self._begun += 1
         name = f"{1234567890 + self._begun}-{_letters(self._begun)}"
-        session = self._sessions[name] = _Session(name, query.chosen_by, self._clock.monotonic(), pages=1)
+        session = _Session(name, question.project.id, query.chosen_by, self._clock.monotonic(), pages=1)
+        self._sessions[name] = session
         return session
 
     def _is_over(self, session: _Session, question: Question, query: ProfileQuery, page: int) -> bool:
@@ -91,7 +93,8 @@ class Engage:
         )
         if expired:
             self.end(session.id)
-        return expired or moving or session.chosen_by != query.chosen_by
+        same = (session.project_id, session.chosen_by) == (question.project.id, query.chosen_by)
+        return expired or moving or not same
 
     def _body(self, page: _Page, select: Callable[[], Chosen], question: Question) -> bytes:
         """Write a page; the first one finds out what the session holds."""

@@ -16,6 +16,10 @@ from mixpanel_async.testing.profiles import Snapshot, written_profile
 
 PAGE_SIZE = 1000
 LARGEST_PAGE = 10_000
+"""The highest ``page_size``, which higher ones are lowered to (inferred)."""
+
+_LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999, in seconds."""
 
 _CHOOSING = (
     "where", "distinct_id", "distinct_ids", "filter_by_cohort", "include_all_users",
@@ -80,7 +84,7 @@ def judged(params: Mapping[str, str], catalog: Catalog, rules: QueryRules) -> Pr
         include_all_users=params.get("include_all_users", "true").lower() not in {"false", "0"},
         group=params.get("data_group_id") or None,
         behaviors=behaviors,
-        as_of=number(params, "as_of_timestamp", least=0),
+        as_of=number(params, "as_of_timestamp", least=0, most=_LAST_MOMENT),
         output_properties=_names(params, "output_properties"),
     )
 
@@ -151,7 +155,7 @@ def _distinct_ids(params: Mapping[str, str]) -> frozenset[str] | None:
 def _members(cohort: object, catalog: Catalog, rules: QueryRules) -> tuple[str, ...]:
     """Return who is in a cohort: ``{"id": 7}``."""
     named = str(cohort.get("id")) if isinstance(cohort, dict) else ""
-    if not named.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,18}", named):
         _refuse('Error in filter_by_cohort: expected {"id": number}; this fake knows no raw cohorts')
     found = catalog.cohort(int(named))
     if found is None and rules.unknown_cohort == "400":
@@ -179,13 +183,13 @@ def _json(params: Mapping[str, str], name: str) -> Any:  # noqa: ANN401 - whatev
         _refuse(f"Error in {name}: invalid JSON")
 
 
-def number(params: Mapping[str, str], name: str, *, least: int) -> int | None:
-    """Read a whole number of at least ``least``; None if there is none. Raises RefusedError."""
+def number(params: Mapping[str, str], name: str, *, least: int, most: int = 10**18) -> int | None:
+    """Read a whole number from ``least`` to ``most``; None if there is none. Raises RefusedError."""
     text = params.get(name)
     if not text:
         return None
-    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
-        _refuse(f"Error in {name}: expected a whole number from {least}")
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not least <= int(text) <= most:
+        _refuse(f"Error in {name}: expected a whole number from {least} to {most}")
     return int(text)
 
 

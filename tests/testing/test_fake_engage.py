@@ -19,6 +19,7 @@ from mixpanel_async.testing import (
     GeneratedProfiles,
     GivenEvents,
     GivenProfiles,
+    Project,
     QueryRules,
 )
 
@@ -41,7 +42,8 @@ def people(properties=PEOPLE):
 @pytest.fixture
 async def fake():
     groups = {GROUP: [{"$distinct_id": "Acme", "$properties": {"seats": 5}}]}
-    async with FakeMixpanel(profiles=people(), groups=groups, catalog=CATALOG, limits=None) as fake:
+    projects = [Project(), Project(777)]
+    async with FakeMixpanel(profiles=people(), groups=groups, catalog=CATALOG, projects=projects, limits=None) as fake:
         yield fake
 
 
@@ -221,6 +223,8 @@ async def test_item_85_a_session_expires_at_a_page(query, many):
 
 
 async def test_a_session_belongs_to_its_query(query, fake):
+    other = {"params": {"project_id": "777"}, "form": {"session_id": (await page_of(query, fake))["session_id"]}}
+    assert (await query(fake, ENGAGE, **other)).json["error"].startswith(UNCACHED)
     session = (await page_of(query, fake, where='properties["plan"] == "pro"'))["session_id"]
     await refused(query, fake, UNCACHED, page=1, session_id=session)
     page = await page_of(query, fake, 0, session, where='properties["plan"] == "pro"', output_properties='["n"]')
@@ -267,6 +271,8 @@ async def test_item_86_ids_and_properties(query, fake):
         ({"distinct_ids": "ada,bob"}, "Error in distinct_ids"),
         ({"output_properties": '{"a": 1}'}, "Error in output_properties"),
         ({"filter_by_cohort": "7"}, "Error in filter_by_cohort"),
+        ({"filter_by_cohort": json.dumps({"id": "7" * 5000})}, "Error in filter_by_cohort"),
+        ({"as_of_timestamp": "999999999999"}, "Error in as_of_timestamp"),
         ({"filter_by_cohort": '{"raw_cohort": {}}'}, "raw cohorts"),
         ({"behaviors": "[1]"}, "Error in behaviors"),
         ({"page": "-1"}, "Error in page"),
@@ -319,7 +325,8 @@ FEB_10 = 1770724800  # noon
 async def test_item_89_behaviors(query, fake):
     day = 86_400
     fake.events = GivenEvents(
-        [bought("ada", FEB_10 - day), bought("ada", FEB_10 - 2 * day), bought("bob", FEB_10 - 31 * day)]
+        [bought("ada", FEB_10 - day), bought("ada", FEB_10 - 2 * day), bought("bob", FEB_10 - 31 * day)],
+        lines={"2026-02-01": [b"terminated early", b'{"event":"Bought","properties":{"distinct_id":"cy"}}']},
     )
     asked = {"behaviors": BEHAVIORS, "where": 'behaviors["b"] > 0'}
     assert await ids(query, fake, **asked) == ["ada"]
