@@ -185,3 +185,12 @@ class TestReadme:
 
     def test_nothing_else_is_shown(self):
         assert len(self.blocks) == 4
+
+
+def test_the_page_about_testing(tmp_path):
+    """What docs/testing.md shows of pytest and of `running`."""
+    page = (ROOT / "docs" / "testing.md").read_text()
+    fixtures, script = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "test_it.py").write_text(fixtures)
+    assert "1 passed" in run_pytest(tmp_path)
+    assert run(tmp_path, "-W", "error", "-c", script).startswith("http://127.0.0.1:")
