@@ -254,6 +254,7 @@ async def test_item_86_ids_and_properties(query, fake):
     assert await ids(query, fake, distinct_id="4") == ["4"]
     assert await ids(query, fake, distinct_id="nobody") == []
     assert await ids(query, fake, distinct_ids='["cy", "ada"]', where='properties["n"] == 3') == ["cy"]
+    assert await ids(query, fake, distinct_ids='["cy", "ada"]', distinct_id="ada") == ["ada"]
     page = await page_of(query, fake, output_properties='["$email", "none"]')
     assert [profile["$properties"] for profile in page["results"]] == [
         {"$email": "ada@x.com"},
@@ -325,7 +326,7 @@ FEB_10 = 1770724800  # noon
 async def test_item_89_behaviors(query, fake):
     day = 86_400
     fake.events = GivenEvents(
-        [bought("ada", FEB_10 - day), bought("ada", FEB_10 - 2 * day), bought("bob", FEB_10 - 31 * day)],
+        [bought("ada", FEB_10 - day), bought("ada", FEB_10 - 2 * day), bought("bob", FEB_10 - 30 * day - 3600)],
         lines={"2026-02-01": [b"terminated early", b'{"event":"Bought","properties":{"distinct_id":"cy"}}']},
     )
     asked = {"behaviors": BEHAVIORS, "where": 'behaviors["b"] > 0'}
