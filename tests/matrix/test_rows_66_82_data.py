@@ -431,7 +431,7 @@ async def test_row_82_no_log_error_traceback_hook_or_file_has_the_secret(path, c
 
     async with RawServer(*TROUBLE) as server:
         settings = {"base_url": server.url, "limits": UNHURRIED, "retry": RetryPolicy(attempts=1)}
-        impatient = Timeouts(first_byte=0.2, idle=0.2)
+        impatient = Timeouts(first_byte=0.5, idle=0.5)
         async with MixpanelClient(credentials, database=path, timeouts=impatient, **settings) as client:
             said = [await ending(client, heard) for _ in TROUBLE]
 
