@@ -115,7 +115,7 @@ class ChunkTransaction:
         self._database.make_room(max(block.nbytes // max(1, block.num_rows) for block in blocks))
         with self._explained():
             if self._window.nbytes >= WINDOW:
-                self._write()
+                self._count(self._window.insert_past_days(deduplicate=self._deduplicate))
             return self._window.read(blocks)
 
     def insert_judged(self, block: RecordBatch) -> None:
@@ -143,7 +143,7 @@ class ChunkTransaction:
         the journal tells, once the file is opened anew.
         """
         with self._explained():
-            self._write()
+            self._count(self._window.insert(deduplicate=self._deduplicate))
             if self._windows > 1 and self._deduplicate:
                 self._drop_duplicates()
             astray = strays.keep(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS)
@@ -165,8 +165,8 @@ class ChunkTransaction:
         finally:
             self._cursor.close()
 
-    def _write(self) -> None:
-        rows, duplicates = self._window.insert(deduplicate=self._deduplicate)
+    def _count(self, written: tuple[int, int]) -> None:
+        rows, duplicates = written
         self._rows += rows
         self._duplicates += duplicates
         self._windows += 1

@@ -50,14 +50,14 @@ _READ = "SELECT line, event_name, event_time, distinct_id, insert_id, processed,
 _REFUSED = "SELECT line, event, properties FROM ({parsed}) WHERE NOT taken"
 
 _COUNTS = f"""
-    SELECT count(*), count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
-    FROM held WHERE taken
+    SELECT count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
+    FROM held WHERE {{rows}}
 """
 
 # Of each key the row with the newest mp_processing_time_ms stays. Hashes find the few keys to look at.
 _DUPLICATES = f"""
     WITH keyed AS (
-        SELECT row, processed, {KEY}, hash({KEY}) AS hash FROM held WHERE taken AND insert_id IS NOT NULL
+        SELECT row, processed, {KEY}, hash({KEY}) AS hash FROM held WHERE {{rows}} AND insert_id IS NOT NULL
     ), suspects AS (
         SELECT * FROM keyed WHERE hash IN (SELECT hash FROM keyed GROUP BY hash HAVING count(*) > 1)
     ), ranked AS (
@@ -69,7 +69,7 @@ _DUPLICATES = f"""
 
 _INSERT = """
     INSERT INTO {table} SELECT event_name, event_time, distinct_id, insert_id, properties FROM held
-    WHERE taken AND row NOT IN (SELECT unnest(?::UINTEGER[]))
+    WHERE {rows} AND row NOT IN (SELECT unnest(?::UINTEGER[]))
 """
 
 
@@ -159,17 +159,40 @@ class Window:
 
     def insert(self, *, deduplicate: bool) -> tuple[int, int]:
         """Insert what is held, and hold nothing any more; gives how many rows, and how many were duplicates."""
+        return self._insert("taken", deduplicate=deduplicate)
+
+    def insert_past_days(self, *, deduplicate: bool) -> tuple[int, int]:
+        """The same, but hold on to the latest day, if there is an earlier one: its duplicates may still come.
+
+        Where a body goes from day to day, no duplicate is in another window then.
+        """
+        with self._window.of(self._held):
+            days = "SELECT DISTINCT event_time::DATE AS day FROM held WHERE taken ORDER BY day DESC LIMIT 2"
+            latest = [day for (day,) in self._cursor.execute(days).fetchall()]
+            if len(latest) < 2:
+                return self._insert("taken", deduplicate=deduplicate)
+            kept = self._cursor.sql(f"SELECT * FROM held WHERE taken AND event_time >= DATE '{latest[0]}'")
+            remaining = RecordBatchReader.from_stream(kept).read_all()
+        done = self._insert(f"taken AND event_time < DATE '{latest[0]}'", deduplicate=deduplicate)
+        self._held = [batch.with_schema(_HELD) for batch in remaining.to_batches()]
+        self.nbytes = remaining.nbytes
+        return done
+
+    def _insert(self, rows: str, *, deduplicate: bool) -> tuple[int, int]:
         if not self._held:
             return 0, 0
         with self._window.of(self._held):
-            duplicates = self._duplicates() if deduplicate else []
-            inserted = self._cursor.execute(_INSERT.format(table=self._table), [duplicates]).fetchall()[0][0]
-        self._held, self._rows, self.nbytes = [], 0, 0
+            duplicates = self._duplicates(rows) if deduplicate else []
+            statement = _INSERT.format(table=self._table, rows=rows)
+            inserted = int(self._cursor.execute(statement, [duplicates]).fetchall()[0][0])
+        self._held, self.nbytes = [], 0
         return inserted, len(duplicates)
 
-    def _duplicates(self) -> list[int]:
-        _, with_id, keys = self._cursor.execute(_COUNTS).fetchall()[0]
-        return [] if with_id == keys else [row for (row,) in self._cursor.execute(_DUPLICATES).fetchall()]
+    def _duplicates(self, rows: str) -> list[int]:
+        with_id, keys = self._cursor.execute(_COUNTS.format(rows=rows)).fetchall()[0]
+        if with_id == keys:
+            return []
+        return [row for (row,) in self._cursor.execute(_DUPLICATES.format(rows=rows)).fetchall()]
 
     def _read(self, blocks: Sequence[RecordBatch], condition: str) -> list[RefusedRow]:
         parsed = _PARSED.format(condition=condition)

@@ -7,6 +7,7 @@ import pytest
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.pipeline.decode import batch
+from mixpanel_async.store import events as store_events
 from mixpanel_async.store import window
 from mixpanel_async.store.database import Database
 
@@ -58,3 +59,37 @@ def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypat
 def test_an_empty_window_inserts_nothing(shelf):
     held = window.Window(shelf.database.cursor(), "events")
     assert held.insert(deduplicate=True) == (0, 0)
+
+
+def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follow_one_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 5_000_000)
+    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    database = Database(tmp_path / "events.duckdb")
+    lease = database.lease()
+    lease.open()
+    shelf = Shelf(database).prepare()
+    days = ("2024-01-02", "2024-01-07")
+    blocks = [
+        [
+            event(f"2024-01-0{day}", insert_id=f"i{n % 2900}", distinct_id="d", n=n, filling=f'"{n:0900}"')
+            for n in range(part, 3000, 3)
+        ]
+        for day in range(2, 8)
+        for part in range(3)
+    ]
+    shelf.store(days, *blocks)
+    assert shelf.journal("rows, duplicates") == [(*days, 6 * 2900, 600)]
+    assert shelf.sql("SELECT count(*), count(DISTINCT (event_time, insert_id)) FROM events") == [(17_400, 17_400)]
+    assert shelf.sql("SELECT count(*) FROM events WHERE insert_id <> 'i' || ((properties->>'n')::INT % 2900)") == [(0,)]
+    shelf.cursor.close()
+    lease.close()
+
+
+def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    back = [
+        event(day, insert_id="i", mp_processing_time_ms=n) for n, day in enumerate(["2024-01-02", "2024-01-04"] * 3)
+    ]
+    shelf.store(("2024-01-02", "2024-01-04"), *([row] for row in back))
+    assert shelf.rows("properties->>'mp_processing_time_ms'") == ["4", "5"]
+    assert shelf.journal("rows, duplicates") == [("2024-01-02", "2024-01-04", 2, 4)]
