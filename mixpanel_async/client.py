@@ -15,7 +15,7 @@ from mixpanel_async.api.export import endpoint
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts, Transport
-from mixpanel_async.pipeline.fetch import Source
+from mixpanel_async.pipeline.download import Source
 from mixpanel_async.pipeline.fill import fill
 from mixpanel_async.pipeline.order import order_for
 from mixpanel_async.pipeline.results import parallel_result, single_result

@@ -17,6 +17,7 @@ PIPELINE = [
     "lines",
     "spool",
     "decode",
+    "download",
     "messages",
     "writer",
     "hooks",

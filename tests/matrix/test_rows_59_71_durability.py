@@ -30,7 +30,7 @@ from mixpanel_async import (
     ServiceAccount,
     StoreError,
 )
-from mixpanel_async.pipeline import fetch, spool
+from mixpanel_async.pipeline import download, spool
 from mixpanel_async.pipeline.decode import batch
 from mixpanel_async.store import database
 from mixpanel_async.store.chunks import ChunkRecord, Selection
@@ -362,7 +362,7 @@ async def test_row_64_a_disk_that_is_full_at_the_close_loses_nothing_and_is_told
 
 async def test_a_spool_without_room_says_where_and_leaves_nothing(fake, client_of, disk, promise, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
-    monkeypatch.setattr(fetch, "Budget", partial(spool.Budget, 0))
+    monkeypatch.setattr(download, "Budget", partial(spool.Budget, 0))
     monkeypatch.setattr(spool, "SPILL", 1000)
     client = client_of(promise.path)
     disk.fill(leave=0)
