@@ -15,6 +15,7 @@ PIPELINE = [
     "dates",
     "threads",
     "lines",
+    "oddlines",
     "spool",
     "decode",
     "download",

@@ -16,9 +16,9 @@ from itertools import chain
 
 from arro3.core import Array, DataType, RecordBatch
 
-from mixpanel_async.api.export import judge_line
 from mixpanel_async.errors import ConnectionLostError, DecodeError
-from mixpanel_async.pipeline.lines import AROUND, SHAPE, NoEventError, RejectedLine, join_lines, read_line
+from mixpanel_async.pipeline.lines import AROUND, SHAPE, NoEventError, RejectedLine, read_line
+from mixpanel_async.pipeline.oddlines import OddLines
 from mixpanel_async.store.window import BLOCK as COLUMNS
 
 try:
@@ -41,7 +41,6 @@ _PIECE = 1 << 18
 """Bytes of text that gunzip makes at a time at the most: a bomb of zeros stays small."""
 
 _GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,8 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
             if waiting is not None:
                 yield lines.read(waiting)
             waiting = block
-    except _LongLineError as long:
-        number = lines.count + (waiting or b"").count(b"\n") + long.lines_before + 1
-        raise DecodeError(f"Line {number} is longer than {LINE_MAX} bytes; it begins {long.begins!r}") from None
+    except LongLineError as long:
+        raise long.after(lines.count + (waiting or b"").count(b"\n")) from None
     if waiting is not None:
         yield lines.read_last(waiting)
 
@@ -143,6 +141,9 @@ def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
     r"""Cut into blocks of whole lines of about `BLOCK` bytes. They end at `\n` and at nothing else.
 
     The last line may lack its end; it is given one.
+
+    Raises:
+        LongLineError: a line is longer than `LINE_MAX`.
     """
     held: list[bytes] = []
     size = 0
@@ -154,12 +155,12 @@ def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
             yield b"".join(held)
             held, size = [rest], len(rest)
         elif size > LINE_MAX + BLOCK:
-            raise _LongLineError(b"".join(held))
+            raise LongLineError(b"".join(held))
     if last := b"".join(held):
         yield last if last.endswith(b"\n") else last + b"\n"
 
 
-class _LongLineError(Exception):
+class LongLineError(Exception):
     """A line beyond `LINE_MAX`: how many stand before it in the text that was not given yet, and how it begins."""
 
     def __init__(self, text: bytes) -> None:
@@ -167,26 +168,35 @@ class _LongLineError(Exception):
         self.lines_before = text.count(b"\n")
         self.begins = text[start : start + 80]
 
+    def after(self, lines: int) -> DecodeError:
+        """What to tell of it, where so many lines were given before."""
+        number = lines + self.lines_before + 1
+        return DecodeError(f"Line {number} is longer than {LINE_MAX} bytes; it begins {self.begins!r}")
+
 
 @dataclass(slots=True)
 class _Lines:
-    """Reads blocks one after the other: counts lines, and keeps a broken one until its neighbour is seen."""
+    """Reads blocks one after the other: by their shape, and one by one where a line is odd."""
 
-    count: int = 0
-    broken: RejectedLine | None = field(default=None)
+    odd: OddLines = field(default_factory=OddLines)
+
+    @property
+    def count(self) -> int:
+        """Lines read so far."""
+        return self.odd.count
 
     def read(self, block: bytes) -> EventBlock:
         """Read a block that is not the last."""
         found = SHAPE.findall(block)
         names, properties = zip(*found, strict=True) if found else ((), ())
         covered = sum(map(len, names)) + sum(map(len, properties)) + AROUND * len(found)
-        if self.broken is not None or covered != len(block):
+        if self.odd.broken is not None or covered != len(block):
             return self._read_one_by_one(block)
         try:
             events = _batch(range(self.count + 1, self.count + 1 + len(found)), names, properties)
         except UnicodeError:
             return self._read_one_by_one(block)
-        self.count += len(found)
+        self.odd.count += len(found)
         return EventBlock(events)
 
     def read_last(self, block: bytes) -> EventBlock:
@@ -201,54 +211,19 @@ class _Lines:
 
     def _read_broken_end(self, block: bytes) -> EventBlock:
         read = self._read_one_by_one(block)
-        if self.broken is not None:
+        if self.odd.broken is not None:
             raise ConnectionLostError("The answer was cut: its last line is not whole")
         return read
 
     def _read_one_by_one(self, block: bytes) -> EventBlock:
-        read = _OneByOne()
-        for line in block[:-1].split(b"\n"):
-            self.count += 1
-            bare = line.removesuffix(b"\r")
-            bare = bare.removeprefix(_BOM) if self.count == 1 else bare
-            if bare.strip():
-                self._take(bare, read)
-        return EventBlock(batch(read.events, read.numbers) if read.events else None, tuple(read.rejected))
-
-    def _take(self, line: bytes, read: _OneByOne) -> None:
-        neighbour, self.broken = self.broken, None
-        try:
-            event = read_line(line)
-        except NoEventError as error:
-            if (fault := judge_line(line)) is not None:
-                raise fault from None
-            bad, broken = RejectedLine(self.count, str(error), line), error.broken
-        else:
-            read.rejected += [neighbour] if neighbour else []
-            read.add(self.count, event)
-            return
-        if neighbour is not None and broken and (whole := join_lines(neighbour.line, line)) is not None:
-            read.add(neighbour.line_number, whole)
-            return
-        read.rejected += [neighbour] if neighbour else []
-        if broken:
-            self.broken = bad
-        else:
-            read.rejected.append(bad)
-
-
-@dataclass(slots=True)
-class _OneByOne:
-    """What a block gave that was read line by line."""
-
-    events: list[tuple[bytes, bytes]] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    rejected: list[RejectedLine] = field(default_factory=list)
-
-    def add(self, number: int, event: tuple[bytes, bytes]) -> None:
-        """Take an event."""
-        self.numbers.append(number)
-        self.events.append(event)
+        events, numbers, rejected = [], [], []
+        for line in self.odd.read(block):
+            if isinstance(line, RejectedLine):
+                rejected.append(line)
+            else:
+                numbers.append(line.line_number)
+                events.append((line.event, line.properties))
+        return EventBlock(batch(events, numbers) if events else None, tuple(rejected))
 
 
 def batch(events: Sequence[tuple[bytes, bytes]], lines: Sequence[int]) -> RecordBatch:
