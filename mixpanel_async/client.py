@@ -8,34 +8,42 @@ import os
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mixpanel_async.api.credentials import credentials_from
 from mixpanel_async.api.export import endpoint
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts, Transport
+from mixpanel_async.pipeline.batches import BatchReader
 from mixpanel_async.pipeline.download import Source
 from mixpanel_async.pipeline.fill import fill
-from mixpanel_async.pipeline.order import order_for
+from mixpanel_async.pipeline.order import order_for, stream_order_for
+from mixpanel_async.pipeline.parse import EventReader
 from mixpanel_async.pipeline.results import parallel_result, single_result
+from mixpanel_async.pipeline.stream import Stream
 from mixpanel_async.pipeline.threads import finish_in_thread
 from mixpanel_async.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-    from types import TracebackType
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from types import ModuleType, TracebackType
     from typing import Self
 
     import aiohttp
     import duckdb
+    import pyarrow as pa
 
     from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.errors import DecodeError
     from mixpanel_async.pipeline.fetch import Outcome
     from mixpanel_async.pipeline.order import Order
     from mixpanel_async.types import BatchProgress, FetchResult, ParallelFetchResult
 
     BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
+    RejectedHook = Callable[[DecodeError], None]
 
 T = TypeVar("T")
 
@@ -229,6 +237,98 @@ class MixpanelClient:
         outcomes = await self._call(self._fill(order, on_batch_complete))
         return (parallel_result if parallel else single_result)(order, outcomes, started)
 
+    def stream_events(  # noqa: PLR0913 - as above
+        self,
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        raw: bool = False,
+        parallel: bool = False,
+        max_workers: int = 10,
+        chunk_days: int | Literal["auto"] = 7,
+        on_rejected: RejectedHook | None = None,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Export raw events to an `async for`, in the order of their dates. Nothing is stored.
+
+        The range is asked for in chunks of `chunk_days`, and a chunk's events come when all of it is there and found
+        whole; so an answer that breaks off is asked for again and no event comes twice. Within a chunk events come
+        in Mixpanel's own order, and a row that Mixpanel repeats is repeated (`fetch_events` removes those: they have
+        the same event, distinct id, time and insert id).
+
+        Memory is bounded, whatever the range: a chunk waits as it came over the wire, beyond 64 MB in a temporary
+        file, and a chunk is asked for only when it is among the next `max_workers` (the next one, without
+        `parallel`): a slow consumer holds the downloads back. Leave the loop, or cancel it, and what is being
+        downloaded is closed at once; in a frame that lives on use `contextlib.aclosing`.
+
+        Args:
+            from_date: first date, `"YYYY-MM-DD"` or a `date`, inclusive, in the project's days.
+            to_date: last date, inclusive.
+            events: names of the events wanted; `None` for all.
+            where: a filter expression of Mixpanel's, sent as it is.
+            limit: at most so many events, 1 to 100000, which ones Mixpanel decides. It belongs to one request, so
+                the range is not cut; not with `parallel`.
+            raw: Mixpanel's own objects, `{"event": ..., "properties": {...}}`, which is faster.
+            parallel: read chunks ahead. They still come in the order of their dates.
+            max_workers: chunks that are read ahead, and requests that are open at once.
+            chunk_days: dates in a chunk; fewer bring the first event sooner, and cost more of the hourly limit.
+            on_rejected: called for each line that is no event with the `DecodeError` that tells of it, on the event
+                loop; the stream goes on. Without it such a line ends the stream.
+
+        Yields:
+            Without `raw`: `{"event_name": str, "event_time": datetime, "distinct_id": str | None, "insert_id":
+            str | None, "properties": dict}`. `event_time` is aware, in UTC; for a project made before 2023 it is the
+            project's wall clock. `properties` is all that Mixpanel gave, the reserved keys included. Integers are
+            exact; a number that Python has no int or float for is a `Decimal`, and a lone surrogate is U+FFFD. Of a
+            name that stands twice the last counts, as in Python's `json`.
+
+        Raises:
+            ValueError: an argument is out of its range; at the call, the others in the loop.
+            ExportError: a chunk could not be had after its attempts. All events before its `from_date` came, and
+                none from then on: go on from there.
+            DecodeError: a line is no event. All events before it came.
+            StoreError: no room for a temporary file.
+            RuntimeError: the client is closed, or belongs to another event loop.
+        """
+        order = stream_order_for(
+            from_date, to_date, events=events, where=where, limit=limit,
+            parallel=parallel, max_workers=max_workers, chunk_days=chunk_days,
+        )  # fmt: skip
+        return Stream(order, partial(EventReader, raw=raw), on_rejected, self._spawn).run(self._bind)
+
+    def stream_batches(  # noqa: PLR0913 - as above
+        self,
+        *,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        parallel: bool = False,
+        max_workers: int = 10,
+        chunk_days: int | Literal["auto"] = 7,
+        on_rejected: RejectedHook | None = None,
+    ) -> AsyncGenerator[pa.RecordBatch, None]:
+        """Export raw events as Arrow, for polars, pandas or a Parquet writer. Nothing is stored.
+
+        As `stream_events`, but for what comes. It needs pyarrow: `pip install "mixpanel-async[pyarrow]"`.
+
+        Yields:
+            Record batches of about 8 MB of events, none of two chunks: `event_name`, `event_time` (microseconds,
+            UTC), `distinct_id`, `insert_id` and `properties`, which is text: Mixpanel's own JSON, word for word.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+            DecodeError: a line is no event. The events of its batch did not come.
+        """
+        order = stream_order_for(
+            from_date, to_date, events=events, where=where, limit=limit,
+            parallel=parallel, max_workers=max_workers, chunk_days=chunk_days,
+        )  # fmt: skip
+        return Stream(order, partial(BatchReader, pyarrow=_pyarrow()), on_rejected, self._spawn).run(self._bind)
+
     async def _fill(self, order: Order, hook: BatchHook | None) -> list[Outcome]:
         source = self._bind()
         async with self._tables[order.table.lower()], self._open_database() as database:
@@ -245,17 +345,23 @@ class MixpanelClient:
 
     async def _call(self, work: Coroutine[object, object, T]) -> T:
         """Run a call in a task of its own, so that `close` can end it without cancelling the caller."""
-        task = asyncio.ensure_future(work)
-        self._calls.add(task)
         try:
-            return await task
+            return await self._spawn(work)
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if self._closed and current is not None and not current.cancelling():
                 raise RuntimeError("The client was closed while this call ran; committed chunks stay.") from None
             raise
-        finally:
-            self._calls.discard(task)
+
+    def _spawn(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Start a task that `close` ends."""
+        if self._closed:
+            work.close()
+            raise RuntimeError("This client is closed: make a new one.")
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
 
     def _bind(self) -> Source:
         """What talks to Mixpanel, made in the loop that it will run on."""
@@ -269,3 +375,10 @@ class MixpanelClient:
         elif self._loop is not loop:
             raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
         return self._source
+
+
+def _pyarrow() -> ModuleType:
+    try:
+        return import_module("pyarrow")
+    except ImportError:
+        raise ModuleNotFoundError('stream_batches needs pyarrow: pip install "mixpanel-async[pyarrow]".') from None

@@ -8,7 +8,7 @@
     │   ├── RateLimitError        429 beyond patience; .retry_after
     │   ├── ServerError           5xx, and answers that are not Mixpanel's
     │   └── ConnectionLostError   reset, stall, truncated answer
-    ├── DecodeError               a line that is no event: where it stands and how it begins
+    ├── DecodeError               .from_date .to_date .line_number .line: a line that is no event
     └── StoreError
         ├── TableExistsError · TableNotFoundError · SelectionMismatchError
         └── DatabaseLockedError
@@ -104,7 +104,25 @@ class ConnectionLostError(ExportError):
 
 
 class DecodeError(MixpanelError):
-    """A body that cannot be cut into lines; the message says where it stands and how it begins."""
+    """A line that is no event, or is too long to be one; the message says where it stands and how it begins."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        from_date: str | None = None,
+        to_date: str | None = None,
+        line_number: int | None = None,
+        line: bytes | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.from_date = from_date
+        """The dates of the answer that it stands in."""
+        self.to_date = to_date
+        self.line_number = line_number
+        """From 1, in that answer."""
+        self.line = line
+        """Word for word, without the line break; `None` for one that is too long."""
 
 
 class StoreError(MixpanelError):

@@ -18,6 +18,11 @@ PIPELINE = [
     "oddlines",
     "spool",
     "decode",
+    "parts",
+    "proof",
+    "body",
+    "parse",
+    "batches",
     "download",
     "messages",
     "writer",
@@ -26,6 +31,7 @@ PIPELINE = [
     "order",
     "results",
     "fill",
+    "stream",
 ]
 MAY = {
     "_version": set(),

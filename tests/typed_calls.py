@@ -1,14 +1,31 @@
 """What a type checker says of a caller's code; checked by the `types` session, never run."""
 
-from typing import assert_type
+from collections.abc import AsyncGenerator
+from typing import Any, assert_type
 
-from mixpanel_async import BatchProgress, FetchResult, MixpanelClient, ParallelFetchResult
+from mixpanel_async import BatchProgress, DecodeError, FetchResult, MixpanelClient, ParallelFetchResult
 
 
 async def async_hook(progress: BatchProgress) -> None: ...
 
 
 def plain_hook(progress: BatchProgress) -> None: ...
+
+
+def rejected(error: DecodeError) -> None:
+    assert_type(error.line_number, int | None)
+
+
+async def streams(client: MixpanelClient, parallel: bool) -> None:
+    stream = client.stream_events(
+        from_date="2026-01-01", to_date="2026-01-02", raw=True, parallel=parallel, on_rejected=rejected
+    )
+    assert_type(stream, AsyncGenerator[dict[str, Any], None])
+    async for event in stream:
+        assert_type(event, dict[str, Any])
+    await stream.aclose()
+    async for batch in client.stream_batches(from_date="2026-01-01", to_date="2026-01-02"):
+        assert batch.num_rows
 
 
 async def calls(client: MixpanelClient, parallel: bool) -> None:

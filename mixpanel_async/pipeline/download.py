@@ -37,7 +37,7 @@ EXCERPT = 4096
 """Bytes of an error's body that are read."""
 
 ON_TRUST = (
-    "%s to %s: the answer's headers told neither its length nor its end. It is stored as whole, but if its "
+    "%s to %s: the answer's headers told neither its length nor its end. It is taken as whole, but if its "
     "connection was closed early between two lines, that could not be seen."
 )
 
@@ -77,6 +77,7 @@ class Downloads:
             try:
                 return await attempt(requests, number)
             except DecodeError as error:
+                error.from_date, error.to_date = chunk
                 error.args = (f"{chunk[0]} to {chunk[1]}: {error}",)
                 raise
             except ExportError as error:

@@ -64,17 +64,63 @@ def order_for(  # noqa: PLR0913 - the call's arguments
     """
     first, last = date_range(from_date, to_date)
     selection = Selection(check_selection(events, where, limit), where, limit)
-    check_chunk_days(chunk_days)
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
+    _check_cut(limit, chunk_days, max_workers, parallel=parallel)
     if append and resume:
         raise ValueError("append fetches the dates anew and resume only those that are missing: pass one of them.")
-    if parallel and limit is not None:
-        raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
     return Order(
         check_table_name(name), first, last, selection, append, resume, deduplicate,
         chunk_days if parallel else None, max_workers if parallel else 1,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOrder:
+    """A caller's order of a stream; `stream_order_for` makes it of checked arguments."""
+
+    first: dt.date
+    last: dt.date
+    selection: Selection
+    chunk_days: int | Literal["auto"]
+    max_workers: int
+
+
+def stream_order_for(  # noqa: PLR0913 - the call's arguments
+    from_date: str | dt.date,
+    to_date: str | dt.date,
+    *,
+    events: Sequence[str] | None,
+    where: str | None,
+    limit: int | None,
+    parallel: bool,
+    max_workers: int,
+    chunk_days: int | Literal["auto"],
+) -> StreamOrder:
+    """Hold each argument of a stream to its range.
+
+    Raises:
+        ValueError: names the argument and what it must be.
+    """
+    first, last = date_range(from_date, to_date)
+    selection = Selection(check_selection(events, where, limit), where, limit)
+    _check_cut(limit, chunk_days, max_workers, parallel=parallel)
+    return StreamOrder(first, last, selection, chunk_days, max_workers if parallel else 1)
+
+
+def _check_cut(limit: int | None, chunk_days: int | str, max_workers: int, *, parallel: bool) -> None:
+    check_chunk_days(chunk_days)
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
+    if parallel and limit is not None:
+        raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
+
+
+def stream_chunks_of(order: StreamOrder, requests: int) -> list[DateChunk]:
+    """A stream's chunks, in order. A limit belongs to one request, so it leaves the range whole."""
+    days = (order.last - order.first).days + 1
+    if order.selection.limit is not None:
+        return split_date_range(order.first, order.last, days)
+    size = chunk_days_for(days, order.max_workers, requests) if order.chunk_days == "auto" else order.chunk_days
+    return split_date_range(order.first, order.last, size)
 
 
 def chunks_of(order: Order, settled: Sequence[Range], indivisible: Sequence[Range], requests: int) -> list[DateChunk]:

@@ -46,7 +46,7 @@ class Budget:
 
 
 class Spool:
-    """One body: written piece by piece from the event loop, then read once, from a thread.
+    """One body: written piece by piece from the event loop, then read from a thread; what is read is given back.
 
     A context manager: the memory and the file are given back at its end, read or not.
     """
@@ -70,6 +70,11 @@ class Spool:
             with suppress(OSError):  # what a full disk did not take it tries to write once more
                 self._file.close()
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether some of it is in a file."""
+        return self._file is not None
+
     async def write(self, piece: bytes) -> None:
         """Keep a piece.
 
@@ -84,10 +89,18 @@ class Spool:
         if sum(map(len, self._unwritten)) >= SPILL:
             await finish_in_thread(self._spill)
 
+    def look(self) -> Iterator[bytes]:
+        """The body, which stays to be read. Blocks on the file, so it is for a thread."""
+        yield from self._memory
+        yield from self._spilled()
+
     def pieces(self) -> Iterator[bytes]:
         """The body, once. Blocks on the file, so it is for a thread."""
         while self._memory:
             yield self._give_back()
+        yield from self._spilled()
+
+    def _spilled(self) -> Iterator[bytes]:
         if self._file is not None:
             self._file.seek(0)
             while piece := self._file.read(SPILL):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from textwrap import indent
 
 import duckdb
 import nbformat
@@ -179,12 +180,20 @@ class TestReadme:
     def test_its_client_in_code(self, tmp_path):
         run(tmp_path, "-W", "error", "-c", self.blocks[2])
 
+    async def test_its_stream(self, tmp_path):
+        start = "import asyncio\nfrom mixpanel_async import MixpanelClient\nasync def main():\n  async with MixpanelClient() as client:\n"
+        code = start + indent(self.blocks[3], "    ") + "asyncio.run(main())\n"
+        async with account_in_the_environment() as account:
+            shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", code, **account)
+        assert shown.count("2026-01-01 ") == 10
+        assert list(tmp_path.iterdir()) == []
+
     def test_its_test(self, tmp_path):
-        (tmp_path / "test_it.py").write_text(self.blocks[3])
+        (tmp_path / "test_it.py").write_text(self.blocks[4])
         assert "1 passed" in run_pytest(tmp_path)
 
     def test_nothing_else_is_shown(self):
-        assert len(self.blocks) == 4
+        assert len(self.blocks) == 5
 
 
 def test_the_page_about_testing(tmp_path):
