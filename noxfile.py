@@ -53,7 +53,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict types in the package, and the overloads as a caller sees them."""
-    session.install("-e", ".", *CHECKERS)
+    session.install("-e", ".", "pytest", *CHECKERS)
     session.run("mypy")
     session.run("mypy", "tests/typed_calls.py")
 

@@ -82,6 +82,7 @@ def test_shared_with_events_of_the_users_and_on_anyios_loops(pytester):
 
 
 def test_who_does_not_use_it_does_not_import_it(pytester):
+    pytester.makeini("[pytest]\n")  # its directory may lie within ours
     pytester.makepyfile("""
 import sys
 
