@@ -67,9 +67,8 @@ class Writer:
             case EventBatch(_, blocks):
                 await self._cores.finish(lane.insert, blocks)
             case ChunkEnd():
-                # The lane is over whatever comes of it: an attempt that follows gets a fresh one.
-                del self._lanes[lane.chunk]
                 result = await self._cores.finish(lane.end, message)
+                del self._lanes[lane.chunk]  # an attempt that follows gets a fresh one
                 if not message.acknowledge.done():
                     message.acknowledge.set_result(result)
 

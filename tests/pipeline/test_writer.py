@@ -37,8 +37,9 @@ class Bench:
         self.queue = asyncio.Queue()
         self.begin = partial(self.table.transaction, deduplicate=True, final_to=dt.date(2024, 6, 1))
         self.opened = []
+        self.cores = Cores(2)
         self._cursor = database.cursor()
-        self._writer = Writer(self.queue, self._transaction, Cores())
+        self._writer = Writer(self.queue, self._transaction, self.cores)
 
     def _transaction(self, chunk):
         self.opened.append(self.begin(chunk))
@@ -233,6 +234,26 @@ async def test_a_cancel_leaves_whole_chunks_and_rolls_every_other_back(bench, ca
     with pytest.raises(asyncio.CancelledError):
         await run
     assert bench.names() == ["done"]
+
+
+async def test_a_cancel_rolls_back_a_chunk_whose_end_still_waits_for_a_core(bench):
+    run, gate = bench.start(), threading.Event()
+    await bench.send(A, lines(A, "half"))
+    await bench.written()
+    busy = [asyncio.create_task(bench.cores.finish(gate.wait, 10)) for _ in range(2)]
+    await asyncio.sleep(0)
+    end = asyncio.create_task(bench.end(A))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert bench.queue.empty()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert bench.opened[0]._over
+    end.cancel()
+    gate.set()
+    await asyncio.gather(*busy)
+    assert bench.names() == bench.journal() == []
 
 
 async def test_a_cancel_waits_for_the_insert_that_runs(bench):
