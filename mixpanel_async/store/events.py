@@ -12,7 +12,8 @@ import duckdb
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
 from mixpanel_async.store.database import in_words
-from mixpanel_async.store.window import KEY, Window
+from mixpanel_async.store.duplicates import KEY, counts_of, duplicates_of
+from mixpanel_async.store.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,25 +33,12 @@ It is no documented number: each use of it checks that it finds as many rows as 
 WINDOW = 64 << 20
 """Bytes of a chunk's text that are held before they are inserted: all of it, for most chunks."""
 
-_COUNTS = f"""
-    SELECT count(*), count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
-    FROM {{table}} WHERE rowid >= {LOCAL_ROWS}
-"""
+_ROWS = f"SELECT rowid AS row, properties, {KEY} FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
+_COUNTS = counts_of(_ROWS)
+_PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
 
 # As in a window, but after the insert: the duplicates lie in different windows of a long chunk.
-_DROP = f"""
-    WITH local AS (
-        SELECT rowid AS row, {KEY}, properties, hash({KEY}) AS hash
-        FROM {{table}} WHERE rowid >= {LOCAL_ROWS} AND insert_id IS NOT NULL
-    ), suspects AS (
-        SELECT row, {KEY}, TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT) AS processed
-        FROM local WHERE hash IN (SELECT hash FROM local GROUP BY hash HAVING count(*) > 1)
-    ), ranked AS (
-        SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
-        FROM suspects
-    )
-    DELETE FROM {{table}} WHERE rowid IN (SELECT row FROM ranked WHERE rank > 1)
-"""
+_DROP = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
 
 
 class Line(Protocol):

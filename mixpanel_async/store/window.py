@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
 
 from mixpanel_async.errors import StoreError
+from mixpanel_async.store.duplicates import KEY, counts_of, duplicates_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import duckdb
-
-KEY = "event_name, distinct_id, event_time, insert_id"
 
 # The properties stay the text they came as, since json_extract would write their numbers anew. TRY makes a NULL of
 # what the parser refuses, so that one bad value fails no block.
@@ -49,23 +48,9 @@ _READ = "SELECT line, event_name, event_time, distinct_id, insert_id, processed,
 
 _REFUSED = "SELECT line, event, properties FROM ({parsed}) WHERE NOT taken"
 
-_COUNTS = f"""
-    SELECT count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL)
-    FROM held WHERE {{rows}}
-"""
-
-# Of each key the row with the newest mp_processing_time_ms stays. Hashes find the few keys to look at.
-_DUPLICATES = f"""
-    WITH keyed AS (
-        SELECT row, processed, {KEY}, hash({KEY}) AS hash FROM held WHERE {{rows}} AND insert_id IS NOT NULL
-    ), suspects AS (
-        SELECT * FROM keyed WHERE hash IN (SELECT hash FROM keyed GROUP BY hash HAVING count(*) > 1)
-    ), ranked AS (
-        SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
-        FROM suspects
-    )
-    SELECT row FROM ranked WHERE rank > 1
-"""
+_HELD_ROWS = f"SELECT row, processed, {KEY} FROM held WHERE {{rows}}"
+_COUNTS = counts_of(_HELD_ROWS)
+_DUPLICATES = duplicates_of(_HELD_ROWS, processed="processed")
 
 _INSERT = """
     INSERT INTO {table} SELECT event_name, event_time, distinct_id, insert_id, properties FROM held
@@ -189,7 +174,7 @@ class Window:
         return inserted, len(duplicates)
 
     def _duplicates(self, rows: str) -> list[int]:
-        with_id, keys = self._cursor.execute(_COUNTS.format(rows=rows)).fetchall()[0]
+        _, with_id, keys = self._cursor.execute(_COUNTS.format(rows=rows)).fetchall()[0]
         if with_id == keys:
             return []
         return [row for (row,) in self._cursor.execute(_DUPLICATES.format(rows=rows)).fetchall()]

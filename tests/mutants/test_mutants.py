@@ -65,7 +65,7 @@ MUTANTS = {
         "tests/system/test_calls.py -k hear",
     ),
     "insert_id for a key": Mutant(
-        "store/window.py",
+        "store/duplicates.py",
         'KEY = "event_name, distinct_id, event_time, insert_id"',
         'KEY = "insert_id"',
         "tests/system/test_exact.py -k one_request",
