@@ -80,7 +80,8 @@ class StreamOrder:
     first: dt.date
     last: dt.date
     selection: Selection
-    chunk_days: int | Literal["auto"]
+    chunk_days: int | Literal["auto"] | None
+    """`None`: the whole range in one request."""
     max_workers: int
 
 
@@ -103,7 +104,7 @@ def stream_order_for(  # noqa: PLR0913 - the call's arguments
     first, last = date_range(from_date, to_date)
     selection = Selection(check_selection(events, where, limit), where, limit)
     _check_cut(limit, chunk_days, max_workers, parallel=parallel)
-    return StreamOrder(first, last, selection, chunk_days, max_workers if parallel else 1)
+    return StreamOrder(first, last, selection, chunk_days if limit is None else None, max_workers if parallel else 1)
 
 
 def _check_cut(limit: int | None, chunk_days: int | str, max_workers: int, *, parallel: bool) -> None:
@@ -114,16 +115,9 @@ def _check_cut(limit: int | None, chunk_days: int | str, max_workers: int, *, pa
         raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
 
 
-def stream_chunks_of(order: StreamOrder, requests: int) -> list[DateChunk]:
-    """A stream's chunks, in order. A limit belongs to one request, so it leaves the range whole."""
-    days = (order.last - order.first).days + 1
-    if order.selection.limit is not None:
-        return split_date_range(order.first, order.last, days)
-    size = chunk_days_for(days, order.max_workers, requests) if order.chunk_days == "auto" else order.chunk_days
-    return split_date_range(order.first, order.last, size)
-
-
-def chunks_of(order: Order, settled: Sequence[Range], indivisible: Sequence[Range], requests: int) -> list[DateChunk]:
+def chunks_of(
+    order: Order | StreamOrder, settled: Sequence[Range], indivisible: Sequence[Range], requests: int
+) -> list[DateChunk]:
     """The order's chunks: without the dates that are settled, and with all of a chunk that can only be replaced whole.
 
     `requests` is how many the limit allows an hour.

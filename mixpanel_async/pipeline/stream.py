@@ -23,7 +23,7 @@ from mixpanel_async.api.export import ExportQuery
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.pipeline.body import Body
 from mixpanel_async.pipeline.download import ON_TRUST, Downloads
-from mixpanel_async.pipeline.order import StreamOrder, stream_chunks_of
+from mixpanel_async.pipeline.order import StreamOrder, chunks_of
 from mixpanel_async.pipeline.spool import Budget
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Stream(Generic[T_co]):
         selection = self._order.selection
         query = ExportQuery("", "", selection.events, selection.where, selection.limit)
         downloads = Downloads(source, query, max_workers=self._order.max_workers)
-        chunks = deque(stream_chunks_of(self._order, source.limiter.per_hour))
+        chunks = deque(chunks_of(self._order, [], [], source.limiter.per_hour))
         line: deque[tuple[DateChunk, asyncio.Task[Proven]]] = deque()
         try:
             while chunks or line:
