@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,20 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+async def _reply(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Reply:
+    """All that came, and the error that ended it."""
+    body, status, shown = b"", None, {}
+    try:
+        async with request as response:
+            status = response.status
+            shown = {name.lower(): value for name, value in response.headers.items()}
+            async for part in response.content.iter_any():
+                body += part
+    except aiohttp.ClientError as error:
+        return Reply(status, shown, body, error)
+    return Reply(status, shown, body, None)
+
+
 @pytest.fixture
 def ask(session: aiohttp.ClientSession) -> Ask:
     """Ask for an export: by default one day, as the first service account, in plain bytes."""
@@ -86,18 +101,9 @@ def ask(session: aiohttp.ClientSession) -> Ask:
         params |= {"from_date": from_date, "to_date": to_date or from_date}
         given = {name: str(value) for name, value in params.items() if value is not None}
         headers = {"Accept-Encoding": encoding} | ({"Authorization": authorization} if authorization else {})
-        body, status, shown = b"", None, {}
-        try:
-            async with session.request(
-                method, fake.url + path, params=given, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                shown = {name.lower(): value for name, value in response.headers.items()}
-                async for part in response.content.iter_any():
-                    body += part
-        except aiohttp.ClientError as error:
-            return Reply(status, shown, body, error)
-        return Reply(status, shown, body, None)
+        return await _reply(
+            session.request(method, fake.url + path, params=given, headers=headers, allow_redirects=False)
+        )
 
     return ask
 
@@ -122,16 +128,7 @@ def query(session: aiohttp.ClientSession) -> Ask:
             authorization = fake.project.service_account.authorization()
             params = {"project_id": str(fake.project.id)} | (params or {})
         headers = {"Accept-Encoding": encoding} | ({"Authorization": authorization} if authorization else {})
-        body, status, shown = b"", None, {}
         given = {"params": params, "data": form if data is None else data, "json": json}
-        try:
-            async with session.request(method, fake.url + path, headers=headers, **given) as response:
-                status = response.status
-                shown = {name.lower(): value for name, value in response.headers.items()}
-                async for part in response.content.iter_any():
-                    body += part
-        except aiohttp.ClientError as error:
-            return Reply(status, shown, body, error)
-        return Reply(status, shown, body, None)
+        return await _reply(session.request(method, fake.url + path, headers=headers, **given))
 
     return query
