@@ -25,6 +25,7 @@ from mixpanel_async.pipeline.body import Body
 from mixpanel_async.pipeline.download import ON_TRUST, Downloads
 from mixpanel_async.pipeline.order import StreamOrder, chunks_of
 from mixpanel_async.pipeline.spool import Budget
+from mixpanel_async.pipeline.threads import outlast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
@@ -166,14 +167,9 @@ def _failed(task: asyncio.Task[Proven]) -> bool:
 
 async def _end(tasks: list[asyncio.Task[Proven]]) -> None:
     """End the tasks, wait for them however often that is cancelled, and let go of what they have."""
-    cancelled = None
     for task in tasks:
         task.cancel()
-    while not all(task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:
-            cancelled = error
+    cancelled = await outlast(tasks)
     for task in tasks:
         if not _failed(task):
             task.result().open.close()

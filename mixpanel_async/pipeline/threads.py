@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 
@@ -39,17 +39,22 @@ async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
     call = partial(contextvars.copy_context().run, _guarded, function, *arguments)
     # A plain future, not a task: `asyncio.run` cancels every task at its end, and the thread would be abandoned.
     work = asyncio.get_running_loop().run_in_executor(None, call)
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait({work})  # unlike `await work`, this never cancels it
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
+    if (cancelled := await outlast([work])) is not None:
         if (failure := work.exception()) is not None:
             cancelled.add_note(f"and the thread that was waited for failed: {failure!r}")
         raise cancelled
     return work.result()
+
+
+async def outlast(works: Sequence[asyncio.Future[T]]) -> asyncio.CancelledError | None:
+    """Wait until all are done, however often that is cancelled; gives the last cancel, for the caller to raise."""
+    cancelled: asyncio.CancelledError | None = None
+    while not all(work.done() for work in works):
+        try:
+            await asyncio.wait(works)  # unlike `await work`, this never cancels it
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 def _guarded(function: Callable[..., T], *arguments: object) -> T:

@@ -39,8 +39,8 @@ MUTANTS = {
     ),
     "a bare to_thread": Mutant(
         "pipeline/threads.py",
-        "    cancelled: asyncio.CancelledError | None = None\n",
-        "    return await work\n",
+        "    if (cancelled := await outlast([work])) is not None:\n",
+        "    return await work\n    if (cancelled := None) is not None:\n",
         "tests/cancellation/test_every_step.py tests/pipeline/test_threads.py",
     ),
     "the journal in a second transaction": Mutant(
