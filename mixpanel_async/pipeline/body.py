@@ -44,8 +44,7 @@ class Body:
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._kept:
-            self._give_back()
+        self._keep_nothing()
 
     async def prove(self) -> None:
         """Look it through, and keep its text where there is room for all of it.
@@ -59,7 +58,7 @@ class Body:
             if self._keeps:
                 self._kept += block
             else:
-                self.__exit__()
+                self._keep_nothing()
 
     async def parts(self) -> AsyncGenerator[Part, None]:
         """Its lines, once, in parts; other tasks have their turn between two of them."""
@@ -83,6 +82,10 @@ class Body:
             return await finish_in_thread(next, steps, None)
         await asyncio.sleep(0)
         return next(steps, None)
+
+    def _keep_nothing(self) -> None:
+        while self._kept:
+            self._give_back()
 
     def _give_back(self) -> Part:
         part = self._kept.popleft()

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mixpanel_async.api.export import judge_line
-from mixpanel_async.pipeline.lines import NoEventError, RejectedLine, join_lines, read_line
+from mixpanel_async.pipeline.lines import BOM, NoEventError, RejectedLine, join_lines, read_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class EventLine(NamedTuple):
@@ -43,7 +41,7 @@ class OddLines:
         for line in block[:-1].split(b"\n"):
             self.count += 1
             bare = line.removesuffix(b"\r")
-            bare = bare.removeprefix(_BOM) if self.count == 1 else bare
+            bare = bare.removeprefix(BOM) if self.count == 1 else bare
             if bare.strip():
                 yield from self._take(bare)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mixpanel_async.api.export import judge_line
 from mixpanel_async.errors import ConnectionLostError
 from mixpanel_async.pipeline.decode import LongLineError, blocks, gunzip
-from mixpanel_async.pipeline.lines import NoEventError, join_lines, read_line
+from mixpanel_async.pipeline.lines import BOM, NoEventError, join_lines, read_line
 from mixpanel_async.pipeline.parts import BEGINNING, parts
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mixpanel_async.pipeline.parts import Part
 
 _BLANKS = b"\r\n \t"
-_BOM = b"\xef\xbb\xbf"
 
 
 def prove(body: Iterable[bytes]) -> Iterator[list[Part]]:
@@ -64,7 +63,7 @@ def _judge(text: bytes) -> None:
 
 def _judge_end(lines: list[bytes]) -> None:
     """Hold the last line to what a whole answer ends with."""
-    last = lines.pop().removeprefix(_BOM)
+    last = lines.pop().removeprefix(BOM)
     try:
         read_line(last)
     except NoEventError as error:
