@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from mixpanel_async.api.export import judge
+from mixpanel_async.api.answers import judge
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError, RateLimitError
 from mixpanel_async.pipeline.dates import halves
 from mixpanel_async.pipeline.decode import opening

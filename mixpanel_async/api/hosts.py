@@ -1,0 +1,51 @@
+"""Where a project is asked: hosts for raw exports and for queries, one of each a region.
+
+Source: Mixpanel's docs (API overview, and data residency).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mixpanel_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXPORTS = {
+    "us": "https://data.mixpanel.com",
+    "eu": "https://data-eu.mixpanel.com",
+    "in": "https://data-in.mixpanel.com",
+}
+QUERIES = {
+    "us": "https://mixpanel.com",
+    "eu": "https://eu.mixpanel.com",
+    "in": "https://in.mixpanel.com",
+}
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
+    """Scheme and host of a region, without a slash at the end.
+
+    `base_url` replaces both. Plain `http` is for this machine only: elsewhere it would show the secret.
+
+    Raises:
+        ConfigurationError: an unknown region, or a base URL that is none.
+    """
+    if base_url is None:
+        if region not in hosts:
+            raise ConfigurationError(f"region must be one of {', '.join(hosts)}, not {region!r}.")
+        return hosts[region]
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, a port that is no number
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment or not base_url.isprintable():
+        raise ConfigurationError("base_url must be a scheme and a host, such as https://proxy.example.com.")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ConfigurationError("base_url must be https: over http the secret could be read on its way.")
+    return base_url.rstrip("/")
