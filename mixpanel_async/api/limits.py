@@ -1,7 +1,8 @@
 """Pace: how many requests at once, in a second and in an hour, for all calls of one client together.
 
-Source: Mixpanel's docs give the export 3 a second, 60 an hour and 100 at once, a project, in rolling windows.
-Every attempt counts, and a 429 makes everybody wait, not only the one who met it.
+Source: Mixpanel's docs give the export 3 a second, 60 an hour and 100 at once, a project, in rolling windows, and
+queries 60 an hour and 5 at once beside that. Every attempt counts, and a 429 makes everybody wait, not only the one
+who met it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import time
 from collections import deque
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,13 +31,22 @@ class RateLimits:
     per_second: int = 3
     per_hour: int = 60
     concurrent: int = 100
+    queries_per_hour: int = 60
+    """Of profiles and lookups; they are counted apart from exports."""
+    concurrent_queries: int = 5
 
     def __post_init__(self) -> None:
         """Hold the rules."""
-        for name in ("per_second", "per_hour", "concurrent"):
-            value = getattr(self, name)
+        for field in fields(self):
+            value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"RateLimits.{name} must be a whole number, 1 or more.")
+                raise ValueError(f"RateLimits.{field.name} must be a whole number, 1 or more.")
+
+    @property
+    def of_queries(self) -> RateLimits:
+        """The limits that a limiter of queries holds: none a second."""
+        hour = self.queries_per_hour
+        return replace(self, per_second=hour, per_hour=hour, concurrent=self.concurrent_queries)
 
 
 class Limiter:
@@ -50,6 +60,7 @@ class Limiter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.per_hour = limits.per_hour
+        self.concurrent = limits.concurrent
         self._windows = ((SECOND, limits.per_second), (HOUR, limits.per_hour))
         self._started: deque[float] = deque(maxlen=max(limits.per_second, limits.per_hour))
         self._open = asyncio.Semaphore(limits.concurrent)
@@ -59,13 +70,20 @@ class Limiter:
         self._sleep = sleep
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it while the request is open. A cancelled wait takes nothing."""
+    async def slot(self, *, counted: bool = True) -> AsyncIterator[None]:
+        """Wait for a place and hold it while the request is open. A cancelled wait takes nothing.
+
+        One that is not `counted` keeps to the places and to pauses, and the windows do not know of it.
+        """
         async with self._open:
-            async with self._turn:  # the head of the line waits for the clock, the others for the head
-                while (wait := self.wait()) > 0:
+            if counted:
+                async with self._turn:  # the head of the line waits for the clock, the others for the head
+                    while (wait := self.wait()) > 0:
+                        await self._sleep(wait)
+                    self._started.append(self._clock())
+            else:
+                while (wait := self._paused_until - self._clock()) > 0:
                     await self._sleep(wait)
-                self._started.append(self._clock())
             yield
 
     def pause(self, seconds: float) -> None:

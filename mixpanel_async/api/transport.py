@@ -24,6 +24,7 @@ from mixpanel_async.errors import ConfigurationError, ConnectionLostError, Expor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from mixpanel_async.api.credentials import Credentials
 
@@ -129,21 +130,34 @@ class Transport:
         if self._owned:
             await self._session.close()
 
-    @asynccontextmanager
-    async def get(self, url: str, parameters: Mapping[str, str], credentials: Credentials) -> AsyncIterator[Answer]:
+    def get(
+        self, url: str, parameters: Mapping[str, str], credentials: Credentials
+    ) -> AbstractAsyncContextManager[Answer]:
         """Send a GET; inside the block the answer is open. Left early or cancelled, the connection is closed.
 
         Raises:
             ConnectionLostError: no connection, or no answer in time.
             ExportError: the server's certificate is not accepted; it is not worth asking again.
         """
-        response = await self._send(url, parameters, credentials)
+        return self._answer("GET", url, parameters, credentials)
+
+    def post(self, url: str, form: Mapping[str, str], credentials: Credentials) -> AbstractAsyncContextManager[Answer]:
+        """Send a form by POST; the project is named in the URL. All else is as with `get`."""
+        return self._answer("POST", url, form, credentials)
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, values: Mapping[str, str], credentials: Credentials
+    ) -> AsyncIterator[Answer]:
+        response = await self._send(method, url, values, credentials)
         try:
             yield Answer(response, self._timeouts.idle)
         finally:
             response.close()
 
-    async def _send(self, url: str, parameters: Mapping[str, str], credentials: Credentials) -> aiohttp.ClientResponse:
+    async def _send(
+        self, method: str, url: str, values: Mapping[str, str], credentials: Credentials
+    ) -> aiohttp.ClientResponse:
         async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             """Keep aiohttp from sending a GET again by itself: no limiter would know of it."""
             try:
@@ -154,12 +168,14 @@ class Transport:
         late = f"no answer within {self._timeouts.first_byte:g} s"
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
-                return await self._session.get(
+                return await self._session.request(
+                    method,
                     url,
-                    params={**parameters, **project_parameter(credentials)},
+                    params={**(values if method == "GET" else {}), **project_parameter(credentials)},
+                    data=values if method == "POST" else None,
                     headers={
                         "Authorization": authorization(credentials),
-                        "Accept": "text/plain",
+                        "Accept": "text/plain, application/json",
                         "Accept-Encoding": "gzip",
                         "User-Agent": USER_AGENT,
                     },

@@ -55,10 +55,10 @@ class Visitors:
         self.limiter = Limiter(RateLimits(**limits), clock=self.clock, sleep=self.clock.sleep)
         self.went, self.open, self.most_open = [], 0, 0
 
-    async def visit(self, name, *, arrive=0.0, stay=0.0):
+    async def visit(self, name, *, arrive=0.0, stay=0.0, counted=True):
         if arrive:
             await self.clock.sleep(arrive)
-        async with self.limiter.slot():
+        async with self.limiter.slot(counted=counted):
             self.went.append((name, self.clock.now))
             self.open += 1
             self.most_open = max(self.most_open, self.open)
@@ -174,7 +174,18 @@ async def test_a_pause_holds_those_who_wait_for_the_clock_already():
     assert visitors.at() == pytest.approx([0, 20, 21], abs=0.5)
 
 
-@pytest.mark.parametrize("name", ["per_second", "per_hour", "concurrent"])
+async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
+    visitors = Visitors(per_second=1, per_hour=2, concurrent=3)
+    visitors.limiter.pause(10)
+    tasks = [visitors.start(number, stay=1, counted=False) for number in range(9)]
+    await visitors.clock.run(*tasks)
+    assert visitors.at() == [10, 10, 10, 11, 11, 11, 12, 12, 12]
+    assert visitors.most_open == 3
+    await visitors.clock.run(visitors.start("counted"))
+    assert visitors.at()[-1] == 13
+
+
+@pytest.mark.parametrize("name", ["per_second", "per_hour", "concurrent", "queries_per_hour", "concurrent_queries"])
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
 def test_limits_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number, 1 or more"):
@@ -182,5 +193,7 @@ def test_limits_out_of_range(name, value):
 
 
 def test_limits_by_default_are_what_mixpanel_documents():
-    assert RateLimits() == RateLimits(per_second=3, per_hour=60, concurrent=100)
+    assert RateLimits() == RateLimits(3, 60, 100, queries_per_hour=60, concurrent_queries=5)
+    queries = RateLimits(queries_per_hour=240, concurrent_queries=10).of_queries
+    assert (queries.per_second, queries.per_hour, queries.concurrent) == (240, 240, 10)
     assert Limiter(RateLimits(per_hour=7)).per_hour == 7

@@ -103,7 +103,7 @@ async def test_a_request_says_who_asks_what_and_that_gzip_is_wanted():
     assert path == "/api/2.0/export?from_date=2024-01-01&where=x+%3D%3D+%22%C3%A4+%26+b%22&project_id=42"
     assert headers["authorization"] == "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()
     assert headers["accept-encoding"] == "gzip"
-    assert headers["accept"] == "text/plain"
+    assert headers["accept"] == "text/plain, application/json"
     assert re.fullmatch(rf"mixpanel-async/{re.escape(__version__)} \(Python 3\.[0-9]+\)", headers["user-agent"])
 
 
@@ -118,6 +118,24 @@ async def test_the_other_credentials(credentials, header, project):
     path, headers = sent((await fetch(WITH_LENGTH + BODY, credentials=credentials))[2])
     assert headers["authorization"] == header
     assert ("project_id=7" in path) == project == ("project_id" in path)
+
+
+async def test_a_form_is_sent_in_the_body_and_the_project_in_the_url():
+    bodies = []
+
+    async def script(reader, writer):
+        bodies.append(await reader.readexactly(len(b"where=%C3%A4+%26+b&page=3")))
+        writer.write(WITH_LENGTH + BODY)
+
+    async with serving(script) as server, transport() as wire:
+        async with wire.post(server.url, {"where": "ä & b", "page": "3"}, ACCOUNT) as answer:
+            assert answer.status == 200
+        head, (path, headers) = server.requests[0], sent(server.requests[0])
+
+    assert head.startswith(b"POST ")
+    assert path == "/api/2.0/export?project_id=42"
+    assert headers["content-type"] == "application/x-www-form-urlencoded"
+    assert bodies == [b"where=%C3%A4+%26+b&page=3"]
 
 
 # What comes back
