@@ -8,17 +8,18 @@ import os
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from mixpanel_async.api import export, query
 from mixpanel_async.api.credentials import credentials_from
-from mixpanel_async.api.export import endpoint
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Timeouts, Transport
 from mixpanel_async.pipeline.batches import BatchReader
-from mixpanel_async.pipeline.download import Source
 from mixpanel_async.pipeline.fill import fill
 from mixpanel_async.pipeline.order import order_for, stream_order_for
 from mixpanel_async.pipeline.parse import EventReader
@@ -89,11 +90,12 @@ class MixpanelClient:
             region = os.environ.get("MP_REGION", region) if region == "us" else region
             base_url = base_url or os.environ.get("MP_BASE_URL") or None
         self._credentials = credentials
-        self._url = endpoint(region, base_url)
+        self._urls = (export.endpoint(region, base_url), query.endpoint(region, base_url))
         self._database = Database(database)
         self._settings = (limits, retry, timeouts, session)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._source: Source | None = None
+        self._queries: Source | None = None
         self._calls: set[asyncio.Task[object]] = set()
         self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._closed = False
@@ -370,8 +372,10 @@ class MixpanelClient:
         loop = asyncio.get_running_loop()
         if self._source is None or self._loop is None:
             limits, retry, timeouts, session = self._settings
+            url, queries = self._urls
             self._loop = loop
-            self._source = Source(self._url, self._credentials, Transport(session, timeouts), Limiter(limits), retry)
+            self._source = Source(url, self._credentials, Transport(session, timeouts), Limiter(limits), retry)
+            self._queries = replace(self._source, url=queries, limiter=Limiter(limits.of_queries))
         elif self._loop is not loop:
             raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
         return self._source

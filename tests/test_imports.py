@@ -24,6 +24,7 @@ PIPELINE = [
     "parse",
     "batches",
     "download",
+    "ask",
     "messages",
     "writer",
     "hooks",

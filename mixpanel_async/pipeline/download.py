@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.api.answers import judge
-from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError, RateLimitError
+from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError
 from mixpanel_async.pipeline.dates import halves
 from mixpanel_async.pipeline.decode import opening
 from mixpanel_async.pipeline.spool import Budget, Spool
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import ExitStack
 
-    from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.export import ExportQuery
-    from mixpanel_async.api.limits import Limiter
-    from mixpanel_async.api.retry import RetryPolicy
-    from mixpanel_async.api.transport import Answer, Transport
+    from mixpanel_async.api.source import Source
+    from mixpanel_async.api.transport import Answer
     from mixpanel_async.pipeline.dates import DateChunk
 
 logger = logging.getLogger("mixpanel_async")
@@ -40,17 +38,6 @@ ON_TRUST = (
     "%s to %s: the answer's headers told neither its length nor its end. It is taken as whole, but if its "
     "connection was closed early between two lines, that could not be seen."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Mixpanel, as one client sees it."""
-
-    url: str
-    credentials: Credentials
-    transport: Transport
-    limiter: Limiter
-    retry: RetryPolicy
 
 
 class Downloads:
@@ -84,7 +71,7 @@ class Downloads:
                 smaller = self._halved(requests) if error.may_be_too_large and number > 1 else requests
                 if not error.passing or (number >= policy.attempts and smaller == requests):
                     raise _located(error, chunk, number) from None
-                await self._wait(chunk, number, error)
+                await self._source.wait(" to ".join(chunk), number, error)
                 number, requests = number + 1, smaller
 
     async def bodies(self, requests: Sequence[DateChunk], stack: ExitStack) -> tuple[list[Spool], bool]:
@@ -114,26 +101,22 @@ class Downloads:
                     self._ended = error
                 raise
 
-    async def _wait(self, chunk: DateChunk, attempt: int, error: ExportError) -> None:
-        limited = isinstance(error, RateLimitError)
-        wait = self._source.retry.wait(attempt, getattr(error, "retry_after", None), limited=limited)
-        logger.info("%s to %s: %s. Attempt %d follows in %.1f s.", *chunk, error, attempt + 1, wait)
-        if limited:
-            self._source.limiter.pause(wait)  # for all: the limit is the project's, not the chunk's
-        else:
-            await asyncio.sleep(wait)
-
     def _halved(self, requests: list[DateChunk]) -> list[DateChunk]:
         if self._query.limit is not None:
             return requests  # a limit is one request's
         return [half for request in requests for half in halves(request)]
 
 
-async def _receive(answer: Answer, spool: Spool) -> bool:
-    """Judge an answer, and keep its body if it is one."""
+async def check(answer: Answer) -> None:
+    """Raise what an answer's status and headers mean, unless that is a body worth reading."""
     excerpt = b"" if answer.status == 200 else opening(await answer.excerpt(EXCERPT))
     if (error := judge(answer.status, answer.headers, excerpt, now=time.time())) is not None:
         raise error
+
+
+async def _receive(answer: Answer, spool: Spool) -> bool:
+    """Judge an answer, and keep its body if it is one."""
+    await check(answer)
     async for piece in answer.pieces():
         await spool.write(piece)
     if not (spool.size or answer.has_end_mark):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mixpanel_async.api.export import ExportQuery
+    from mixpanel_async.api.source import Source
     from mixpanel_async.pipeline.dates import DateChunk
-    from mixpanel_async.pipeline.download import Source
     from mixpanel_async.pipeline.hooks import HookCalls
     from mixpanel_async.pipeline.messages import Message
     from mixpanel_async.pipeline.spool import Spool

@@ -17,7 +17,7 @@ from mixpanel_async.store.fetched import FetchedTable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mixpanel_async.pipeline.download import Source
+    from mixpanel_async.api.source import Source
     from mixpanel_async.pipeline.fetch import Outcome
     from mixpanel_async.store.database import Database
     from mixpanel_async.types import BatchProgress

@@ -30,8 +30,8 @@ from mixpanel_async.pipeline.threads import outlast
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 
+    from mixpanel_async.api.source import Source
     from mixpanel_async.pipeline.dates import DateChunk
-    from mixpanel_async.pipeline.download import Source
     from mixpanel_async.pipeline.lines import RejectedLine
     from mixpanel_async.pipeline.parts import Part
 

@@ -1,0 +1,63 @@
+"""Where queries are asked, and what the JSON of their answers tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
+from mixpanel_async.api.query import app_path, endpoint, judge_told
+from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
+
+
+@pytest.mark.parametrize(
+    ("region", "base_url", "url"),
+    [
+        ("us", None, "https://mixpanel.com"),
+        ("eu", None, "https://eu.mixpanel.com"),
+        ("in", None, "https://in.mixpanel.com"),
+        ("eu", "https://proxy.example.com/mixpanel/", "https://proxy.example.com/mixpanel"),
+    ],
+)
+def test_where_it_is_asked(region, base_url, url):
+    assert endpoint(region, base_url) == url
+
+
+def test_the_apps_api_has_the_project_in_its_path():
+    path = "/api/app/projects/7/annotations"
+    assert app_path(ServiceAccount("user", "secret", 7), "annotations") == path
+    assert app_path(OAuthToken("secret", 7), "annotations") == path
+    with pytest.raises(ConfigurationError, match="annotations need a service account"):
+        app_path(ProjectSecret("secret"), "annotations")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"status": "ok", "results": []},
+        {"results": [], "error": "ignored"},
+        {"error": {"count": 295}},  # a property of this name, in `events/properties/top`
+        ["error"],
+        [],
+        {},
+        "error",
+        None,
+    ],
+)
+def test_answers(told):
+    assert judge_told(told) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "says"),
+    [
+        ({"status": "error", "error": "internal error"}, ServerError, "answers with an error: internal error"),
+        ({"status": "error", "error": "x", "results": []}, ServerError, "x"),
+        ({"request": "/api/2.0/stream/query", "error": ""}, ServerError, "(no text)"),
+        ({"error": "Date range exceeds 365 days into the past"}, QueryError, "rejects the dates: Date range exceeds"),
+    ],
+)
+def test_errors_in_a_200(told, kind, says):
+    error = judge_told(told)
+    assert type(error) is kind
+    assert says in str(error)
+    assert error.status == 200
