@@ -6,17 +6,17 @@ part of it again: then all of it goes through the write-ahead log too. So duplic
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
+from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store.duplicates import KEY, counts_of, duplicates_of
+from mixpanel_async.store.feed import PROPERTIES, Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import duckdb
 
@@ -58,15 +58,9 @@ _INSERT = """
 """
 
 
-# Known as JSON, properties are stored as they come; a text that is cast to JSON DuckDB would parse once more.
-_PROPERTIES = Field(
-    "properties",
-    DataType.utf8(),
-    metadata={"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""},
-)
 _ROW = Field("row", DataType.uint32())
 
-BLOCK = Schema([Field("line", DataType.uint32()), Field("event", DataType.utf8()), _PROPERTIES])
+BLOCK = Schema([Field("line", DataType.uint32()), Field("event", DataType.utf8()), PROPERTIES])
 """A block: the number of each line in its body, and the texts of the event's name and its properties, each JSON."""
 
 _HELD = Schema(
@@ -79,7 +73,7 @@ _HELD = Schema(
         Field("processed", DataType.int64()),
         Field("taken", DataType.bool()),
         _ROW,
-        _PROPERTIES,
+        PROPERTIES,
     ]
 )
 
@@ -93,37 +87,14 @@ class RefusedRow:
     properties: str
 
 
-class _Feed:
-    """What a query reads as a table of this name: whichever blocks are put here.
-
-    It is registered once, before the transaction. What is registered within one stays in memory until its end.
-    """
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> None:
-        self._empty = self._table = Table.from_batches([], schema=schema)
-        cursor.register(name, self)
-
-    @contextmanager
-    def of(self, blocks: Sequence[RecordBatch]) -> Iterator[None]:
-        """Feed these."""
-        self._table = Table.from_batches(blocks)
-        try:
-            yield
-        finally:
-            self._table = self._empty
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._table.__arrow_c_stream__(requested_schema)
-
-
 class Window:
     """Blocks on a cursor, which must have no transaction yet."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
         self._cursor = cursor
         self._table = table
-        self._block = _Feed(cursor, "block", BLOCK)
-        self._window = _Feed(cursor, "held", _HELD)
+        self._block = Feed(cursor, "block", BLOCK)
+        self._window = Feed(cursor, "held", _HELD)
         self._held: list[RecordBatch] = []
         self._rows = 0
         self.nbytes = 0
@@ -201,7 +172,7 @@ class Window:
                 )
             rows = Array(range(self._rows, self._rows + block.num_rows), type=DataType.uint32())
             batch = columns.append_column(_ROW, rows)
-            self._held.append(batch.append_column(_PROPERTIES, block.column("properties")))
+            self._held.append(batch.append_column(PROPERTIES, block.column("properties")))
             self._rows += block.num_rows
             self.nbytes += block.nbytes
             at += block.num_rows
