@@ -14,6 +14,7 @@ BASE = {"_version", "errors", "types"}
 PIPELINE = [
     "dates",
     "threads",
+    "groups",
     "lines",
     "oddlines",
     "spool",

@@ -232,12 +232,13 @@ def batch(events: Sequence[tuple[bytes, bytes]], lines: Sequence[int]) -> Record
 
 
 def _batch(lines: Sequence[int], names: Sequence[bytes], properties: Sequence[bytes]) -> RecordBatch:
-    columns = [Array(lines, type=DataType.uint32()), _texts(names), _texts(properties)]
+    columns = [Array(lines, type=DataType.uint32()), texts(names), texts(properties)]
     return RecordBatch.from_arrays(columns, schema=COLUMNS)
 
 
-def _texts(values: Sequence[bytes]) -> Array:
-    texts = Array(values, type=DataType.binary()).cast(DataType.utf8())
-    if texts.null_count:  # the cast makes a null of what is not UTF-8
+def texts(values: Sequence[bytes]) -> Array:
+    """Texts as Arrow. Raises UnicodeError where one is not UTF-8."""
+    array = Array(values, type=DataType.binary()).cast(DataType.utf8())
+    if array.null_count:  # the cast makes a null of what is not UTF-8
         raise UnicodeError("not UTF-8")
-    return texts
+    return array

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
 from mixpanel_async.pipeline.decode import decode, groups
 from mixpanel_async.pipeline.download import ON_TRUST, Downloads
+from mixpanel_async.pipeline.groups import first_alone
 from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
 from mixpanel_async.pipeline.threads import CORES, Cores
 from mixpanel_async.pipeline.writer import Writer
@@ -80,7 +81,7 @@ class Fetch:
             ExportError: one that every other chunk would meet too.
             StoreError: DuckDB cannot write.
         """
-        try:
+        with first_alone():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._writer.run())
                 async with asyncio.TaskGroup() as inner:
@@ -88,8 +89,6 @@ class Fetch:
                         inner.create_task(self._fetch(chunk, index, len(chunks))) for index, chunk in enumerate(chunks)
                     ]
                 await self._queue.put(None)
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
         return [task.result() for task in tasks]
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
@@ -133,11 +132,3 @@ class Fetch:
 
 def _promise() -> asyncio.Future[BatchResult]:
     return asyncio.get_running_loop().create_future()
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first cause in a group: what a caller can catch by name."""
-    first: BaseException = errors
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

@@ -63,7 +63,7 @@ def read_line(line: bytes) -> tuple[bytes, bytes]:
     """
     text, bad_byte = _text(line)
     try:
-        parts = _members(_ESCAPE.sub(_mend_surrogate, text) if "\\u" in text else text)
+        parts = _members(mend_surrogates(text))
     except ValueError as error:
         raise NoEventError(f"not JSON: {error}", broken=True) from None
     except _ConstantError as error:
@@ -75,6 +75,11 @@ def read_line(line: bytes) -> tuple[bytes, bytes]:
     if parts is None:
         raise NoEventError("not a JSON object")
     return _event(parts), _properties(parts)
+
+
+def mend_surrogates(text: str) -> str:
+    r"""JSON with U+FFFD in place of each lone surrogate (`"\ud800"`), which no UTF-8 can hold."""
+    return _ESCAPE.sub(_mend_surrogate, text) if "\\u" in text else text
 
 
 def join_lines(first: bytes, second: bytes) -> tuple[bytes, bytes] | None:
