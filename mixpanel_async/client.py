@@ -15,35 +15,47 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mixpanel_async.api import export, query
 from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.engage import check_profiles
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Timeouts, Transport
 from mixpanel_async.pipeline.batches import BatchReader
 from mixpanel_async.pipeline.fill import fill
-from mixpanel_async.pipeline.order import order_for, stream_order_for
+from mixpanel_async.pipeline.order import order_for, profile_order_for, stream_order_for
 from mixpanel_async.pipeline.parse import EventReader
-from mixpanel_async.pipeline.results import parallel_result, single_result
+from mixpanel_async.pipeline.profiles import fill_profiles
+from mixpanel_async.pipeline.profilestream import ProfileStream
+from mixpanel_async.pipeline.results import parallel_profiles_result, parallel_result, profiles_result, single_result
 from mixpanel_async.pipeline.stream import Stream
 from mixpanel_async.pipeline.threads import finish_in_thread
 from mixpanel_async.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from types import ModuleType, TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     import aiohttp
     import duckdb
     import pyarrow as pa
 
     from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.engage import ProfileArguments
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.pipeline.fetch import Outcome
-    from mixpanel_async.pipeline.order import Order
-    from mixpanel_async.types import BatchProgress, FetchResult, ParallelFetchResult
+    from mixpanel_async.pipeline.order import Order, ProfileOrder
+    from mixpanel_async.pipeline.profiles import ProfileOutcome
+    from mixpanel_async.types import (
+        BatchProgress,
+        FetchResult,
+        ParallelFetchResult,
+        ParallelProfileFetchResult,
+        ProfileBatchProgress,
+    )
 
     BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
+    PageHook = Callable[[ProfileBatchProgress], Awaitable[None] | None]
     RejectedHook = Callable[[DecodeError], None]
 
 T = TypeVar("T")
@@ -94,8 +106,7 @@ class MixpanelClient:
         self._database = Database(database)
         self._settings = (limits, retry, timeouts, session)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._source: Source | None = None
-        self._queries: Source | None = None
+        self._sources: tuple[Source, Source] | None = None
         self._calls: set[asyncio.Task[object]] = set()
         self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._closed = False
@@ -116,8 +127,8 @@ class MixpanelClient:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
-        if self._source is not None:
-            await self._source.transport.close()
+        if self._sources is not None:
+            await self._sources[0].transport.close()
         await finish_in_thread(self._database.close)
 
     @overload
@@ -331,6 +342,162 @@ class MixpanelClient:
         )  # fmt: skip
         return Stream(order, partial(BatchReader, pyarrow=_pyarrow()), on_rejected, self._spawn).run(self._bind)
 
+    @overload
+    async def fetch_profiles(
+        self,
+        name: str = ...,
+        *,
+        append: bool = ...,
+        resume: bool = ...,
+        parallel: Literal[False] = ...,
+        max_workers: int = ...,
+        on_batch_complete: PageHook | None = ...,
+        **selection: Unpack[ProfileArguments],
+    ) -> FetchResult: ...
+
+    @overload
+    async def fetch_profiles(
+        self,
+        name: str = ...,
+        *,
+        append: bool = ...,
+        resume: bool = ...,
+        parallel: Literal[True],
+        max_workers: int = ...,
+        on_batch_complete: PageHook | None = ...,
+        **selection: Unpack[ProfileArguments],
+    ) -> ParallelProfileFetchResult: ...
+
+    @overload
+    async def fetch_profiles(
+        self,
+        name: str = ...,
+        *,
+        append: bool = ...,
+        resume: bool = ...,
+        parallel: bool,
+        max_workers: int = ...,
+        on_batch_complete: PageHook | None = ...,
+        **selection: Unpack[ProfileArguments],
+    ) -> FetchResult | ParallelProfileFetchResult: ...
+
+    async def fetch_profiles(  # noqa: PLR0913 - as above
+        self,
+        name: str = "profiles",
+        *,
+        where: str | None = None,
+        cohort_id: int | None = None,
+        output_properties: Sequence[str] | None = None,
+        distinct_id: str | None = None,
+        distinct_ids: Sequence[str] | None = None,
+        group_id: int | str | None = None,
+        behaviors: Sequence[Mapping[str, Any]] | None = None,
+        as_of_timestamp: int | None = None,
+        include_all_users: bool = False,
+        append: bool = False,
+        resume: bool = False,
+        parallel: bool = False,
+        max_workers: int = 5,
+        on_batch_complete: PageHook | None = None,
+    ) -> FetchResult | ParallelProfileFetchResult:
+        """Export user or group profiles into a table of the database, as they are now.
+
+        The table is replaced when every page is in, in one transaction; until then, and if a page fails, it stays as
+        it was. Pages that are in are kept beside it, for `resume`.
+
+        Args:
+            name: the table. It is made if it is missing (not with `append`).
+            where: a filter expression of Mixpanel's, sent as it is.
+            cohort_id: only members of this cohort.
+            output_properties: the properties wanted; `None` for all.
+            distinct_id: only this profile.
+            distinct_ids: only these profiles. A thousand of them are one request of the hourly limit.
+            group_id: profiles of this data group, not of users; `distinct_id` is then the group's key.
+            behaviors: what people did, for `where` to tell of, as in Mixpanel's docs: `[{"window": "30d", "name":
+                "bought", "event_selectors": [{"event": "Purchase"}]}]` and `behaviors["bought"] > 0`. Not with
+                `cohort_id`.
+            as_of_timestamp: epoch seconds up to which behaviors are counted; `None` for now.
+            include_all_users: with `cohort_id`, also members that have no profile.
+            append: profiles that come replace those with the same distinct id, and the others stay. The selection
+                may be another, but for `output_properties` and `group_id`.
+            resume: go on with a download of the same call that was broken off or lacks pages, while Mixpanel keeps
+                its session; where it does not, or there is none, all pages are fetched.
+            parallel: fetch pages at the same time, and go on when one fails; `False` is one after the other.
+            max_workers: pages at once; Mixpanel allows 5 queries (`RateLimits.concurrent_queries`), and more are not
+                used.
+            on_batch_complete: called with a `ProfileBatchProgress` after each page is kept or given up, as with
+                `fetch_events`. Where a session expired, pages are told of again.
+
+        Returns:
+            `ParallelProfileFetchResult` with `parallel=True`, whose `failed_page_indices` name the pages that were
+            given up (the table is then as before, and `total_rows` 0); `FetchResult` otherwise.
+
+        Raises:
+            ValueError: an argument is out of its range; nothing was asked or written.
+            TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing asked.
+            DatabaseLockedError: somebody else holds the file; nothing asked.
+            AuthenticationError, QueryError: no page could succeed, also because the plan has no query API (402).
+            ExportError: every page failed, or with `parallel=False` any.
+            StoreError: DuckDB cannot write, or the table is none of profiles.
+            RuntimeError: the client is closed, or belongs to another event loop.
+
+        A cancel returns when the thread that writes has ended: the table is as before, whole pages are kept.
+        """
+        selection = check_profiles(
+            where=where, cohort_id=cohort_id, output_properties=output_properties,
+            distinct_id=distinct_id, distinct_ids=distinct_ids, group_id=group_id,
+            behaviors=behaviors, as_of_timestamp=as_of_timestamp, include_all_users=include_all_users,
+        )  # fmt: skip
+        order = profile_order_for(
+            name, selection, append=append, resume=resume, parallel=parallel, max_workers=max_workers
+        )
+        started = time.monotonic()
+        outcome = await self._call(self._fill_profiles(order, on_batch_complete))
+        return (parallel_profiles_result if parallel else profiles_result)(order, outcome, started)
+
+    def stream_profiles(  # noqa: PLR0913 - as above
+        self,
+        *,
+        where: str | None = None,
+        cohort_id: int | None = None,
+        output_properties: Sequence[str] | None = None,
+        distinct_id: str | None = None,
+        distinct_ids: Sequence[str] | None = None,
+        group_id: int | str | None = None,
+        behaviors: Sequence[Mapping[str, Any]] | None = None,
+        as_of_timestamp: int | None = None,
+        include_all_users: bool = False,
+        raw: bool = False,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Export profiles to an `async for`, in Mixpanel's order, each once. Nothing is stored.
+
+        Up to five pages are read ahead, and a page is asked for only when it is among the next: a slow consumer holds
+        the downloads back. Memory holds these, and 16 bytes a profile: where the session expires all pages are asked
+        for anew, and the profiles that came are left out. Leave the loop, or cancel it, and what is being downloaded
+        is closed at once. The arguments choose as those of `fetch_profiles` do.
+
+        Yields:
+            `{"distinct_id": str, "last_seen": datetime | None, "properties": dict}`, or with `raw` as Mixpanel has
+            it, `{"$distinct_id": str, "$properties": dict}`. `last_seen` is what Mixpanel gives, without a zone.
+            Values are exact, as with `stream_events`.
+
+        Raises:
+            ValueError: an argument is out of its range; at the call, the others in the loop.
+            ExportError: a page could not be had after its attempts. The profiles of all pages before it came.
+            RuntimeError: the client is closed, or belongs to another event loop.
+        """
+        selection = check_profiles(
+            where=where, cohort_id=cohort_id, output_properties=output_properties,
+            distinct_id=distinct_id, distinct_ids=distinct_ids, group_id=group_id,
+            behaviors=behaviors, as_of_timestamp=as_of_timestamp, include_all_users=include_all_users,
+        )  # fmt: skip
+        return ProfileStream(selection, self._spawn, raw=raw).run(self._bind_queries)
+
+    async def _fill_profiles(self, order: ProfileOrder, hook: PageHook | None) -> ProfileOutcome:
+        source = self._bind_queries()
+        async with self._tables[order.table.lower()], self._open_database() as database:
+            return await fill_profiles(order, source, database, hook)
+
     async def _fill(self, order: Order, hook: BatchHook | None) -> list[Outcome]:
         source = self._bind()
         async with self._tables[order.table.lower()], self._open_database() as database:
@@ -366,19 +533,26 @@ class MixpanelClient:
         return task
 
     def _bind(self) -> Source:
-        """What talks to Mixpanel, made in the loop that it will run on."""
+        """What is asked for exports, made in the loop that it will run on."""
+        return self._bind_both()[0]
+
+    def _bind_queries(self) -> Source:
+        """What is asked all else."""
+        return self._bind_both()[1]
+
+    def _bind_both(self) -> tuple[Source, Source]:
         if self._closed:
             raise RuntimeError("This client is closed: make a new one.")
         loop = asyncio.get_running_loop()
-        if self._source is None or self._loop is None:
+        if self._sources is None or self._loop is None:
             limits, retry, timeouts, session = self._settings
             url, queries = self._urls
+            exports = Source(url, self._credentials, Transport(session, timeouts), Limiter(limits), retry)
             self._loop = loop
-            self._source = Source(url, self._credentials, Transport(session, timeouts), Limiter(limits), retry)
-            self._queries = replace(self._source, url=queries, limiter=Limiter(limits.of_queries))
+            self._sources = exports, replace(exports, url=queries, limiter=Limiter(limits.of_queries))
         elif self._loop is not loop:
             raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
-        return self._source
+        return self._sources
 
 
 def _pyarrow() -> ModuleType:

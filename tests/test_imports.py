@@ -34,6 +34,10 @@ PIPELINE = [
     "results",
     "fill",
     "stream",
+    "page",
+    "pages",
+    "profiles",
+    "profilestream",
 ]
 MAY = {
     "_version": set(),

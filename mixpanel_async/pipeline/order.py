@@ -21,6 +21,7 @@ from mixpanel_async.store.tables import check_table_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mixpanel_async.api.engage import ProfileSelection
     from mixpanel_async.pipeline.dates import DateChunk
 
     Range = tuple[dt.date, dt.date]
@@ -107,10 +108,34 @@ def stream_order_for(  # noqa: PLR0913 - the call's arguments
     return StreamOrder(first, last, selection, chunk_days if limit is None else None, max_workers if parallel else 1)
 
 
-def _check_cut(limit: int | None, chunk_days: int | str, max_workers: int, *, parallel: bool) -> None:
-    check_chunk_days(chunk_days)
+@dataclass(frozen=True, slots=True)
+class ProfileOrder:
+    """A caller's order of profiles; `profile_order_for` makes it of checked arguments."""
+
+    table: str
+    selection: ProfileSelection
+    append: bool
+    resume: bool
+    parallel: bool
+    max_workers: int
+
+
+def profile_order_for(  # noqa: PLR0913 - the call's arguments
+    name: str, selection: ProfileSelection, *, append: bool, resume: bool, parallel: bool, max_workers: int
+) -> ProfileOrder:
+    """Hold each argument of a call to its range; the selection is already. Raises ValueError."""
+    _check_workers(max_workers)
+    return ProfileOrder(check_table_name(name), selection, append, resume, parallel, max_workers if parallel else 1)
+
+
+def _check_workers(max_workers: int) -> None:
     if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
         raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")
+
+
+def _check_cut(limit: int | None, chunk_days: int | str, max_workers: int, *, parallel: bool) -> None:
+    check_chunk_days(chunk_days)
+    _check_workers(max_workers)
     if parallel and limit is not None:
         raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
 

@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ExportError
-from mixpanel_async.types import FetchResult, ParallelFetchResult
+from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
 
 if TYPE_CHECKING:
     from mixpanel_async.pipeline.fetch import Outcome
-    from mixpanel_async.pipeline.order import Order
+    from mixpanel_async.pipeline.order import Order, ProfileOrder
+    from mixpanel_async.pipeline.profiles import ProfileOutcome
 
 
 def parallel_result(order: Order, outcomes: list[Outcome], started: float) -> ParallelFetchResult:
@@ -46,5 +47,38 @@ def single_result(order: Order, outcomes: list[Outcome], started: float) -> Fetc
         type="events",
         duration_seconds=time.monotonic() - started,
         date_range=(order.first.isoformat(), order.last.isoformat()),
+        fetched_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def parallel_profiles_result(
+    order: ProfileOrder, outcome: ProfileOutcome, started: float
+) -> ParallelProfileFetchResult:
+    """Tell of a parallel fetch of profiles; raise ExportError where every page failed."""
+    failed = outcome.errors
+    if failed and not outcome.pages:
+        first = failed[min(failed)]
+        error = ExportError(f"All {len(failed)} pages failed. The first: {first}", status=first.status)
+        error.attempts = first.attempts
+        raise error from first
+    return ParallelProfileFetchResult(
+        table=order.table,
+        total_rows=outcome.rows,
+        successful_pages=outcome.pages,
+        failed_pages=len(failed),
+        failed_page_indices=tuple(sorted(failed)),
+        duration_seconds=time.monotonic() - started,
+        fetched_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def profiles_result(order: ProfileOrder, outcome: ProfileOutcome, started: float) -> FetchResult:
+    """Tell of a fetch of profiles, page after page."""
+    return FetchResult(
+        table=order.table,
+        rows=outcome.rows,
+        type="profiles",
+        duration_seconds=time.monotonic() - started,
+        date_range=None,
         fetched_at=dt.datetime.now(dt.UTC),
     )

@@ -23,9 +23,9 @@ from mixpanel_async.api.export import ExportQuery
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.pipeline.body import Body
 from mixpanel_async.pipeline.download import ON_TRUST, Downloads
+from mixpanel_async.pipeline.groups import end, has_failed, result_of
 from mixpanel_async.pipeline.order import StreamOrder, chunks_of
 from mixpanel_async.pipeline.spool import Budget
-from mixpanel_async.pipeline.threads import outlast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
@@ -108,7 +108,7 @@ class Stream(Generic[T_co]):
         line: deque[tuple[DateChunk, asyncio.Task[Proven]]] = deque()
         try:
             while chunks or line:
-                while chunks and len(line) < self._order.max_workers and not any(_failed(task) for _, task in line):
+                while chunks and len(line) < self._order.max_workers and not any(has_failed(task) for _, task in line):
                     chunk = chunks.popleft()
                     having = downloads.persist(chunk, partial(self._attempt, downloads, chunk))
                     line.append((chunk, self._spawn(having)))
@@ -149,29 +149,17 @@ class Stream(Generic[T_co]):
 async def _outcome(chunk: DateChunk, task: asyncio.Task[Proven]) -> Proven:
     """What became of the chunk at the head of the line."""
     try:
-        return await task
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if task.cancelled() and current is not None and not current.cancelling():
-            raise RuntimeError("The client was closed while this stream ran.") from None
-        raise
+        return await result_of(task)
     except ExportError as error:
         error.from_date, error.to_date = chunk  # another chunk may have met it first
         error.add_note(f"All events before {chunk[0]} were given, and none from then on.")
         raise
 
 
-def _failed(task: asyncio.Task[Proven]) -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
-
-
 async def _end(tasks: list[asyncio.Task[Proven]]) -> None:
-    """End the tasks, wait for them however often that is cancelled, and let go of what they have."""
-    for task in tasks:
-        task.cancel()
-    cancelled = await outlast(tasks)
-    for task in tasks:
-        if not _failed(task):
-            task.result().open.close()
+    """End the tasks, and let go of what they have."""
+    given, cancelled = await end(tasks)
+    for proven in given:
+        proven.open.close()
     if cancelled is not None:
         raise cancelled

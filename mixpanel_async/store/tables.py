@@ -1,12 +1,15 @@
 """Names and shapes of the tables.
 
-A fetched table holds one selection (`events`, `where`, `limit`) over a set of dates. Beside the fetched tables stand
-ours, whose names begin `_mixpanel_`; they are stable enough to query:
+A fetched table of events holds one selection (`events`, `where`, `limit`) over a set of dates, one of profiles all
+that its selection gave at one time. Beside the fetched tables stand ours, whose names begin `_mixpanel_`; they are
+stable enough to query:
 
 `_mixpanel_selections`  a row a table: what it holds.
 `_mixpanel_chunks`      a row a committed chunk, disjoint within a table: its dates, what is in the table for them.
 `_mixpanel_strays`      a row a stray: an event whose time lies outside the dates that Mixpanel gave it for.
 `_mixpanel_rejected`    lines that are no event, word for word, as BLOB.
+`_mixpanel_pages`       a row a page of profiles that is kept for a download which was broken off;
+`_mixpanel_profiles_*`  holds its profiles, a table for each that is fetched into.
 """
 
 from __future__ import annotations
@@ -27,6 +30,12 @@ EVENTS_COLUMNS = """(
     event_time TIMESTAMP NOT NULL,
     distinct_id VARCHAR,
     insert_id VARCHAR,
+    properties JSON NOT NULL USING COMPRESSION zstd
+)"""
+
+PROFILES_COLUMNS = """(
+    distinct_id VARCHAR NOT NULL,
+    last_seen TIMESTAMP,
     properties JSON NOT NULL USING COMPRESSION zstd
 )"""
 
@@ -65,6 +74,17 @@ _JOURNAL = (
         line_number BIGINT NOT NULL,
         reason VARCHAR NOT NULL,
         line BLOB NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_pages (
+        table_name VARCHAR NOT NULL,
+        part INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        rows BIGINT NOT NULL,
+        session_id VARCHAR,
+        total BIGINT,
+        page_size BIGINT NOT NULL,
+        fetched_at TIMESTAMPTZ NOT NULL,
+        PRIMARY KEY (table_name, part, page)
     )""",
 )
 
