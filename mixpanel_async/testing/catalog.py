@@ -64,8 +64,14 @@ class Catalog:
 class QueryRules:
     """How queries behave where Mixpanel's docs say little or several things were seen."""
 
+    page_size: int = 1000
+    """How many profiles are on a page, where the query does not say."""
+    total_on_first_page: bool = True
+    """Whether ``total`` stands on the first page of profiles, as always seen."""
     total_on_every_page: bool = False
-    """Whether ``total`` stands on every page of profiles; else on the first alone."""
+    """Whether ``total`` stands on the other pages too."""
+    pages_are_counted: bool = False
+    """Whether a page that names its session takes a token of the hour too, against all that was seen."""
     session_seconds: float | None = None
     """How long a session of profile pages lasts by ``clock.monotonic()``. Mixpanel does not say; None: for ever."""
     session_pages: int | None = None

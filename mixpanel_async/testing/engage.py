@@ -12,7 +12,7 @@ from mixpanel_async.testing.answers import RefusedError, json_error
 from mixpanel_async.testing.behaviors import counted
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.events import written
-from mixpanel_async.testing.profile_query import LARGEST_PAGE, PAGE_SIZE, Chosen, ProfileQuery, chosen, judged, number
+from mixpanel_async.testing.profile_query import LARGEST_PAGE, Chosen, ProfileQuery, chosen, judged, number
 from mixpanel_async.testing.profiles import GivenProfiles
 from mixpanel_async.testing.question import Body, Question
 
@@ -55,7 +55,7 @@ class Engage:
         params = question.params
         query = judged(params, question.catalog, question.rules)
         page = number(params, "page", least=0) or 0
-        size = min(number(params, "page_size", least=1) or PAGE_SIZE, LARGEST_PAGE)
+        size = min(number(params, "page_size", least=1) or question.rules.page_size, LARGEST_PAGE)
         session = self._session(question, query, page)
         select = partial(choice, question, query)
         return partial(self._body, _Page(page, size, query, session), select, question)
@@ -110,7 +110,8 @@ class Engage:
             "status": "ok",
             "computed_at": question.events.now.isoformat(timespec="microseconds"),
         }
-        if page.number == 0 or question.rules.total_on_every_page:
+        rules = question.rules
+        if rules.total_on_every_page or (page.number == 0 and rules.total_on_first_page):
             head["total"] = len(session.chosen)
         return written(head)[:-1] + b',"results":[' + b",".join(profiles) + b"]}"
 

@@ -100,7 +100,8 @@ class QueryEndpoints:
         if not route.is_query:
             return nullcontext()
         in_session = route.endpoint == "engage" and bool(record.params.get("session_id"))
-        return self._turnstile.admit(project.id, counted=not in_session)
+        counted = not in_session or self._fake.query_rules.pages_are_counted
+        return self._turnstile.admit(project.id, counted=counted)
 
 
 def _once(body: Body) -> Callable[[], Iterator[bytes]]:

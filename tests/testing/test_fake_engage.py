@@ -154,6 +154,17 @@ async def test_item_82_the_last_page_is_short_even_if_it_is_empty(query, many, c
     assert len(many.requests) == pages
 
 
+async def test_rules_of_pages(query, many):
+    many.limits = FakeLimits(queries_per_hour=2)
+    many.query_rules = QueryRules(page_size=700, total_on_first_page=False, pages_are_counted=True)
+    first = await page_of(query, many)
+    assert (first["page_size"], len(first["results"]), "total" in first) == (700, 700, False)
+    second = await page_of(query, many, 1, first["session_id"])
+    assert second["results"] == list(many.truth_profiles())[700:1400]
+    reply = await query(many, ENGAGE, form={"page": 2, "session_id": first["session_id"]})
+    assert reply.status == 429
+
+
 async def test_item_83_pages_in_any_order_while_profiles_change(query):
     profiles = GivenProfiles({"$distinct_id": f"p{n}", "$properties": {"n": n}} for n in range(500))
     async with FakeMixpanel(profiles=profiles, limits=FakeLimits()) as fake:
