@@ -84,8 +84,8 @@ def split(pieces: Iterable[bytes], *, line: int, by: bytes = b"\n") -> Iterator[
     cut = _LineCut(pieces, line - 1)
     yield from cut.head()
     for number, piece in enumerate(cut.tail()):
-        middle = piece.find(b"\n") // 2 if number == 0 else -1
-        yield piece if middle < 0 else piece[:middle] + by + piece[middle:]
+        middle = len(piece.partition(b"\n")[0]) // 2
+        yield piece[:middle] + by + piece[middle:] if number == 0 else piece
 
 
 def separated(pieces: Iterable[bytes], *, by: bytes) -> Iterator[bytes]:

@@ -165,6 +165,12 @@ async def test_rules_of_pages(query, many):
     assert reply.status == 429
 
 
+async def test_a_page_is_one_line_that_can_be_damaged(query, many):
+    many.faults.add(Fault.bad_utf8(), page=0)
+    reply = await query(many, ENGAGE)
+    assert reply.body.count(b"\xff") == 1
+
+
 async def test_item_83_pages_in_any_order_while_profiles_change(query):
     profiles = GivenProfiles({"$distinct_id": f"p{n}", "$properties": {"n": n}} for n in range(500))
     async with FakeMixpanel(profiles=profiles, limits=FakeLimits()) as fake:
