@@ -1,4 +1,4 @@
-"""Export Mixpanel's raw events in parallel date chunks into DuckDB, from asyncio.
+"""Export Mixpanel's raw events and profiles, in parallel, into DuckDB, from asyncio.
 
 from mixpanel_async import MixpanelClient, ServiceAccount
 
@@ -28,7 +28,13 @@ from mixpanel_async.errors import (
     TableExistsError,
     TableNotFoundError,
 )
-from mixpanel_async.types import BatchProgress, FetchResult, ParallelFetchResult
+from mixpanel_async.types import (
+    BatchProgress,
+    FetchResult,
+    ParallelFetchResult,
+    ParallelProfileFetchResult,
+    ProfileBatchProgress,
+)
 
 __all__ = [
     "AuthenticationError",
@@ -43,6 +49,8 @@ __all__ = [
     "MixpanelError",
     "OAuthToken",
     "ParallelFetchResult",
+    "ParallelProfileFetchResult",
+    "ProfileBatchProgress",
     "ProjectSecret",
     "QueryError",
     "RateLimitError",

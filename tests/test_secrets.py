@@ -83,6 +83,19 @@ async def test_not_when_something_goes_wrong(server, tmp_path, caplog, fault):
     assert "user:pass" not in str(caught.value)
 
 
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_not_when_something_goes_wrong_with_profiles(server, tmp_path, caplog, fault):
+    caplog.set_level(logging.DEBUG)
+    server.profiles = [{"$distinct_id": "x", "$properties": {"note": "y" * 1000}}]
+    server.faults.add(fault, endpoint="engage")
+    async with client_of(server, tmp_path / "x.duckdb") as client:
+        with pytest.raises(Exception) as caught:
+            await client.fetch_profiles(parallel=True)
+
+    assert shows(whole_traceback(caught.value)) == []
+    assert shows(caplog.text) == []
+
+
 @pytest.mark.parametrize("fault", [Fault.first_byte_delay(60), Fault.stall(after_bytes=100)])
 async def test_not_when_it_is_cancelled(server, tmp_path, fault):
     server.faults.add(fault)

@@ -3,7 +3,15 @@
 from collections.abc import AsyncGenerator
 from typing import Any, assert_type
 
-from mixpanel_async import BatchProgress, DecodeError, FetchResult, MixpanelClient, ParallelFetchResult
+from mixpanel_async import (
+    BatchProgress,
+    DecodeError,
+    FetchResult,
+    MixpanelClient,
+    ParallelFetchResult,
+    ParallelProfileFetchResult,
+    ProfileBatchProgress,
+)
 
 
 async def async_hook(progress: BatchProgress) -> None: ...
@@ -47,3 +55,23 @@ async def calls(client: MixpanelClient, parallel: bool) -> None:
         await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", parallel=parallel),
         FetchResult | ParallelFetchResult,
     )
+
+
+def page_hook(progress: ProfileBatchProgress) -> None: ...
+
+
+async def profiles(client: MixpanelClient, parallel: bool) -> None:
+    assert_type(await client.fetch_profiles("people", where="true", distinct_ids=["a"]), FetchResult)
+    assert_type(await client.fetch_profiles(parallel=False, append=True, on_batch_complete=page_hook), FetchResult)
+    behaviors = [{"window": "30d", "name": "n", "event_selectors": [{"event": "X"}]}]
+    assert_type(
+        await client.fetch_profiles(parallel=True, max_workers=3, behaviors=behaviors, as_of_timestamp=1, resume=True),
+        ParallelProfileFetchResult,
+    )
+    assert_type(
+        await client.fetch_profiles(parallel=parallel, group_id="7", output_properties=("a",)),
+        FetchResult | ParallelProfileFetchResult,
+    )
+    stream = client.stream_profiles(cohort_id=7, include_all_users=True, raw=True)
+    assert_type(stream, AsyncGenerator[dict[str, Any], None])
+    await client.fetch_profiles(cohort="7")  # type: ignore[call-overload]

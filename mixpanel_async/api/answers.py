@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _REJECTED = frozenset({400, 402, 404, 412, 413})
 _EXCERPT = 500
 
+QUARTER = 900.0
+"""Seconds to wait where the hour's limit is met and no Retry-After says for how long: the window is a rolling one."""
+
 
 def judge(  # noqa: PLR0911 - a case an answer
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
@@ -41,6 +44,8 @@ def judge(  # noqa: PLR0911 - a case an answer
         return error
     if status == 429:
         wait = retry_after(headers.get("Retry-After"), now)
+        if wait is None and "in the last hour" in said:
+            wait = QUARTER
         return RateLimitError(f"Mixpanel's rate limit (429): {said}", retry_after=wait)
     if status in _REJECTED:
         return QueryError(f"Mixpanel rejects the query ({status}): {said}{_hint(status, said)}", status=status)

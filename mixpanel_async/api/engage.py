@@ -58,9 +58,8 @@ class ProfileSelection:
     include_all_users: bool = False
 
     def as_json(self) -> str:
-        """The same text for the same selection; the order of names and ids is none."""
-        told = {name: sorted(set(it)) if isinstance(it, tuple) else it for name, it in asdict(self).items()}
-        return json.dumps(told, ensure_ascii=False)
+        """The same text for the same selection."""
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     def parts(self, now: int) -> list[dict[str, str]]:
         """The parameters of each session that it takes: more than one where there are many distinct ids.
@@ -156,7 +155,7 @@ def _names(argument: str, names: Sequence[str] | None, what: str) -> tuple[str, 
         raise ValueError(f"{argument} must be a list, such as [{names!r}], not one text.")  # noqa: TRY004
     if not (names and all(isinstance(name, str) and name for name in names)):
         raise ValueError(f"{argument} must be {what} that are not empty, at least one, or None for all.")
-    return tuple(dict.fromkeys(names))
+    return tuple(sorted(set(names)))  # the same selection, whatever their order
 
 
 def _whole(argument: str, value: int | None, *, least: int) -> int | None:

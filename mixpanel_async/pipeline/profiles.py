@@ -111,6 +111,7 @@ class PageFetch:
         self._indices: dict[Place, int] = {}
         self._kept: dict[Place, int] = {}
         self._outcome = ProfileOutcome()
+        self._ended: ExportError | None = None
 
     async def run(self, kept: Sequence[KeptPage]) -> ProfileOutcome:
         """Have all pages kept that are not yet. One that fails stops no other, if it is `parallel`.
@@ -151,10 +152,13 @@ class PageFetch:
     async def _have(self, place: Place) -> tuple[int, ExportError | None]:
         """Have a page and keep it: how many profiles are on it, and what it was given up for."""
         async with self._workers:
+            if self._ended is not None:
+                raise self._ended  # it would be of no use, and costs no request
             try:
                 profiles = await self._download.page(place, batch)
             except ExportError as error:
                 if error.ends_the_run or not self._parallel:
+                    self._ended = error
                     raise
                 return 0, error
             session = self._download.sessions[place.part]

@@ -87,6 +87,12 @@ def test_how_long_mixpanel_asks_to_wait(status, header, seconds):
     assert judged(status).retry_after is None
 
 
+def test_a_spent_hour_is_waited_for_without_a_header_too():
+    said = b"Query rate limit exceeded. 1/5 queries running concurrently and 61/60 queries running in the last hour."
+    assert judged(429, said).retry_after == 900.0
+    assert judged(429, said, retry_after="7").retry_after == 7.0
+
+
 @pytest.mark.parametrize(
     ("location", "host"),
     [("https://user:secret@evil.example/x?y", "evil.example"), ("/elsewhere", "nowhere"), ("http://[bad", "nowhere"), ("file:///x", "nowhere")],
