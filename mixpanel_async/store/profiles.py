@@ -93,7 +93,7 @@ class ProfilesTable:
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
             self._remember(self._kept, self._download)
-        return self._began()
+            return self._began()
 
     def go_on(self) -> tuple[int, list[KeptPage]] | None:
         """When the download that was broken off began, and its pages; `None` where there is none.
@@ -115,7 +115,7 @@ class ProfilesTable:
                 "ORDER BY part, page"
             )
             rows = self._cursor.execute(query, [self._kept]).fetchall()
-        return self._began(), [KeptPage(*row) for row in rows]
+            return self._began(), [KeptPage(*row) for row in rows]
 
     def keep(self, page: KeptPage, profiles: RecordBatch) -> None:
         """Keep a page aside, in one transaction."""

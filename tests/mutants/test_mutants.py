@@ -70,6 +70,18 @@ MUTANTS = {
         'KEY = "insert_id"',
         "tests/system/test_exact.py -k one_request",
     ),
+    "profiles that lack a page": Mutant(
+        "pipeline/profiles.py",
+        "            if not outcome.errors:\n                outcome.rows",
+        "            if outcome.pages:\n                outcome.rows",
+        "tests/profiles/test_fetch.py -k always_fails",
+    ),
+    "a page and its row apart": Mutant(
+        "store/profiles.py",
+        "with self._feed.of([profiles]), self._transaction():",
+        "with self._feed.of([profiles]), self._explained():",
+        "tests/store/test_profiles.py",
+    ),
     "a committed broken body": Mutant(
         "pipeline/fetch.py",
         "whole=False",
