@@ -92,6 +92,6 @@ def _read(place: Place, session: Session | None, make: Callable[[Page], T], body
     expected = 0 if session.total is None else min(session.page_size, session.total - place.page * session.page_size)
     if len(page.profiles) < expected:
         raise ServerError(f"{len(page.profiles)} profiles came of the {expected} that are on this page", status=200)
-    if session.id is None and len(page.profiles) >= session.page_size:
+    if session.id is None and len(page.profiles) >= session.page_size and session.total != session.page_size:
         raise ServerError("There may be more pages, and Mixpanel named no session to ask for them in", status=200)
     return session, make(page)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mixpanel_async.api.engage import SessionExpiredError
@@ -56,10 +55,9 @@ async def fill_profiles(
         ExportError: one that every other page would meet too; any, if the order is not parallel.
         StoreError: of the table as it is, or because DuckDB cannot write.
     """
-    table = await finish_in_thread(
-        partial(ProfilesTable, database, order.table, order.selection.as_json(), append=order.append)
-    )
+    table = ProfilesTable(database, order.table, order.selection.as_json(), append=order.append)
     try:
+        await finish_in_thread(table.open)
         await finish_in_thread(table.check)
         hooks = HookCalls(hook)
         async with hooks.running():
@@ -159,6 +157,8 @@ class PageFetch:
             except ExportError as error:
                 if error.ends_the_run or not self._parallel:
                     self._ended = error
+                    if self._outcome.pages:
+                        error.add_note(f"The {self._outcome.pages} pages that are in are kept: see resume=True.")
                     raise
                 return 0, error
             session = self._download.sessions[place.part]

@@ -57,8 +57,13 @@ class ProfilesTable:
         self._selection = selection
         self._append = append
         self._download = "profiles to append" if append else "profiles to come"
-        self._cursor = database.cursor()
+        self._is_open = False
+
+    def open(self) -> None:
+        """Open the cursor; `close` lets it go."""
+        self._cursor = self._database.cursor()
         self._feed = Feed(self._cursor, "page", PAGE)
+        self._is_open = True
 
     def check(self) -> None:
         """Check that the table is missing, or may take this selection.
@@ -151,6 +156,8 @@ class ProfilesTable:
 
     def close(self) -> None:
         """Let go. What was kept stays for a download that goes on, unless it is nothing."""
+        if not self._is_open:
+            return
         with closing(self._cursor), suppress(StoreError), self._transaction():  # the next fetch clears up too
             query = f"SELECT count(*) FROM {self._pages} WHERE table_name = ?"
             if not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:

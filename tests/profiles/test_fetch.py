@@ -248,8 +248,9 @@ async def test_resume_of_other_profiles_is_refused_and_of_none_begins(fake, clie
 async def test_without_parallel_the_first_failure_is_raised_and_resume_goes_on(fake, client_of, path):
     fake.faults.add(Fault.status(500), page=3, times=3)
     client = client_of(fake)
-    with pytest.raises(ServerError, match=r"^Profiles, page 3: .*\(500\).*after 3 attempts"):
+    with pytest.raises(ServerError, match=r"^Profiles, page 3: .*\(500\).*after 3 attempts") as error:
         await client.fetch_profiles()
+    assert error.value.__notes__ == ["The 3 pages that are in are kept: see resume=True."]
     assert [page for page, _ in asked(fake)] == [0, 1, 2, 3, 3, 3]
 
     result = await client.fetch_profiles(resume=True)

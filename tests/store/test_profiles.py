@@ -37,9 +37,15 @@ def kept(page, rows):
     return KeptPage(0, page, rows, "session", 3, 2)
 
 
+def opened(database, name, *, append=False):
+    table = ProfilesTable(database, name, SELECTION, append=append)
+    table.open()
+    return table
+
+
 def with_pages(database, *, append=False, text='{"new":1}'):
     """A table whose pages are in, one of its profiles on both of them."""
-    table = ProfilesTable(database, "People", SELECTION, append=append)
+    table = opened(database, "People", append=append)
     table.begin()
     table.keep(kept(0, 2), profiles("a", "b", text=text))
     table.keep(kept(1, 2), profiles("b", "c", text=text))
@@ -103,7 +109,7 @@ def test_pages_become_the_table_and_nothing_else_is_left(database, append):
     first = with_pages(database, text='{"old":1}')
     assert first.publish() == 3
     first.close()
-    second = ProfilesTable(database, "people", SELECTION, append=append)
+    second = opened(database, "people", append=append)
     second.check()
     second.begin()
     second.keep(kept(0, 1), profiles("b", text='{"new":1}'))
@@ -121,11 +127,11 @@ def test_pages_become_the_table_and_nothing_else_is_left(database, append):
 
 def test_going_on_gives_what_is_kept(database):
     with_pages(database).close()
-    again = ProfilesTable(database, "PEOPLE", SELECTION, append=False)
+    again = opened(database, "PEOPLE")
     began, pages = again.go_on()
     assert began > 1_700_000_000
     assert pages == [kept(0, 2), kept(1, 2)]
     again.close()
-    fresh = ProfilesTable(database, "others", SELECTION, append=False)
+    fresh = opened(database, "others")
     assert fresh.go_on() is None
     fresh.close()
