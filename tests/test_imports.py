@@ -10,7 +10,7 @@ import pytest
 import mixpanel_async
 
 ROOT = Path(mixpanel_async.__file__).parent
-BASE = {"_version", "errors", "types"}
+BASE = {"_version", "errors", "types", "catalog"}
 PIPELINE = [
     "dates",
     "threads",
@@ -43,10 +43,12 @@ MAY = {
     "_version": set(),
     "errors": set(),
     "types": set(),
+    "catalog": set(),
     "api": BASE | {"api"},
     "store": BASE | {"store"},
     "pipeline": BASE | {"api", "store", "pipeline"},
-    "client": BASE | {"api", "store", "pipeline"},
+    "lookups": BASE | {"api", "store", "pipeline"},
+    "client": BASE | {"api", "store", "pipeline", "lookups"},
     "testing": {"_version", "testing"},
 }
 

@@ -75,7 +75,7 @@ def prepare_table(  # noqa: PLR0913 - one statement of what the caller allows
             raise TableNotFoundError(f"There is no table {name!r} to append to: fetch it first without append.")
         cursor.execute("BEGIN")
         cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
-        _forget(cursor, schema, name)  # a table that was dropped behind our back
+        forget(cursor, schema, name)  # a table that was dropped behind our back
         cursor.execute(
             f"INSERT INTO {schema}._mixpanel_selections VALUES (lower(?), 'events', ?, now())",
             [name, selection.as_json()],
@@ -95,7 +95,7 @@ def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> 
     """Take the table and all that is known of it away, in one transaction."""
     cursor.execute("BEGIN")
     cursor.execute(f"DROP TABLE {schema.table(name)}")
-    _forget(cursor, schema, name)
+    forget(cursor, schema, name)
     cursor.execute("COMMIT")
 
 
@@ -168,7 +168,8 @@ def shorten_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
     )
 
 
-def _forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
+def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
+    """Within a transaction: take away all that is known of a table."""
     for ours in ("selections", "chunks", "strays", "rejected"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
 

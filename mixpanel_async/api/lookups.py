@@ -1,0 +1,193 @@
+"""The small questions beside export and engage: what to ask, and how to read what is answered. No I/O here.
+
+Source: Mixpanel's docs of each path, and what its clients have met in the field. The first three belong to the query
+API and its limits; the lexicon and annotations to the app's, whose paths name the project and whose lists may come
+in pages.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Cohort, LexiconSchema, TopProperty
+from mixpanel_async.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+
+NAMES_MAX = 5000
+"""The server lowers a higher `limit` of event names to this without saying so (seen by its clients)."""
+TYPES = ("general", "unique", "average")
+ENTITY_TYPES = ("event", "profile")
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Generic[T]):
+    """One question, and how to read its answer."""
+
+    name: str
+    """What errors call it."""
+    path: str
+    parameters: dict[str, str]
+    read: Callable[[object], Sequence[T]]
+    """Of a decoded answer, or a page of it. Raises `msgspec.ValidationError`."""
+    event_name: str | None = None
+    """The one event that it is about."""
+    of_app: bool = False
+    """Whether it is the app API's."""
+
+    def selection(self) -> str:
+        """What was asked, as JSON."""
+        return json.dumps(self.parameters, ensure_ascii=False)
+
+
+def ask_event_names(kind: str, limit: int, dates: tuple[dt.date, dt.date] | None) -> Lookup[str]:
+    """Ask for the names of events: `GET /api/query/events/names`. The dates are not in Mixpanel's docs."""
+    if kind not in TYPES:
+        raise ValueError(f"type must be one of {', '.join(TYPES)}, not {kind!r}.")
+    parameters = {"type": kind, "limit": _limit(limit, NAMES_MAX)}
+    if dates is not None:
+        parameters |= {"from_date": dates[0].isoformat(), "to_date": dates[1].isoformat()}
+    return Lookup("event names", "events/names", parameters, _names)
+
+
+def ask_top_properties(event: str, limit: int) -> Lookup[TopProperty]:
+    """Ask for an event's most frequent properties: `GET /api/query/events/properties/top`."""
+    if not isinstance(event, str) or not event:
+        raise ValueError("event must be an event's name.")
+    parameters = {"event": event, "limit": _limit(limit, None)}
+
+    def read(answer: object) -> list[TopProperty]:
+        counts = msgspec.convert(answer, dict[str, _Count])
+        return [TopProperty(event, name, told.count) for name, told in counts.items()]
+
+    return Lookup("top properties", "events/properties/top", parameters, read, event)
+
+
+def ask_cohorts() -> Lookup[Cohort]:
+    """Ask for the saved cohorts: `/api/query/cohorts/list`. The docs say POST; GET is answered too, as clients know."""
+    return Lookup("cohorts", "cohorts/list", {}, _cohorts)
+
+
+def ask_lexicon_schemas(entity_type: str | None, name: str | None) -> Lookup[LexiconSchema]:
+    """Ask for entries of the lexicon: `GET /api/app/projects/{id}/schemas[/{entity_type}[?entity_name=]]`."""
+    if entity_type is not None and entity_type not in ENTITY_TYPES:
+        raise ValueError(f"entity_type must be one of {', '.join(ENTITY_TYPES)}, or None, not {entity_type!r}.")
+    if name is not None and (entity_type is None or not isinstance(name, str) or not name):
+        raise ValueError("name must be one entry's name, or None, and goes with an entity_type.")
+    path = "schemas" if entity_type is None else f"schemas/{entity_type}"
+    parameters = {} if name is None else {"entity_name": name}
+    return Lookup("lexicon schemas", path, parameters, _schemas, of_app=True)
+
+
+def ask_annotations(dates: tuple[dt.date, dt.date] | None) -> Lookup[Annotation]:
+    """Ask for the annotations of some dates, or all: `GET /api/app/projects/{id}/annotations`."""
+    parameters = {} if dates is None else {"fromDate": dates[0].isoformat(), "toDate": dates[1].isoformat()}
+    return Lookup("annotations", "annotations", parameters, _annotations, of_app=True)
+
+
+def read(lookup: Lookup[T], answer: object) -> Sequence[T]:
+    """Read an answer.
+
+    Raises:
+        ServerError: it is not of the shape that Mixpanel documents; the message names the field.
+    """
+    try:
+        return lookup.read(answer)
+    except msgspec.ValidationError as error:
+        raise ServerError(f"An answer that {lookup.name} never have: {error}", status=200) from None
+
+
+def next_page(answer: object) -> str | None:
+    """The cursor of the page after this one, where the app's API gives its list in pages; `None` at the end."""
+    pagination = answer.get("pagination") if isinstance(answer, dict) else None
+    cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
+    return str(cursor) if cursor else None
+
+
+# The answers, as they come. What has a default may be left out; what Mixpanel adds is ignored.
+
+
+class _Count(Struct):
+    count: int | None = None
+
+
+class _Cohort(Struct):
+    id: int
+    name: str
+    count: int
+    created: Annotated[dt.datetime, Meta(tz=False)]
+    is_visible: bool | int
+    description: str | None = None
+    data_group_id: str | int | None = None
+
+
+class _SchemaJson(Struct):
+    description: str | None = None
+    properties: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class _Schema(Struct, rename="camel"):
+    entity_type: str
+    name: str
+    schema_json: _SchemaJson
+
+
+class _Annotation(Struct):
+    id: int
+    date: Annotated[dt.datetime, Meta(tz=True)]
+    description: str
+    user: AnnotationUser | None = None
+    tags: tuple[AnnotationTag, ...] | None = None
+
+
+class _Schemas(Struct):
+    results: list[_Schema]
+
+
+class _Annotations(Struct):
+    results: list[_Annotation]
+
+
+def _names(answer: object) -> list[str]:
+    return msgspec.convert(answer, list[str])
+
+
+def _cohorts(answer: object) -> list[Cohort]:
+    return [
+        Cohort(
+            told.id, told.name, told.count, told.created, bool(told.is_visible), told.description,
+            None if told.data_group_id is None else str(told.data_group_id),
+        )
+        for told in msgspec.convert(answer, list[_Cohort])
+    ]  # fmt: skip
+
+
+def _schemas(answer: object) -> list[LexiconSchema]:
+    return [
+        LexiconSchema(told.entity_type, told.name, said.description, said.properties or {}, said.metadata or {})
+        for told in msgspec.convert(answer, _Schemas).results
+        for said in [told.schema_json]
+    ]
+
+
+def _annotations(answer: object) -> list[Annotation]:
+    return [
+        Annotation(told.id, told.date, told.description, told.user, told.tags or ())
+        for told in msgspec.convert(answer, _Annotations).results
+    ]
+
+
+def _limit(limit: int, most: int | None) -> str:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1 or (most is not None and limit > most):
+        raise ValueError(f"limit must be a whole number from 1{'' if most is None else f' to {most}'}.")
+    return str(limit)
