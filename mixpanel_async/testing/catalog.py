@@ -84,3 +84,6 @@ class QueryRules:
     """A cohort that there is not: refused, or nobody is in it (both inferred)."""
     history_days: int | None = None
     """How far back lookups by date may reach before they are refused with 403; None: any time."""
+    entries: int | None = None
+    """How many entries of the lexicon, or annotations, an answer has at the most: the cursor of the next page stands in
+    its ``pagination`` (seen of lists of the app's API); None: all, and no such member."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -105,7 +105,7 @@ def schemas(question: Question) -> Body:
         for entry in question.catalog.schemas
         if question.rest in {None, entry.entity_type} and name in {None, entry.name}
     ]
-    return _app_results([_schema(entry) for entry in kept])
+    return _app_list(question, [_schema(entry) for entry in kept])
 
 
 def notes(question: Question) -> Body:
@@ -119,7 +119,7 @@ def notes(question: Question) -> Body:
         and (last is None or note.date[:10] <= last.isoformat())
     ]
     told = [_annotation(note, question.project, legacy=question.rest == "legacy") for note in kept]
-    return partial(written, {"annotations": told}) if question.rest == "legacy" else _app_results(told)
+    return partial(written, {"annotations": told}) if question.rest == "legacy" else _app_list(question, told)
 
 
 def workspaces(question: Question) -> Body:
@@ -158,6 +158,17 @@ LOOKUPS: Mapping[Endpoint, Callable[[Question], Body]] = {
 def _app_results(results: object) -> Body:
     """Answer as the app's API does."""
     return partial(written, {"status": "ok", "results": results})
+
+
+def _app_list(question: Question, entries: Sequence[object]) -> Body:
+    """Answer with a list, or the page of it that a cursor leads to: here, the number of its first entry."""
+    size = question.rules.entries
+    if size is None:
+        return _app_results(entries)
+    first = number(question.params, "cursor", least=1) or 0
+    following = str(first + size) if first + size < len(entries) else None
+    pagination = {"page_size": size, "next_cursor": following}
+    return partial(written, {"status": "ok", "results": entries[first : first + size], "pagination": pagination})
 
 
 def _cohort(cohort: Cohort, project: Project) -> dict[str, object]:

@@ -260,6 +260,21 @@ async def test_item_96_schemas(get, fake):
     assert [entry["name"] for entry in named["results"]] == ["Signed up"]
 
 
+@pytest.mark.parametrize("path", ["schemas", "annotations"])
+async def test_lists_of_the_app_in_pages(get, query, fake, path):
+    everything = (await get(fake, f"{APP}/{path}"))["results"]
+    fake.query_rules = QueryRules(entries=1)
+    found, cursor = [], {}
+    while cursor is not None:
+        page = await get(fake, f"{APP}/{path}", **cursor)
+        assert page["pagination"]["page_size"] == len(page["results"]) == 1
+        found += page["results"]
+        following = page["pagination"]["next_cursor"]
+        cursor = None if following is None else {"cursor": following}
+    assert found == everything
+    assert (await query(fake, f"{APP}/{path}", method="GET", params={"cursor": "x"})).status == 400
+
+
 async def test_the_project_in_the_path_counts(query, fake):
     account = OTHER.authorization()
     reply = await query(fake, f"{APP}/schemas", method="GET", authorization=account, params={"project_id": "777"})
