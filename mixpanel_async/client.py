@@ -20,8 +20,10 @@ from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Timeouts, Transport
+from mixpanel_async.lookups import Lookups
 from mixpanel_async.pipeline.batches import BatchReader
 from mixpanel_async.pipeline.fill import fill
+from mixpanel_async.pipeline.lookup import look_up, save
 from mixpanel_async.pipeline.order import order_for, profile_order_for, stream_order_for
 from mixpanel_async.pipeline.parse import EventReader
 from mixpanel_async.pipeline.profiles import fill_profiles
@@ -30,6 +32,7 @@ from mixpanel_async.pipeline.results import parallel_profiles_result, parallel_r
 from mixpanel_async.pipeline.stream import Stream
 from mixpanel_async.pipeline.threads import finish_in_thread
 from mixpanel_async.store.database import Database
+from mixpanel_async.store.lookups import LookupTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.engage import ProfileArguments
+    from mixpanel_async.api.lookups import Lookup
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.pipeline.fetch import Outcome
     from mixpanel_async.pipeline.order import Order, ProfileOrder
@@ -497,6 +501,21 @@ class MixpanelClient:
         source = self._bind_queries()
         async with self._tables[order.table.lower()], self._open_database() as database:
             return await fill_profiles(order, source, database, hook)
+
+    @property
+    def lookups(self) -> Lookups:
+        """Event names, top properties, cohorts, the lexicon and annotations, each a coroutine."""
+        return Lookups(self._credentials, self._look_up)
+
+    async def _look_up(self, lookup: Lookup[T], table: str | None) -> tuple[T, ...]:
+        return await self._call(self._answer(lookup, table))
+
+    async def _answer(self, lookup: Lookup[T], table: str | None) -> tuple[T, ...]:
+        source = self._bind_queries()
+        if table is None:
+            return await look_up(lookup, source)
+        async with self._tables[table.lower()], self._open_database() as database:
+            return await save(lookup, source, LookupTable(database, table, lookup.kind))
 
     async def _fill(self, order: Order, hook: BatchHook | None) -> list[Outcome]:
         source = self._bind()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from mixpanel_async.api.lookups import (
     ask_annotations,
@@ -17,13 +17,14 @@ from mixpanel_async.store.tables import check_table_name
 if TYPE_CHECKING:
     import datetime as dt
 
+    from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.lookups import Lookup
     from mixpanel_async.catalog import Annotation, Cohort, LexiconSchema, TopProperty
 
 T = TypeVar("T")
 
 
-class LookUp(Protocol):
+class Ask(Protocol):
     """Asks Mixpanel, and saves the answer where a table is named."""
 
     async def __call__(self, lookup: Lookup[T], table: str | None) -> tuple[T, ...]:
@@ -34,12 +35,12 @@ class LookUp(Protocol):
 class Lookups:
     """`client.lookups`: names, properties, cohorts, the lexicon and annotations, in Mixpanel's order.
 
-    Each coroutine takes `save`. `True` puts what came into the table that is called as the coroutine, another name
-    into the table of that name, in place of what a lookup of that kind had saved there, in one transaction; the
-    columns are the fields and `fetched_at`, what is nested is JSON. Without it the database is not opened. A table
-    that holds anything else is refused. A cancel or a failure leaves the old table.
+    Each takes `save`: `True` puts the answer into a table that is called as the coroutine, a name into one of that
+    name, in place of what a lookup of that kind had saved there, in one transaction. The columns are the fields, with
+    what is nested as JSON, and `fetched_at`. A table that holds anything else is refused. A failure leaves the old
+    table, a cancel the old or the new one. Without `save` the database is not opened.
 
-    They share the query API's limits. Some plans have no query API: then each is a `QueryError` with Mixpanel's 402.
+    A plan without the query API is a `QueryError` with Mixpanel's 402.
 
     Raises:
         ValueError: an argument is out of its range; nothing was asked or written.
@@ -49,13 +50,14 @@ class Lookups:
         RuntimeError: the client is closed, or belongs to another event loop.
     """
 
-    def __init__(self, look_up: LookUp) -> None:
-        self._look_up = look_up
+    def __init__(self, credentials: Credentials, ask: Ask) -> None:
+        self._credentials = credentials
+        self._ask = ask
 
     async def event_names(
         self,
         *,
-        type: str = "general",  # noqa: A002 - Mixpanel's own name for it
+        type: Literal["general", "unique", "average"] = "general",  # noqa: A002 - Mixpanel's own name for it
         limit: int = 255,
         from_date: str | dt.date | None = None,
         to_date: str | dt.date | None = None,
@@ -72,7 +74,7 @@ class Lookups:
             save: see the class. Table `event_names`: `event_name`, `fetched_at`.
         """
         asked = ask_event_names(type, limit, _dates(from_date, to_date))
-        return await self._look_up(asked, _table(save, "event_names"))
+        return await self._ask(asked, _table(save, asked))
 
     async def top_properties(self, event: str, *, limit: int = 10, save: bool | str = False) -> tuple[TopProperty, ...]:
         """The properties that an event has most often.
@@ -83,7 +85,8 @@ class Lookups:
             save: see the class. Table `top_properties`: `event_name`, `name`, `count`, `fetched_at`; only this
                 event's rows are replaced.
         """
-        return await self._look_up(ask_top_properties(event, limit), _table(save, "top_properties"))
+        asked = ask_top_properties(event, limit)
+        return await self._ask(asked, _table(save, asked))
 
     async def cohorts(self, *, save: bool | str = False) -> tuple[Cohort, ...]:
         """The project's saved cohorts.
@@ -92,10 +95,15 @@ class Lookups:
             save: see the class. Table `cohorts`: `id`, `name`, `count`, `created_at`, `is_visible`, `description`,
                 `data_group_id`, `fetched_at`.
         """
-        return await self._look_up(ask_cohorts(), _table(save, "cohorts"))
+        asked = ask_cohorts()
+        return await self._ask(asked, _table(save, asked))
 
     async def lexicon_schemas(
-        self, entity_type: str | None = None, name: str | None = None, *, save: bool | str = False
+        self,
+        entity_type: Literal["event", "profile"] | None = None,
+        name: str | None = None,
+        *,
+        save: bool | str = False,
     ) -> tuple[LexiconSchema, ...]:
         """What the lexicon says of events and profiles. Mixpanel allows 5 of these requests a minute.
 
@@ -108,7 +116,8 @@ class Lookups:
         Raises:
             ConfigurationError: the credentials are a `ProjectSecret`, which does not say its project's number.
         """
-        return await self._look_up(ask_lexicon_schemas(entity_type, name), _table(save, "lexicon_schemas"))
+        asked = ask_lexicon_schemas(self._credentials, entity_type, name)
+        return await self._ask(asked, _table(save, asked))
 
     async def annotations(
         self,
@@ -128,7 +137,8 @@ class Lookups:
         Raises:
             ConfigurationError: the credentials are a `ProjectSecret`, which does not say its project's number.
         """
-        return await self._look_up(ask_annotations(_dates(from_date, to_date)), _table(save, "annotations"))
+        asked = ask_annotations(self._credentials, _dates(from_date, to_date))
+        return await self._ask(asked, _table(save, asked))
 
 
 def _dates(first: str | dt.date | None, last: str | dt.date | None) -> tuple[dt.date, dt.date] | None:
@@ -139,7 +149,7 @@ def _dates(first: str | dt.date | None, last: str | dt.date | None) -> tuple[dt.
     return date_range(first, last)
 
 
-def _table(save: bool | str, usual: str) -> str | None:  # noqa: FBT001 - the caller's own argument
+def _table(save: bool | str, asked: Lookup[T]) -> str | None:  # noqa: FBT001 - the caller's own argument
     if save is False:
         return None
-    return usual if save is True else check_table_name(save)
+    return asked.kind if save is True else check_table_name(save)

@@ -26,6 +26,7 @@ PIPELINE = [
     "batches",
     "download",
     "ask",
+    "lookup",
     "messages",
     "writer",
     "hooks",

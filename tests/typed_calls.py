@@ -1,6 +1,7 @@
 """What a type checker says of a caller's code; checked by the `types` session, never run."""
 
 from collections.abc import AsyncGenerator
+from datetime import date
 from typing import Any, assert_type
 
 from mixpanel_async import (
@@ -12,6 +13,7 @@ from mixpanel_async import (
     ParallelProfileFetchResult,
     ProfileBatchProgress,
 )
+from mixpanel_async.catalog import Annotation, LexiconSchema, TopProperty
 
 
 async def async_hook(progress: BatchProgress) -> None: ...
@@ -34,6 +36,14 @@ async def streams(client: MixpanelClient, parallel: bool) -> None:
     await stream.aclose()
     async for batch in client.stream_batches(from_date="2026-01-01", to_date="2026-01-02"):
         assert batch.num_rows
+
+
+async def lookups(client: MixpanelClient) -> None:
+    assert_type(await client.lookups.event_names(limit=5000, save="names"), tuple[str, ...])
+    assert_type(await client.lookups.top_properties("Signed up", save=True), tuple[TopProperty, ...])
+    assert_type((await client.lookups.cohorts())[0].description, str | None)
+    assert_type(await client.lookups.lexicon_schemas("event"), tuple[LexiconSchema, ...])
+    assert_type(await client.lookups.annotations("2026-01-01", date(2026, 1, 2)), tuple[Annotation, ...])
 
 
 async def calls(client: MixpanelClient, parallel: bool) -> None:

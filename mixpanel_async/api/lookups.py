@@ -8,18 +8,21 @@ in pages.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from mixpanel_async.api.query import Query, app_path
 from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Cohort, LexiconSchema, TopProperty
 from mixpanel_async.errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from mixpanel_async.api.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -33,20 +36,13 @@ ENTITY_TYPES = ("event", "profile")
 class Lookup(Generic[T]):
     """One question, and how to read its answer."""
 
-    name: str
-    """What errors call it."""
-    path: str
-    parameters: dict[str, str]
+    kind: str
+    """What it asks for: the name of its coroutine and of its table."""
+    query: Query
     read: Callable[[object], Sequence[T]]
     """Of a decoded answer, or a page of it. Raises `msgspec.ValidationError`."""
     event_name: str | None = None
     """The one event that it is about."""
-    of_app: bool = False
-    """Whether it is the app API's."""
-
-    def selection(self) -> str:
-        """What was asked, as JSON."""
-        return json.dumps(self.parameters, ensure_ascii=False)
 
 
 def ask_event_names(kind: str, limit: int, dates: tuple[dt.date, dt.date] | None) -> Lookup[str]:
@@ -56,42 +52,46 @@ def ask_event_names(kind: str, limit: int, dates: tuple[dt.date, dt.date] | None
     parameters = {"type": kind, "limit": _limit(limit, NAMES_MAX)}
     if dates is not None:
         parameters |= {"from_date": dates[0].isoformat(), "to_date": dates[1].isoformat()}
-    return Lookup("event names", "events/names", parameters, _names)
+    return Lookup("event_names", Query("/api/query/events/names", parameters, "Event names"), _names)
 
 
 def ask_top_properties(event: str, limit: int) -> Lookup[TopProperty]:
     """Ask for an event's most frequent properties: `GET /api/query/events/properties/top`."""
     if not isinstance(event, str) or not event:
         raise ValueError("event must be an event's name.")
-    parameters = {"event": event, "limit": _limit(limit, None)}
-
-    def read(answer: object) -> list[TopProperty]:
-        counts = msgspec.convert(answer, dict[str, _Count])
-        return [TopProperty(event, name, told.count) for name, told in counts.items()]
-
-    return Lookup("top properties", "events/properties/top", parameters, read, event)
+    query = Query("/api/query/events/properties/top", {"event": event, "limit": _limit(limit)}, "Top properties")
+    return Lookup("top_properties", query, partial(_properties, event), event)
 
 
 def ask_cohorts() -> Lookup[Cohort]:
-    """Ask for the saved cohorts: `/api/query/cohorts/list`. The docs say POST; GET is answered too, as clients know."""
-    return Lookup("cohorts", "cohorts/list", {}, _cohorts)
+    """Ask for the saved cohorts: `POST /api/query/cohorts/list`."""
+    return Lookup("cohorts", Query("/api/query/cohorts/list", name="Cohorts", posted=True), _cohorts)
 
 
-def ask_lexicon_schemas(entity_type: str | None, name: str | None) -> Lookup[LexiconSchema]:
-    """Ask for entries of the lexicon: `GET /api/app/projects/{id}/schemas[/{entity_type}[?entity_name=]]`."""
+def ask_lexicon_schemas(credentials: Credentials, entity_type: str | None, name: str | None) -> Lookup[LexiconSchema]:
+    """Ask for entries of the lexicon: `GET /api/app/projects/{id}/schemas[/{entity_type}[?entity_name=]]`.
+
+    Raises:
+        ConfigurationError: the credentials do not say which project they are of.
+    """
     if entity_type is not None and entity_type not in ENTITY_TYPES:
         raise ValueError(f"entity_type must be one of {', '.join(ENTITY_TYPES)}, or None, not {entity_type!r}.")
     if name is not None and (entity_type is None or not isinstance(name, str) or not name):
         raise ValueError("name must be one entry's name, or None, and goes with an entity_type.")
-    path = "schemas" if entity_type is None else f"schemas/{entity_type}"
-    parameters = {} if name is None else {"entity_name": name}
-    return Lookup("lexicon schemas", path, parameters, _schemas, of_app=True)
+    path = app_path(credentials, "schemas") + (f"/{entity_type}" if entity_type else "")
+    parameters = {"entity_name": name} if name else {}
+    return Lookup("lexicon_schemas", Query(path, parameters, "Lexicon schemas", counted=False), _schemas)
 
 
-def ask_annotations(dates: tuple[dt.date, dt.date] | None) -> Lookup[Annotation]:
-    """Ask for the annotations of some dates, or all: `GET /api/app/projects/{id}/annotations`."""
-    parameters = {} if dates is None else {"fromDate": dates[0].isoformat(), "toDate": dates[1].isoformat()}
-    return Lookup("annotations", "annotations", parameters, _annotations, of_app=True)
+def ask_annotations(credentials: Credentials, dates: tuple[dt.date, dt.date] | None) -> Lookup[Annotation]:
+    """Ask for the annotations of some dates, or all: `GET /api/app/projects/{id}/annotations`.
+
+    Raises:
+        ConfigurationError: the credentials do not say which project they are of.
+    """
+    parameters = {"fromDate": dates[0].isoformat(), "toDate": dates[1].isoformat()} if dates else {}
+    path = app_path(credentials, "annotations")
+    return Lookup("annotations", Query(path, parameters, "Annotations", counted=False), _annotations)
 
 
 def read(lookup: Lookup[T], answer: object) -> Sequence[T]:
@@ -103,14 +103,23 @@ def read(lookup: Lookup[T], answer: object) -> Sequence[T]:
     try:
         return lookup.read(answer)
     except msgspec.ValidationError as error:
-        raise ServerError(f"An answer that {lookup.name} never have: {error}", status=200) from None
+        said = f"{lookup.query.name}: an answer of another shape than documented: {error}"
+        raise ServerError(said, status=200) from None
 
 
-def next_page(answer: object) -> str | None:
-    """The cursor of the page after this one, where the app's API gives its list in pages; `None` at the end."""
+def next_page(query: Query, answer: object) -> Query | None:
+    """Ask for the page after this one; `None` at the end. Lists of the app's API may come in pages.
+
+    Raises:
+        ServerError: it is the same page again.
+    """
     pagination = answer.get("pagination") if isinstance(answer, dict) else None
     cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
-    return str(cursor) if cursor else None
+    if not isinstance(cursor, str):
+        return None
+    if cursor == query.parameters.get("cursor"):
+        raise ServerError(f"{query.name}: the page after {cursor!r} is the same page again", status=200)
+    return replace(query, parameters={**query.parameters, "cursor": cursor})
 
 
 # The answers, as they come. What has a default may be left out; what Mixpanel adds is ignored.
@@ -162,6 +171,11 @@ def _names(answer: object) -> list[str]:
     return msgspec.convert(answer, list[str])
 
 
+def _properties(event: str, answer: object) -> list[TopProperty]:
+    counts = msgspec.convert(answer, dict[str, _Count])
+    return [TopProperty(event, name, told.count) for name, told in counts.items()]
+
+
 def _cohorts(answer: object) -> list[Cohort]:
     return [
         Cohort(
@@ -187,7 +201,7 @@ def _annotations(answer: object) -> list[Annotation]:
     ]
 
 
-def _limit(limit: int, most: int | None) -> str:
+def _limit(limit: int, most: int | None = None) -> str:
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1 or (most is not None and limit > most):
         raise ValueError(f"limit must be a whole number from 1{'' if most is None else f' to {most}'}.")
     return str(limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.store.database import Database
 
-Kind = Literal["event_names", "top_properties", "cohorts", "lexicon_schemas", "annotations"]
-"""What a table holds: its `type` in `_mixpanel_selections`, and its name where the caller gives none."""
-
-COLUMNS: Mapping[Kind, Mapping[str, str]] = {
+COLUMNS: Mapping[str, Mapping[str, str]] = {
     "event_names": {"event_name": "VARCHAR"},
     "top_properties": {"event_name": "VARCHAR", "name": "VARCHAR", "count": "BIGINT"},
     "cohorts": {
@@ -49,7 +46,7 @@ COLUMNS: Mapping[Kind, Mapping[str, str]] = {
         "tags": "JSON",
     },
 }
-"""Each table's columns but the last, `fetched_at TIMESTAMPTZ`."""
+"""For each kind, which is the table's `type` in `_mixpanel_selections`, its columns but `fetched_at TIMESTAMPTZ`."""
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -57,7 +54,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 class LookupTable:
     """One lookup's table of an open database. Its methods block, so they are for threads."""
 
-    def __init__(self, database: Database, name: str, kind: Kind) -> None:
+    def __init__(self, database: Database, name: str, kind: str) -> None:
         self._database = database
         self._schema = database.schema
         self._name = name

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
 
 from mixpanel_async.api import lookups
+from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
+from mixpanel_async.api.query import Query
 from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Cohort, LexiconSchema, TopProperty
-from mixpanel_async.errors import ServerError
+from mixpanel_async.errors import ConfigurationError, ServerError
 
+ACCOUNT = ServiceAccount("user", "secret", 77)
+APP = "/api/app/projects/77"
 DATES = dt.date(2026, 1, 1), dt.date(2026, 1, 31)
 COHORT = {
     "id": 1000, "project_id": 1, "name": "Cohort One", "description": "...", "data_group_id": None, "count": 150,
@@ -30,30 +35,47 @@ def ok(*results):
 NAMES = lookups.ask_event_names("general", 255, None)
 TOP = lookups.ask_top_properties("Signed up", 10)
 COHORTS = lookups.ask_cohorts()
-SCHEMAS = lookups.ask_lexicon_schemas(None, None)
-NOTES = lookups.ask_annotations(None)
+SCHEMAS = lookups.ask_lexicon_schemas(ACCOUNT, None, None)
+NOTES = lookups.ask_annotations(ACCOUNT, None)
 
 
 @pytest.mark.parametrize(
     ("lookup", "path", "parameters"),
     [
-        (NAMES, "events/names", {"type": "general", "limit": "255"}),
+        (NAMES, "/api/query/events/names", {"type": "general", "limit": "255"}),
         (
             lookups.ask_event_names("unique", 5000, DATES),
-            "events/names",
+            "/api/query/events/names",
             {"type": "unique", "limit": "5000", "from_date": "2026-01-01", "to_date": "2026-01-31"},
         ),
-        (TOP, "events/properties/top", {"event": "Signed up", "limit": "10"}),
-        (COHORTS, "cohorts/list", {}),
-        (SCHEMAS, "schemas", {}),
-        (lookups.ask_lexicon_schemas("profile", None), "schemas/profile", {}),
-        (lookups.ask_lexicon_schemas("event", "Signed up"), "schemas/event", {"entity_name": "Signed up"}),
-        (NOTES, "annotations", {}),
-        (lookups.ask_annotations(DATES), "annotations", {"fromDate": "2026-01-01", "toDate": "2026-01-31"}),
+        (TOP, "/api/query/events/properties/top", {"event": "Signed up", "limit": "10"}),
+        (COHORTS, "/api/query/cohorts/list", {}),
+        (SCHEMAS, f"{APP}/schemas", {}),
+        (lookups.ask_lexicon_schemas(ACCOUNT, "profile", None), f"{APP}/schemas/profile", {}),
+        (
+            lookups.ask_lexicon_schemas(ACCOUNT, "event", "Signed up"),
+            f"{APP}/schemas/event",
+            {"entity_name": "Signed up"},
+        ),
+        (NOTES, f"{APP}/annotations", {}),
+        (
+            lookups.ask_annotations(ACCOUNT, DATES),
+            f"{APP}/annotations",
+            {"fromDate": "2026-01-01", "toDate": "2026-01-31"},
+        ),
     ],
 )
 def test_what_is_asked(lookup, path, parameters):
-    assert (lookup.path, lookup.parameters) == (path, parameters)
+    query = lookup.query
+    assert (query.path, query.parameters) == (path, parameters)
+    assert (query.posted, query.counted) == (path.endswith("cohorts/list"), not path.startswith(APP))
+
+
+def test_the_apps_api_needs_the_projects_number():
+    assert lookups.ask_annotations(OAuthToken("token", 78), None).query.path == "/api/app/projects/78/annotations"
+    for ask, *arguments in ((lookups.ask_lexicon_schemas, None, None), (lookups.ask_annotations, None)):
+        with pytest.raises(ConfigurationError, match="service account or an OAuth token"):
+            ask(ProjectSecret("secret"), *arguments)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +136,13 @@ def test_an_annotation_keeps_the_offset_of_its_project():
 @pytest.mark.parametrize(
     ("lookup", "answer", "says"),
     [
-        (NAMES, {"names": []}, r"event names never have: Expected `array`, got `object`"),
+        (
+            NAMES,
+            {"names": []},
+            "Event names: an answer of another shape than documented: Expected `array`, got `object`",
+        ),
         (NAMES, ["a", None], r"Expected `str`, got `null` - at `\$\[1\]`"),
-        (TOP, [], "top properties never have"),
+        (TOP, [], "Top properties: an answer of another shape"),
         (TOP, {"a": {"count": "3"}}, "Expected `int"),
         *((COHORTS, [without(COHORT, name)], f"`{name}`") for name in ("id", "name", "count", "created", "is_visible")),
         (COHORTS, [{**COHORT, "id": "7"}], r"Expected `int`, got `str` - at `\$\[0\].id`"),
@@ -138,15 +164,22 @@ def test_an_answer_of_another_shape_is_said_to_be_one(lookup, answer, says):
     assert caught.value.status == 200
 
 
-@pytest.mark.parametrize(
-    ("answer", "cursor"),
-    [
-        (ok(), None),
-        ([], None),
-        ({"results": [], "pagination": None}, None),
-        ({"results": [], "pagination": {"page_size": 100, "next_cursor": None}}, None),
-        ({"results": [], "pagination": {"page_size": 100, "next_cursor": "abc"}}, "abc"),
-    ],
-)
-def test_where_the_next_page_begins(answer, cursor):
-    assert lookups.next_page(answer) == cursor
+QUERY = Query("/api/app/projects/77/annotations", {"fromDate": "2026-01-01"}, "Annotations", counted=False)
+
+
+def page(cursor):
+    return {"status": "ok", "results": [], "pagination": {"page_size": 100, "next_cursor": cursor}}
+
+
+@pytest.mark.parametrize("answer", [ok(), [], {"results": [], "pagination": None}, page(None)])
+def test_the_last_page(answer):
+    assert lookups.next_page(QUERY, answer) is None
+
+
+def test_the_next_page_is_the_same_question_at_a_cursor():
+    second = lookups.next_page(QUERY, page("abc"))
+    assert second == dataclasses.replace(QUERY, parameters={"fromDate": "2026-01-01", "cursor": "abc"})
+    third = lookups.next_page(second, page("def"))
+    assert third.parameters == {"fromDate": "2026-01-01", "cursor": "def"}
+    with pytest.raises(ServerError, match="the same page again"):
+        lookups.next_page(third, page("def"))
