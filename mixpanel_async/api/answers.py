@@ -100,7 +100,9 @@ def _hint(status: int, said: str) -> str:
     if "later than today" in said:
         return " (today is the project's own today: UTC, or the project's time zone for one made before 2023)"
     if status == 402:
-        return " (the project's plan does not include the query API, which profiles need; raw exports do not)"
+        return (
+            " (the project's plan does not include the query API, which profiles and lookups need; raw exports do not)"
+        )
     if status == 404:
         return " (check region and base_url)"
     return ""
