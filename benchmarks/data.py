@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -72,8 +73,11 @@ class Served:
 
 
 @contextmanager
-def served(data: DataSet, directory: Path) -> Iterator[Served]:
-    """Serve the events. Each day is asked for once, so the server has it ready, and it is in a file."""
+def served(data: DataSet, directory: Path, *, as_one: bool = False) -> Iterator[Served]:
+    """Serve the events. Each day is asked for once, so the server has it ready, and it is in a file.
+
+    With `as_one` so is the answer for all of them, for clients that ask for it.
+    """
     with (
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.server", json.dumps(asdict(data))],
@@ -85,7 +89,9 @@ def served(data: DataSet, directory: Path) -> Iterator[Served]:
             first, last = data.date(1), data.date(data.days)
             task = Task(**_answer(server), from_date=first, to_date=last, database="", files=str(files))
             with ThreadPoolExecutor(2) as threads:
-                list(threads.map(lambda day: _download(task, day), task.days))
+                list(threads.map(lambda day: _download(task, day, day, f"{day}.gz"), task.days))
+            if as_one:
+                _download(task, first, last, os.devnull)
             yield Served(data, task, server)
         finally:
             server.communicate()
@@ -134,12 +140,12 @@ def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, An
     return answer
 
 
-def _download(task: Task, day: str) -> None:
-    """Write a day's body, as it travels, to its file."""
+def _download(task: Task, first: str, last: str, file_name: str) -> None:
+    """Write a body, as it travels, to a file."""
     login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
     request = urllib.request.Request(
-        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={day}&to_date={day}",
+        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}",
         headers={"Authorization": f"Basic {login}", "Accept-Encoding": "gzip"},
     )
-    with urllib.request.urlopen(request) as body, (Path(task.files) / f"{day}.gz").open("wb") as file:
+    with urllib.request.urlopen(request) as body, (Path(task.files) / file_name).open("wb") as file:
         shutil.copyfileobj(body, file)

@@ -17,6 +17,8 @@ OURS, LOCAL, CURL = "mixpanel_async", "DuckDB, local files", "curl + DuckDB"
 IN_ORDER, UNIQUE = ", in their order", ", no duplicates"
 PLAIN, SEQUENTIAL = "httpx, json.loads, executemany", "sequential, key on insert_id"
 HEADLESS, UTILS = "mixpanel-headless, executemany", "mixpanel-utils, raw, then DuckDB"
+STREAM, RAW, AHEAD, BATCHES = "stream_events", "stream_events, raw", "stream_events, parallel", "stream_batches"
+HEADLESS_STREAM = "mixpanel-headless, stream_events"
 SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
 """Seconds to the first byte, and bytes a second on a connection."""
 WORKERS = (1, 5, 10, 20)
@@ -105,6 +107,27 @@ def peers(size: Size, directory: Path) -> Part:
     ]
 
 
+def streams(size: Size, directory: Path) -> Part:
+    """No latency, nothing stored: events given to a plain loop, chunk after chunk of a day."""
+    ours = {STREAM: {}, RAW: {"raw": True}, AHEAD: {"parallel": True}, BATCHES: {"batches": True}}
+    peers = {HEADLESS_STREAM: {}, HEADLESS_STREAM + ", raw": {"raw": True}}
+    with served(size.data(0.3, days=12), directory, as_one=True) as days:
+        cases = [
+            *(Case(name, "ours_streams", days, {"options": told}, stores=False) for name, told in ours.items()),
+            *(
+                Case(name, "headless_streams", days, {"options": told}, stores=False, needs="mixpanel_headless")
+                for name, told in peers.items()
+            ),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        *times_as_fast(runs, STREAM, HEADLESS_STREAM),
+        *times_as_fast(runs, RAW, HEADLESS_STREAM + ", raw"),
+        *times_as_fast(runs, AHEAD, STREAM),
+        *times_as_fast(runs, BATCHES, STREAM),
+    ]
+
+
 def memory(size: Size, directory: Path) -> Part:
     """Days like the core's, four times as many of them: does memory grow?"""
     short, long = (f"{OURS}, {days} days" for days in (size.days, 4 * size.days))
@@ -174,6 +197,6 @@ def with_workers(name: str, workers: int) -> str:
 
 
 PARTS: dict[str, Callable[[Size, Path], Part]] = {
-    "core": core, "latency": latency, "peers": peers, "memory": memory, "scale": scale
+    "core": core, "latency": latency, "peers": peers, "streams": streams, "memory": memory, "scale": scale
 }  # fmt: skip
-USUAL = ("core", "latency", "peers", "memory")
+USUAL = ("core", "latency", "peers", "streams", "memory")

@@ -9,8 +9,9 @@ import datetime as dt
 import json
 import resource
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 STATUS = Path("/proc/self/status")
 
@@ -30,6 +31,8 @@ class Task:
     """A directory with the bodies that the server sends, a file a day."""
     workers: int = 10
     threads: int = 2
+    options: dict[str, Any] = field(default_factory=dict)
+    """What else a contender may be told."""
 
     @property
     def days(self) -> list[str]:

@@ -40,8 +40,19 @@ def test_a_contender_with_wrong_rows_fails_the_run(tmp_path):
         right = measure.Case("ours", "ours", both, deduplicates=True)
         run = measure.measured(right, tmp_path)
         assert run["events"] == 2000 > run["rows"]
-        with pytest.raises(measure.WrongRowsError, match=r"ours stored .*rows=19\d\d"):
+        with pytest.raises(measure.WrongRowsError, match=r"ours brought .*rows=19\d\d"):
             measure.measured(replace(right, deduplicates=False), tmp_path)
+
+
+def test_a_stream_is_counted_by_its_contender(tmp_path):
+    with data.served(data.DataSet(events=2000, days=2), tmp_path, as_one=True) as both:
+        for options in ({"raw": True}, {"batches": True}):
+            stream = measure.Case("s", "ours_streams", both, {"options": options}, stores=False)
+            run = measure.measured(stream, tmp_path)
+            assert run["events"] == run["rows"] == 2000
+            assert "file_mb" not in run
+        with pytest.raises(measure.WrongRowsError, match=r"s brought .*rows=2000, .*, not .*rows=19\d\d"):
+            measure.measured(replace(stream, deduplicates=True), tmp_path)
 
 
 def test_speed_is_events_a_second_best_against_best():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixpanel_headless import Workspace
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from benchmarks.task import Task
 
 
-def streamed(task: Task) -> Iterator[Row]:
-    """Yield its events as rows."""
+def events(task: Task) -> Iterator[dict[str, Any]]:
+    """Give its stream."""
     os.environ |= {
         "MP_API_BASE_URL": task.url,
         "MP_USERNAME": task.username,
@@ -26,7 +26,12 @@ def streamed(task: Task) -> Iterator[Row]:
         "MP_PROJECT_ID": str(task.project_id),
         "MP_REGION": "us",
     }
-    for event in Workspace().stream_events(from_date=task.from_date, to_date=task.to_date):
+    return Workspace().stream_events(from_date=task.from_date, to_date=task.to_date, **task.options)
+
+
+def streamed(task: Task) -> Iterator[Row]:
+    """Yield its events as rows."""
+    for event in events(task):
         moment = event["event_time"].strftime("%Y-%m-%d %H:%M:%S")
         ids = (event["distinct_id"], event["insert_id"])
         yield (event["event_name"], moment, *ids, json.dumps(event["properties"]))

@@ -1,0 +1,34 @@
+"""The streams of mixpanel_async, in a plain loop that counts, with a ticker beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from importlib import import_module
+
+from benchmarks.contenders.ours import UNLIMITED, lags, ticker
+from benchmarks.task import Task, given, tell
+from mixpanel_async import MixpanelClient, ServiceAccount
+
+
+async def stream(task: Task) -> None:
+    """Take all events, and tell."""
+    account, rows = ServiceAccount(task.username, task.secret, task.project_id), 0
+    options = {"from_date": task.from_date, "to_date": task.to_date, "chunk_days": 1, **task.options}
+    if batches := options.pop("batches", False):
+        import_module("pyarrow").array([0])  # importing is left out; pyarrow's first array imports pandas, where it is
+    async with ticker() as late:
+        began = time.perf_counter()
+        async with MixpanelClient(account, base_url=task.url, limits=UNLIMITED) as client:
+            if batches:
+                async for batch in client.stream_batches(**options):
+                    rows += batch.num_rows
+            else:
+                async for _ in client.stream_events(**options):
+                    rows += 1
+        seconds = time.perf_counter() - began
+    tell(seconds=seconds, rows=rows, **lags(late))
+
+
+if __name__ == "__main__":
+    asyncio.run(stream(given()))
