@@ -6,24 +6,23 @@ KEY = "event_name, distinct_id, event_time, insert_id"
 """What makes two rows one event. A row without an insert id repeats none."""
 
 
+HASH = f"CASE WHEN insert_id IS NOT NULL THEN hash({KEY}) END"
+"""A number that rows with equal keys share; few others do."""
+
+
 def counts_of(rows: str) -> str:
-    """A query: how many of the `rows` there are, how many have an insert id, and how many keys those have."""
-    return (
-        f"SELECT count(*), count(insert_id), count(DISTINCT hash({KEY})) FILTER (insert_id IS NOT NULL) FROM ({rows})"
-    )
+    """A query: how many of the `rows` there are, how many have a `hash`, and how many of these differ."""
+    return f"SELECT count(*), count(hash), count(DISTINCT hash) FROM ({rows})"
 
 
 def duplicates_of(rows: str, processed: str) -> str:
-    """A query: the `row` of each that has to go. `processed` is worked out for few: hashes find the keys to look at."""
+    """A query: the `row` of each that has to go. `processed` is worked out for few: those whose `hash` comes twice."""
     return f"""
-        WITH keyed AS (
-            SELECT *, hash({KEY}) AS hash FROM ({rows}) WHERE insert_id IS NOT NULL
-        ), suspects AS (
-            SELECT row, {KEY}, {processed} AS processed
-            FROM keyed WHERE hash IN (SELECT hash FROM keyed GROUP BY hash HAVING count(*) > 1)
+        WITH suspects AS (
+            SELECT hash FROM ({rows}) WHERE hash IS NOT NULL GROUP BY hash HAVING count(*) > 1
         ), ranked AS (
-            SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY processed DESC NULLS LAST, row) AS rank
-            FROM suspects
+            SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY {processed} DESC NULLS LAST, row) AS rank
+            FROM ({rows}) WHERE hash IN (FROM suspects)
         )
         SELECT row FROM ranked WHERE rank > 1
     """

@@ -12,7 +12,7 @@ import duckdb
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
 from mixpanel_async.store.database import in_words
-from mixpanel_async.store.duplicates import KEY, counts_of, duplicates_of
+from mixpanel_async.store.duplicates import HASH, KEY, counts_of, duplicates_of
 from mixpanel_async.store.window import Window
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ It is no documented number: each use of it checks that it finds as many rows as 
 WINDOW = 64 << 20
 """Bytes of a chunk's text that are held before they are inserted: all of it, for most chunks."""
 
-_ROWS = f"SELECT rowid AS row, properties, {KEY} FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
+_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
 _COUNTS = counts_of(_ROWS)
 _PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
 
 from mixpanel_async.errors import StoreError
-from mixpanel_async.store.duplicates import KEY, counts_of, duplicates_of
+from mixpanel_async.store.duplicates import HASH, KEY, duplicates_of
 from mixpanel_async.store.feed import PROPERTIES, Feed
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ _USABLE = "name IS NOT NULL AND time BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAM
 _STRICT = rf"""{_USABLE} AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity')
     AND NOT regexp_matches(properties, ',[ \t\r]*[}}\]]')"""
 
-_READ = "SELECT line, event_name, event_time, distinct_id, insert_id, processed, taken FROM ({parsed})"
+_READ = (
+    f"SELECT line, event_name, event_time, distinct_id, insert_id, {HASH} AS hash, processed, taken FROM ({{parsed}})"
+)
 
 _REFUSED = "SELECT line, event, properties FROM ({parsed}) WHERE NOT taken"
 
-_HELD_ROWS = f"SELECT row, processed, {KEY} FROM held WHERE {{rows}}"
-_COUNTS = counts_of(_HELD_ROWS)
+_HELD_ROWS = f"SELECT row, processed, hash, {KEY} FROM held WHERE {{rows}}"
 _DUPLICATES = duplicates_of(_HELD_ROWS, processed="processed")
 
 _INSERT = """
@@ -70,6 +71,7 @@ _HELD = Schema(
         Field("event_time", DataType.timestamp("us")),
         Field("distinct_id", DataType.utf8()),
         Field("insert_id", DataType.utf8()),
+        Field("hash", DataType.uint64()),
         Field("processed", DataType.int64()),
         Field("taken", DataType.bool()),
         _ROW,
@@ -145,9 +147,6 @@ class Window:
         return inserted, len(duplicates)
 
     def _duplicates(self, rows: str) -> list[int]:
-        _, with_id, keys = self._cursor.execute(_COUNTS.format(rows=rows)).fetchall()[0]
-        if with_id == keys:
-            return []
         return [row for (row,) in self._cursor.execute(_DUPLICATES.format(rows=rows)).fetchall()]
 
     def _read(self, blocks: Sequence[RecordBatch], condition: str) -> list[RefusedRow]:
