@@ -19,6 +19,7 @@ PIPELINE = [
     "oddlines",
     "spool",
     "decode",
+    "repeats",
     "parts",
     "proof",
     "body",

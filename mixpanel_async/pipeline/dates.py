@@ -64,10 +64,16 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
     return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]
 
 
+def days_in(chunk: DateChunk) -> int:
+    """How many dates a chunk has."""
+    first, last = date_range(*chunk)
+    return (last - first).days + 1
+
+
 def halves(chunk: DateChunk) -> list[DateChunk]:
     """A chunk in two; one of a single date as it is."""
     first, last = date_range(*chunk)
-    days = (last - first).days + 1
+    days = days_in(chunk)
     return split_date_range(first, last, -(-days // 2))
 
 

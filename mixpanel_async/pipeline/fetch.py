@@ -15,10 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
+from mixpanel_async.pipeline.dates import days_in
 from mixpanel_async.pipeline.decode import decode, groups
 from mixpanel_async.pipeline.download import ON_TRUST, Downloads
 from mixpanel_async.pipeline.groups import first_alone
-from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
+from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch, Repeats
+from mixpanel_async.pipeline.repeats import LONG, RepeatedIds
 from mixpanel_async.pipeline.threads import CORES, Cores
 from mixpanel_async.pipeline.writer import Writer
 from mixpanel_async.types import BatchProgress, BatchResult
@@ -54,7 +56,7 @@ class Outcome:
 class Fetch:
     """One call's chunks on their way into one table."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one independent thing
         self,
         source: Source,
         query: ExportQuery,
@@ -62,7 +64,9 @@ class Fetch:
         hooks: HookCalls[BatchProgress],
         *,
         max_workers: int,
+        deduplicate: bool,
     ) -> None:
+        self._deduplicate = deduplicate
         self._downloads = Downloads(source, query, max_workers=max_workers)
         self._hooks = hooks
         self._cores = Cores()
@@ -116,6 +120,8 @@ class Fetch:
     async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> BatchResult:
         size = sum(spool.size for spool in spools)
         try:
+            if self._deduplicate and size >= LONG * days_in(chunk):
+                await self._look_for_repeats(chunk, spools)
             for spool in spools:
                 decoded = groups(decode(spool.pieces()))
                 while (blocks := await self._cores.finish(next, decoded, None)) is not None:
@@ -124,6 +130,12 @@ class Fetch:
             await self._end(ChunkEnd(chunk, whole=False, bytes=size, attempts=attempt, acknowledge=_promise()))
             raise
         return await self._end(ChunkEnd(chunk, whole=True, bytes=size, attempts=attempt, acknowledge=_promise()))
+
+    async def _look_for_repeats(self, chunk: DateChunk, spools: list[Spool]) -> None:
+        repeated = RepeatedIds(spool.look() for spool in spools)
+        while await self._cores.finish(repeated.read):
+            pass
+        await self._queue.put(Repeats(chunk, repeated.found))
 
     async def _end(self, end: ChunkEnd) -> BatchResult:
         await self._queue.put(end)

@@ -50,4 +50,4 @@ def _fetch(order: Order, source: Source, table: FetchedTable, hooks: HookCalls[B
     # A limited answer is never all there is; a day that is not over may still grow.
     final_to = None if selection.limit else over_by(dt.datetime.now(dt.UTC))
     transaction = partial(table.transaction, deduplicate=order.deduplicate, final_to=final_to)
-    return Fetch(source, query, transaction, hooks, max_workers=order.max_workers)
+    return Fetch(source, query, transaction, hooks, max_workers=order.max_workers, deduplicate=order.deduplicate)

@@ -1,4 +1,4 @@
-"""What travels in the writer's queue: batches of decoded events, and the end of a chunk. `None` ends the writer."""
+"""What travels in the writer's queue: a chunk's batches of decoded events, and its end. `None` ends the writer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ class EventBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeats:
+    """The first message of a long chunk: insert ids that come twice in it."""
+
+    chunk: DateChunk
+    insert_ids: set[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkEnd:
     """The last of an attempt's messages: commit the chunk, or roll it back as if it had never begun."""
 
@@ -36,4 +44,4 @@ class ChunkEnd:
     """Set after the commit or the roll-back, never before."""
 
 
-Message = EventBatch | ChunkEnd | None
+Message = Repeats | EventBatch | ChunkEnd | None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.pipeline.decode import batch
 from mixpanel_async.pipeline.lines import NoEventError, RejectedLine, read_line
-from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch
+from mixpanel_async.pipeline.messages import ChunkEnd, EventBatch, Repeats
 from mixpanel_async.pipeline.threads import finish_in_thread
 from mixpanel_async.store.chunks import ChunkRecord
 from mixpanel_async.types import BatchResult
@@ -62,8 +62,10 @@ class Writer:
         for lane in self._lanes.values():
             lane.roll_back()
 
-    async def _follow(self, lane: _Lane, message: EventBatch | ChunkEnd) -> None:
+    async def _follow(self, lane: _Lane, message: Repeats | EventBatch | ChunkEnd) -> None:
         match message:
+            case Repeats(_, insert_ids):
+                await self._cores.finish(lane.await_copies, insert_ids)
             case EventBatch(_, blocks):
                 await self._cores.finish(lane.insert, blocks)
             case ChunkEnd():
@@ -87,6 +89,10 @@ class _Lane:
         """Wait for the step that runs: what makes a slow disk hold back the queue."""
         if self.step is not None:
             await asyncio.wait({self.step})
+
+    def await_copies(self, insert_ids: set[str]) -> None:
+        """Hold rows of these ids back until the end: their copies are still to come."""
+        self._begun().await_copies(insert_ids)
 
     def insert(self, blocks: Sequence[EventBlock]) -> None:
         """Insert blocks; judge one by one the lines that DuckDB did not take."""

@@ -98,12 +98,16 @@ class ChunkTransaction:
             self._cursor.execute("BEGIN")
             chunks.replace(self._cursor, self._schema, self._name, self._dates)
 
+    def await_copies(self, insert_ids: set[str]) -> None:
+        """Hold rows of these ids in memory until `commit`: copies of them may lie far apart."""
+        self._window.await_copies(insert_ids)
+
     def insert(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
         """Insert blocks; gives the rows that DuckDB could not make an event of, or that need a stricter look."""
         self._database.make_room(max(block.nbytes // max(1, block.num_rows) for block in blocks))
         with self._explained():
             if self._window.nbytes >= WINDOW:
-                self._count(self._window.insert_past_days(deduplicate=self._deduplicate))
+                self._count(self._window.insert_settled(deduplicate=self._deduplicate))
             return self._window.read(blocks)
 
     def insert_judged(self, block: RecordBatch) -> None:

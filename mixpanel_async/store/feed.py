@@ -33,7 +33,7 @@ class Feed:
     @contextmanager
     def of(self, blocks: Sequence[RecordBatch]) -> Iterator[None]:
         """Feed these."""
-        self._table = Table.from_batches(blocks)
+        self._table = Table.from_batches(blocks) if blocks else self._empty
         try:
             yield
         finally:

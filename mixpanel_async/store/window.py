@@ -16,6 +16,7 @@ from mixpanel_async.store.duplicates import HASH, KEY, duplicates_of
 from mixpanel_async.store.feed import PROPERTIES, Feed
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     import duckdb
@@ -60,6 +61,8 @@ _INSERT = """
 
 
 _ROW = Field("row", DataType.uint32())
+_REPEATED = Schema([Field("insert_id", DataType.utf8())])
+_AWAITING = "coalesce(insert_id IN (FROM repeated), false)"
 
 BLOCK = Schema([Field("line", DataType.uint32()), Field("event", DataType.utf8()), PROPERTIES])
 """A block: the number of each line in its body, and the texts of the event's name and its properties, each JSON."""
@@ -97,10 +100,13 @@ class Window:
         self._table = table
         self._block = Feed(cursor, "block", BLOCK)
         self._window = Feed(cursor, "held", _HELD)
+        self._repeated = Feed(cursor, "repeated", _REPEATED)
+        self._insert_ids: list[RecordBatch] = []
         self._held: list[RecordBatch] = []
+        self._awaiting: list[RecordBatch] = []
         self._rows = 0
         self.nbytes = 0
-        """Of what is held."""
+        """Of what is held, but for what awaits its copies."""
 
     def read(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
         """Take blocks in; gives the rows that DuckDB made no event of, or that need a stricter look."""
@@ -115,26 +121,45 @@ class Window:
         if refused := self._read([block], _USABLE):
             raise StoreError(f"DuckDB refuses {len(refused)} of {block.num_rows} events that are valid JSON.")
 
+    def await_copies(self, insert_ids: set[str]) -> None:
+        """Hold rows of these ids until `insert`."""
+        self._insert_ids = [
+            RecordBatch.from_arrays([Array(sorted(insert_ids), type=DataType.utf8())], schema=_REPEATED)
+        ]
+
     def insert(self, *, deduplicate: bool) -> tuple[int, int]:
         """Insert what is held, and hold nothing any more; gives how many rows, and how many were duplicates."""
+        self._held, self._awaiting = self._awaiting + self._held, []
         return self._insert("taken", deduplicate=deduplicate)
 
-    def insert_past_days(self, *, deduplicate: bool) -> tuple[int, int]:
-        """The same, but hold on to the latest day, if there is an earlier one: its duplicates may still come.
+    def insert_settled(self, *, deduplicate: bool) -> tuple[int, int]:
+        """The same, but for rows whose duplicates may still come: those that await them, and the latest day's, if there
+        is an earlier one.
 
         Where a body goes from day to day, no duplicate is in another window then.
         """
+        latest = self._latest_day()
+        later = "false" if latest is None else f"event_time >= DATE '{latest}'"
+        awaiting = _AWAITING if self._insert_ids else "false"
+        with self._window.of(self._held), self._repeated.of(self._insert_ids):
+            waits = self._of_held(f"taken AND {awaiting}") if self._insert_ids else []
+            remains = self._of_held(f"taken AND NOT {awaiting} AND {later}") if latest else []
+            done = self._insert(f"taken AND NOT {awaiting} AND NOT {later}", deduplicate=deduplicate)
+        self._awaiting += waits
+        self._held, self.nbytes = remains, sum(batch.nbytes for batch in remains)
+        return done
+
+    def _latest_day(self) -> dt.date | None:
+        """The last of several days that are held; `None` where there is but one."""
         with self._window.of(self._held):
             days = "SELECT DISTINCT event_time::DATE AS day FROM held WHERE taken ORDER BY day DESC LIMIT 2"
             latest = [day for (day,) in self._cursor.execute(days).fetchall()]
-            if len(latest) < 2:
-                return self._insert("taken", deduplicate=deduplicate)
-            kept = self._cursor.sql(f"SELECT * FROM held WHERE taken AND event_time >= DATE '{latest[0]}'")
-            remaining = RecordBatchReader.from_stream(kept).read_all()
-        done = self._insert(f"taken AND event_time < DATE '{latest[0]}'", deduplicate=deduplicate)
-        self._held = [batch.with_schema(_HELD) for batch in remaining.to_batches()]
-        self.nbytes = remaining.nbytes
-        return done
+        return latest[0] if len(latest) == 2 else None
+
+    def _of_held(self, rows: str) -> list[RecordBatch]:
+        """Copies of some rows that are held."""
+        columns = RecordBatchReader.from_stream(self._cursor.sql(f"SELECT * FROM held WHERE {rows}")).read_all()
+        return [batch.with_schema(_HELD) for batch in columns.to_batches()]
 
     def _insert(self, rows: str, *, deduplicate: bool) -> tuple[int, int]:
         if not self._held:

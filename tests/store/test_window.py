@@ -9,9 +9,10 @@ from mixpanel_async.errors import StoreError
 from mixpanel_async.pipeline.decode import batch
 from mixpanel_async.store import events as store_events
 from mixpanel_async.store import window
+from mixpanel_async.store.chunks import ChunkRecord
 from mixpanel_async.store.database import Database
 
-from .conftest import Shelf, event
+from .conftest import FETCHED_AT, Shelf, event
 
 DAY = ("2024-01-02", "2024-01-02")
 
@@ -93,3 +94,18 @@ def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf
     shelf.store(("2024-01-02", "2024-01-04"), *([row] for row in back))
     assert shelf.rows("properties->>'mp_processing_time_ms'") == ["4", "5"]
     assert shelf.journal("rows, duplicates") == [("2024-01-02", "2024-01-04", 2, 4)]
+
+
+def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    rows = [event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n) for n in range(80)]
+    rows += [event(n=80), event(n=80)]  # without an id
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(30)} | {"i40", "an id that none has"})
+    for row in rows:
+        assert transaction.insert([batch([row], [1])]) == []
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    newest = [*range(50, 70), *range(20, 50)]
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*newest, 80, 80])
+    assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]

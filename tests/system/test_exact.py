@@ -7,8 +7,11 @@ import json
 import duckdb
 import pytest
 
+from mixpanel_async.pipeline import decode
+from mixpanel_async.pipeline import fetch as pipeline_fetch
 from mixpanel_async.pipeline.dates import split_date_range
-from mixpanel_async.testing import FakeMixpanel, GivenEvents
+from mixpanel_async.store import events as store_events
+from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, GivenEvents
 
 from .conftest import expected, journal, stored
 
@@ -53,6 +56,20 @@ async def test_every_line_stays_without_deduplication(fake, client_of, path):
 
     await client_of(fake).fetch_events(from_date=FIRST, to_date=LAST[30], parallel=True, deduplicate=False)
 
+    assert stored(path) == truth
+
+
+@pytest.mark.parametrize("chunk_days", [1, 7])
+async def test_copies_in_long_days_are_found_before_they_are_stored(client_of, path, monkeypatch, chunk_days):
+    monkeypatch.setattr(pipeline_fetch, "LONG", 1)
+    monkeypatch.setattr(decode, "BLOCK", 2000)
+    monkeypatch.setattr(decode, "GROUP", 5000)
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    events = GeneratedEvents(per_day=200, seed=7, duplicates=0.2, missing_insert_id=0.02)
+    async with FakeMixpanel(events, today="2026-06-01", limits=None) as fake:
+        truth = expected(fake, FIRST, "2026-01-07")
+        await client_of(fake).fetch_events(from_date=FIRST, to_date="2026-01-07", parallel=True, chunk_days=chunk_days)
     assert stored(path) == truth
 
 
