@@ -90,6 +90,14 @@ def deep(session: nox.Session) -> None:
 
 
 @nox.session
+def large(session: nox.Session) -> None:
+    """A quarter of a million profiles."""
+    session.install("-e", ".[test]")
+    command = ("python", "-m", "pytest", "-q", "-s", "-n0", "tests/profiles/test_memory.py")
+    session.run(*command, env={"MIXPANEL_ASYNC_LARGE": "1"})
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Runs that are killed at random moments: `nox -s kills -- 500 --seed 1`."""
     session.install("-e", ".[test]")
