@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -153,9 +154,10 @@ def _names(argument: str, names: Sequence[str] | None, what: str) -> tuple[str, 
         return None
     if isinstance(names, str):
         raise ValueError(f"{argument} must be a list, such as [{names!r}], not one text.")  # noqa: TRY004
-    if not (names and all(isinstance(name, str) and name for name in names)):
+    listed = tuple(names) if isinstance(names, Iterable) else ()  # an iterator can be looked at once only
+    if not (listed and all(isinstance(name, str) and name for name in listed)):
         raise ValueError(f"{argument} must be {what} that are not empty, at least one, or None for all.")
-    return tuple(sorted(set(names)))  # the same selection, whatever their order
+    return tuple(sorted(set(listed)))  # the same selection, whatever their order
 
 
 def _whole(argument: str, value: int | None, *, least: int) -> int | None:

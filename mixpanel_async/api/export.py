@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,11 @@ def check_selection(events: Sequence[str] | None, where: str | None, limit: int 
     """
     if isinstance(events, str):
         raise ValueError(f"events must be a list of names, such as [{events!r}], not one text.")  # noqa: TRY004
-    if events is not None and not (events and all(isinstance(name, str) and name for name in events)):
+    names = tuple(events) if isinstance(events, Iterable) else ()  # an iterator can be looked at once only
+    if events is not None and not (names and all(isinstance(name, str) and name for name in names)):
         raise ValueError("events must be names that are not empty, or None for all events.")
     if where is not None and (not isinstance(where, str) or not where.strip()):
         raise ValueError("where must be an expression of Mixpanel's, or None.")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIMIT_MAX):
         raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}, or None.")
-    return None if events is None else tuple(events)
+    return None if events is None else names

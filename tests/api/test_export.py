@@ -79,6 +79,7 @@ def test_selections():
     assert check_selection(None, None, None) is None
     assert check_selection(["a", "b"], "true", 1) == ("a", "b")
     assert check_selection(("a",), None, LIMIT_MAX) == ("a",)
+    assert check_selection(map(str, "ab"), None, None) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,8 @@ def test_selections():
         (([], None, None), "events must be names"),
         ((["a", ""], None, None), "events must be names"),
         (([1], None, None), "events must be names"),
+        ((iter(()), None, None), "events must be names"),
+        ((1, None, None), "events must be names"),
         ((None, "", None), "where must be"),
         ((None, "  ", None), "where must be"),
         ((None, 5, None), "where must be"),

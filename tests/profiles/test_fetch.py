@@ -396,6 +396,14 @@ async def test_many_ids_are_asked_for_in_parts_that_fail_and_resume_alone(fake, 
     assert rows_of(path).keys() == set(ids)
 
 
+async def test_ids_and_names_may_come_from_an_iterator(fake, client_of, path):
+    ids = (f"顧客-{n}" for n in range(3))
+    result = await client_of(fake).fetch_profiles(distinct_ids=ids, output_properties=map(str, ["n"]))
+
+    assert result.rows == 3
+    assert [list(properties) for properties in rows_of(path).values()] == [["n"]] * 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -409,6 +417,8 @@ async def test_many_ids_are_asked_for_in_parts_that_fail_and_resume_alone(fake, 
         ({"cohort_id": True}, "cohort_id must be"),
         ({"distinct_id": "a", "distinct_ids": ["b"]}, "pass one of them"),
         ({"distinct_ids": []}, "distinct_ids must be ids"),
+        ({"distinct_ids": iter(())}, "distinct_ids must be ids"),
+        ({"distinct_ids": 5}, "distinct_ids must be ids"),
         ({"distinct_ids": "abc"}, r"\['abc'\]"),
         ({"distinct_id": ""}, "distinct_ids must be ids"),
         ({"output_properties": "plan"}, r"output_properties must be a list, such as \['plan'\]"),
