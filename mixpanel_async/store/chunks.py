@@ -179,7 +179,7 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
     rows = cursor.execute(query, [name]).fetchall()
     if not rows:
         raise StoreError(f"Table {name!r} was not made by this library: choose another name.")
-    check_columns(cursor, schema.table(name))
+    check_columns(cursor, schema.table(name), "events")
     if rows[0][0] != selection.as_json():
         raise SelectionMismatchError(
             f"Table {name!r} holds the selection {rows[0][0]}, and {selection.as_json()} is asked for: "

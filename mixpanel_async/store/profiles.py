@@ -17,7 +17,7 @@ from arro3.core import DataType, Field, RecordBatch, Schema
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.store.database import in_words
 from mixpanel_async.store.feed import PROPERTIES, Feed
-from mixpanel_async.store.tables import OURS, PROFILES_COLUMNS, table_exists
+from mixpanel_async.store.tables import OURS, PROFILES_COLUMNS, check_columns, table_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,8 @@ class ProfilesTable:
         if kind != "profiles":
             what = f"holds {kind}" if kind else "was not made by this library"
             raise StoreError(f"Table {self._name!r} {what}: choose another name.")
+        with self._explained():
+            check_columns(self._cursor, self._table, "profiles")  # a table made where ours was dropped is not ours
         if self._append:
             held, asked = map(_shape, (held, self._selection))
         else:

@@ -15,7 +15,7 @@ stable enough to query:
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mixpanel_async.errors import StoreError
 
@@ -38,6 +38,11 @@ PROFILES_COLUMNS = """(
     last_seen TIMESTAMP,
     properties JSON NOT NULL USING COMPRESSION zstd
 )"""
+
+_COLUMNS = {
+    "events": ["event_name", "event_time", "distinct_id", "insert_id", "properties"],
+    "profiles": ["distinct_id", "last_seen", "properties"],
+}
 
 # The primary keys are what makes two writers of one chunk collide: DuckDB sees no conflict between an append
 # and a delete that did not see it.
@@ -139,12 +144,12 @@ def table_exists(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
     return found.fetchone() is not None
 
 
-def check_columns(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Refuse a table that is not of the shape that events are stored in.
+def check_columns(cursor: duckdb.DuckDBPyConnection, table: str, kind: Literal["events", "profiles"]) -> None:
+    """Refuse a table that is not of the shape that events, or profiles, are stored in.
 
     Raises:
         StoreError: names the columns that it must have.
     """
     has = [row[0] for row in cursor.execute(f"DESCRIBE {table}").fetchall()]
-    if has != (must := ["event_name", "event_time", "distinct_id", "insert_id", "properties"]):
-        raise StoreError(f"Table {table} has the columns {has}, and events need {must}: choose another name.")
+    if has != (must := _COLUMNS[kind]):
+        raise StoreError(f"Table {table} has the columns {has}, and {kind} need {must}: choose another name.")

@@ -484,6 +484,25 @@ async def test_append_replaces_those_that_come_and_leaves_the_others(fake, clien
     assert len(rows_of(path)) == 40
 
 
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("change", ["DROP TABLE profiles; CREATE TABLE profiles AS SELECT 42 AS mine",
+                                    "ALTER TABLE profiles ADD COLUMN mine INTEGER"])  # fmt: skip
+async def test_a_table_that_was_changed_is_left_alone(fake, client_of, path, change, append):
+    client = client_of(fake)
+    await client.fetch_profiles()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(change)
+        before = connection.execute("FROM profiles").fetchall()
+    fake.forget_requests()
+
+    with pytest.raises(StoreError, match=r"has the columns .*'mine'\], and profiles need .*: choose another name"):
+        await client.fetch_profiles(append=append)
+
+    assert fake.requests == []
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("FROM profiles").fetchall() == before
+
+
 async def test_tables_that_are_not_for_this_are_left_alone(fake, client_of, path):
     client = client_of(fake)
     await client.fetch_profiles(where='properties["n"] < 40')

@@ -101,4 +101,4 @@ def test_a_table_of_another_shape_is_refused_by_its_columns():
         with pytest.raises(
             StoreError, match=r"has the columns \['event_name', 'x'\], and events need \['event_name', 'event_time'"
         ):
-            check_columns(connection, "events")
+            check_columns(connection, "events", "events")
