@@ -61,7 +61,9 @@ def judge_told(told: object) -> ExportError | None:
     if not isinstance(told, dict) or ("results" in told and told.get("status") != "error"):
         return None
     if not isinstance(said := told.get("error"), str):
-        return None
+        if told.get("status") != "error":
+            return None
+        said = ""
     if "date range exceeds" in said.lower():
         return QueryError(f"Mixpanel rejects the dates: {said[:500]}", status=200)
     return ServerError(f"Mixpanel answers with an error: {said[:500] or '(no text)'}", status=200)

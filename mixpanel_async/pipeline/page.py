@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from arro3.core import Array, DataType, RecordBatch
@@ -27,6 +27,9 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}.*"
 _NONE = msgspec.Raw(b"{}")
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Profile(msgspec.Struct, gc=False):
     distinct_id: Any = msgspec.field(name="$distinct_id")
     properties: msgspec.Raw = msgspec.field(name="$properties", default=_NONE)
@@ -37,8 +40,8 @@ class _Page(msgspec.Struct, gc=False):
     status: str = "ok"
     session_id: str | None = None
     page: int | None = None
-    page_size: int | None = None
-    total: int | None = None
+    page_size: _Count | None = None
+    total: _Count | None = None
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -87,6 +90,7 @@ def read_page(body: bytes, number: int) -> Page:
         raise ServerError(f"No page of profiles: {error}", status=200) from None
     if told.status != "ok":
         read_json(body)
+        raise ServerError(f"The page says status {told.status[:40]!r}, which is not ok", status=200)
     if told.page not in (None, number):
         raise ServerError(f"Page {told.page} came instead", status=200)
     return Page(told.session_id or None, told.total, told.page_size or SIZE, profiles)

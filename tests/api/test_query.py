@@ -52,6 +52,8 @@ def test_answers(told):
     [
         ({"status": "error", "error": "internal error"}, ServerError, "answers with an error: internal error"),
         ({"status": "error", "error": "x", "results": []}, ServerError, "x"),
+        ({"status": "error", "results": []}, ServerError, "(no text)"),
+        ({"status": "error", "error": {"code": 5}, "results": []}, ServerError, "(no text)"),
         ({"request": "/api/2.0/stream/query", "error": ""}, ServerError, "(no text)"),
         ({"error": "Date range exceeds 365 days into the past"}, QueryError, "rejects the dates: Date range exceeds"),
     ],

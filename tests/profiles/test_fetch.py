@@ -140,6 +140,8 @@ PASSING = {
     "reset": Fault.reset(after_bytes=50),
     "not UTF-8": Fault.bad_utf8(),
     "another page": Fault.status(200, '{"page":5,"results":[]}', content_type="application/json"),
+    "an error without words": Fault.status(200, '{"status":"error","results":[]}', content_type="application/json"),
+    "another status": Fault.status(200, '{"status":"partial","results":[]}', content_type="application/json"),
     "fewer profiles": Fault.status(200, '{"results":[]}', content_type="application/json"),
     "no distinct id": Fault.status(200, '{"results":[{"$properties":{}}]}', content_type="application/json"),
     "properties that are none": Fault.status(
@@ -161,6 +163,21 @@ async def test_a_passing_fault_leaves_no_trace(fake, client_of, path, fault):
     assert stored(path) == truth(fake)
     assert (result.total_rows, result.has_failures) == (76, False)
     assert len(fake.requests) == PAGES + 3
+
+
+@pytest.mark.parametrize(
+    "told", ['"status":"error"', '"status":"error","error":{}', '"total":-1', '"total":5,"page_size":-1']
+)
+async def test_a_first_page_that_is_none_empties_no_table(fake, client_of, path, told):
+    client = client_of(fake)
+    await client.fetch_profiles()
+    answer = f'{{{told},"session_id":"s","results":[]}}'
+    fake.faults.add(Fault.status(200, answer, content_type="application/json"), page=0)
+
+    with pytest.raises(ServerError, match="page 0: "):
+        await client.fetch_profiles()
+
+    assert stored(path) == truth(fake)
 
 
 @pytest.mark.parametrize("fault", [PASSING["an error in a 200"], PASSING["not UTF-8"], PASSING["fewer profiles"]])
