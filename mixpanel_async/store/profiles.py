@@ -57,6 +57,7 @@ class ProfilesTable:
         self._selection = selection
         self._append = append
         self._download = "profiles to append" if append else "profiles to come"
+        self._began_at: int | None = None
         self._is_open = False
 
     def open(self) -> None:
@@ -100,7 +101,7 @@ class ProfilesTable:
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
             self._remember(self._kept, self._download)
-            return self._began()
+            return self._take()
 
     def go_on(self) -> tuple[int, list[KeptPage]] | None:
         """When the download that was broken off began, and its pages; `None` where there is none.
@@ -122,12 +123,13 @@ class ProfilesTable:
                 "ORDER BY part, page"
             )
             rows = self._cursor.execute(query, [self._kept]).fetchall()
-            return self._began(), [KeptPage(*row) for row in rows]
+            return self._take(), [KeptPage(*row) for row in rows]
 
     def keep(self, page: KeptPage, profiles: RecordBatch) -> None:
-        """Keep a page aside, in one transaction."""
+        """Keep a page aside, in one transaction. Raises StoreError, also where it would be among another's pages."""
         self._database.make_room(profiles.nbytes // max(1, profiles.num_rows))
         with self._feed.of([profiles]), self._transaction():
+            self._check_mine()
             self._cursor.execute(
                 f"INSERT INTO {self._aside} SELECT distinct_id, make_timestamp(last_seen), properties FROM page"
             )
@@ -139,8 +141,12 @@ class ProfilesTable:
         """Let the pages be the table, in one transaction; gives how many profiles came.
 
         Of a profile that came more than once the last is taken.
+
+        Raises:
+            StoreError: DuckDB cannot write, or another download began meanwhile; the table is as before.
         """
         with self._transaction():
+            self._check_mine()
             self._drop_repeated()
             rows = int(self._cursor.execute(f"SELECT count(*) FROM {self._aside}").fetchall()[0][0])
             if self._append:
@@ -162,7 +168,7 @@ class ProfilesTable:
             return
         with closing(self._cursor), suppress(StoreError), self._transaction():  # the next fetch clears up too
             query = f"SELECT count(*) FROM {self._pages} WHERE table_name = ?"
-            if not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:
+            if self._began() == self._began_at and not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:
                 self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
                 self._forget(self._kept)
 
@@ -183,9 +189,21 @@ class ProfilesTable:
         found = self._cursor.execute(query, [name]).fetchone()
         return ("", "") if found is None else (found[0], found[1])
 
-    def _began(self) -> int:
-        query = f"SELECT epoch(created_at)::BIGINT FROM {self._selections} WHERE table_name = ?"
-        return int(self._cursor.execute(query, [self._kept]).fetchall()[0][0])
+    def _take(self) -> int:
+        """Take what is kept for this call's own; gives when it began, in epoch seconds."""
+        self._began_at = self._began()
+        return (self._began_at or 0) // 1_000_000
+
+    def _began(self) -> int | None:
+        """When the download that is kept began, in epoch microseconds: what tells it from any other of the table."""
+        query = f"SELECT epoch_us(created_at) FROM {self._selections} WHERE table_name = ?"
+        found = self._cursor.execute(query, [self._kept]).fetchone()
+        return None if found is None else int(found[0])
+
+    def _check_mine(self) -> None:
+        """Another client of the same connection takes no turns with this one."""
+        if self._began() != self._began_at:
+            raise StoreError(f"Table {self._name!r}: another client fetches into it. Use one client for both calls.")
 
     def _remember(self, name: str, kind: str) -> None:
         self._cursor.execute(

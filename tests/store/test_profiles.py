@@ -135,3 +135,32 @@ def test_going_on_gives_what_is_kept(database):
     fresh = opened(database, "others")
     assert fresh.go_on() is None
     fresh.close()
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_two_downloads_of_one_table_are_never_mixed(database, append):
+    with_pages(database).publish()
+    first = with_pages(database, append=append)
+    second = opened(database, "people", append=append)
+    second.begin()
+    second.keep(kept(0, 2), profiles("x", "y"))
+    before = state(database)
+
+    for step in (lambda table: table.keep(kept(2, 1), profiles("d")), lambda table: table.publish()):
+        assert "another client fetches into it" in str(fails(step, first))
+    first.close()
+    assert state(database) == before
+
+    assert second.publish() == 2
+    second.close()
+
+
+def test_one_that_ends_leaves_what_another_has_just_begun(database):
+    first = opened(database, "people")
+    first.begin()
+    second = opened(database, "people")
+    second.begin()
+    first.close()
+    second.keep(kept(0, 2), profiles("x", "y"))
+    assert second.publish() == 2
+    second.close()
