@@ -20,7 +20,7 @@ from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Co
 from mixpanel_async.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mixpanel_async.api.credentials import Credentials
 
@@ -107,18 +107,20 @@ def read(lookup: Lookup[T], answer: object) -> Sequence[T]:
         raise ServerError(said, status=200) from None
 
 
-def next_page(query: Query, answer: object) -> Query | None:
+def next_page(query: Query, answer: object, asked: Collection[str]) -> Query | None:
     """Ask for the page after this one; `None` at the end. Lists of the app's API may come in pages.
 
+    `asked` are the cursors of the pages that were asked for.
+
     Raises:
-        ServerError: it is the same page again.
+        ServerError: it is one of these again.
     """
     pagination = answer.get("pagination") if isinstance(answer, dict) else None
     cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
-    if not isinstance(cursor, str):
+    if not (isinstance(cursor, str) and cursor):
         return None
-    if cursor == query.parameters.get("cursor"):
-        raise ServerError(f"{query.name}: the page after {cursor!r} is the same page again", status=200)
+    if cursor in asked:
+        raise ServerError(f"{query.name}: the page at {cursor!r} follows a page that came after it", status=200)
     return replace(query, parameters={**query.parameters, "cursor": cursor})
 
 

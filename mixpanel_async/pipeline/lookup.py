@@ -28,11 +28,14 @@ async def look_up(lookup: Lookup[T], source: Source) -> tuple[T, ...]:
         ExportError: Mixpanel did not give it; a ServerError for an answer of another shape than documented.
     """
     found: list[T] = []
+    asked: set[str] = set()
     query: Query | None = lookup.query
     while query is not None:
         told = await ask(source, query, read_json)
         found += read(lookup, told)
-        query = next_page(query, told)
+        query = next_page(query, told, asked)
+        if query is not None:
+            asked.add(query.parameters["cursor"])
     return tuple(found)
 
 

@@ -104,7 +104,7 @@ class ProfilesTable:
             return self._take()
 
     def go_on(self) -> tuple[int, list[KeptPage]] | None:
-        """When the download that was broken off began, and its pages; `None` where there is none.
+        """When the download that was broken off began, and its pages; `None` where there are none.
 
         Raises:
             SelectionMismatchError: it is one of other profiles.
@@ -123,6 +123,8 @@ class ProfilesTable:
                 "ORDER BY part, page"
             )
             rows = self._cursor.execute(query, [self._kept]).fetchall()
+            if not rows:  # killed before its first page: when it began is not now
+                return None
             return self._take(), [KeptPage(*row) for row in rows]
 
     def keep(self, page: KeptPage, profiles: RecordBatch) -> None:

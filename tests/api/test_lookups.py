@@ -171,15 +171,16 @@ def page(cursor):
     return {"status": "ok", "results": [], "pagination": {"page_size": 100, "next_cursor": cursor}}
 
 
-@pytest.mark.parametrize("answer", [ok(), [], {"results": [], "pagination": None}, page(None)])
+@pytest.mark.parametrize("answer", [ok(), [], {"results": [], "pagination": None}, page(None), page("")])
 def test_the_last_page(answer):
-    assert lookups.next_page(QUERY, answer) is None
+    assert lookups.next_page(QUERY, answer, ()) is None
 
 
 def test_the_next_page_is_the_same_question_at_a_cursor():
-    second = lookups.next_page(QUERY, page("abc"))
+    second = lookups.next_page(QUERY, page("abc"), ())
     assert second == dataclasses.replace(QUERY, parameters={"fromDate": "2026-01-01", "cursor": "abc"})
-    third = lookups.next_page(second, page("def"))
+    third = lookups.next_page(second, page("def"), {"abc"})
     assert third.parameters == {"fromDate": "2026-01-01", "cursor": "def"}
-    with pytest.raises(ServerError, match="the same page again"):
-        lookups.next_page(third, page("def"))
+    for earlier in ("abc", "def"):
+        with pytest.raises(ServerError, match=f"the page at '{earlier}' follows a page that came after it"):
+            lookups.next_page(third, page(earlier), {"abc", "def"})

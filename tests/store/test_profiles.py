@@ -134,6 +134,8 @@ def test_going_on_gives_what_is_kept(database):
     again.close()
     fresh = opened(database, "others")
     assert fresh.go_on() is None
+    fresh.begin()  # and a kill
+    assert opened(database, "others").go_on() is None
     fresh.close()
 
 
