@@ -136,6 +136,17 @@ async def test_lists_in_pages_are_read_to_their_end(client, fake, name):
     assert len(fake.requests) == len(whole)
 
 
+async def test_a_list_whose_pages_go_in_a_circle_ends(client, fake):
+    for attempt in range(1, 5):
+        answer = f'{{"results":[],"pagination":{{"next_cursor":"{"ab"[attempt % 2]}"}}}}'
+        fake.faults.add(
+            Fault.status(200, answer, content_type="application/json"), endpoint="annotations", attempts=[attempt]
+        )
+    with pytest.raises(ServerError, match="Annotations: the page at 'b' follows a page that came after it"):
+        await client.lookups.annotations()
+    assert len(fake.requests) == 3
+
+
 async def test_nothing_there(client_of):
     async with FakeMixpanel(today="2026-02-10", limits=None) as empty:
         client = client_of(empty)
