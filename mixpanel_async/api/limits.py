@@ -75,16 +75,26 @@ class Limiter:
 
         One that is not `counted` keeps to the places and to pauses, and the windows do not know of it.
         """
-        async with self._open:
-            if counted:
-                async with self._turn:  # the head of the line waits for the clock, the others for the head
-                    while (wait := self.wait()) > 0:
-                        await self._sleep(wait)
-                    self._started.append(self._clock())
-            else:
-                while (wait := self._paused_until - self._clock()) > 0:
-                    await self._sleep(wait)
+        if counted:
+            async with self._turn:  # the head of the line waits for the clock and a place, the others for the head
+                await self._take_place(self.wait)
+                self._started.append(self._clock())
+        else:
+            await self._take_place(lambda: self._paused_until - self._clock())
+        try:
             yield
+        finally:
+            self._open.release()
+
+    async def _take_place(self, wait: Callable[[], float]) -> None:
+        """Take a place when there is nothing to `wait` for. Who waits for the clock holds none: it may be an hour."""
+        while True:
+            while (seconds := wait()) > 0:
+                await self._sleep(seconds)
+            await self._open.acquire()
+            if wait() <= 0:
+                return
+            self._open.release()  # a pause began while it waited for the place
 
     def pause(self, seconds: float) -> None:
         """Let nobody go for so long: what a 429 asks for. A longer pause that is running stays."""

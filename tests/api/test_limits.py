@@ -132,6 +132,26 @@ async def test_a_place_is_free_again_when_its_request_ends_or_fails():
     assert visitors.at() == [0]
 
 
+async def test_who_waits_for_the_hour_keeps_no_place_from_those_that_are_not_counted():
+    visitors = Visitors(per_second=1, per_hour=1, concurrent=2)
+    waiting = [visitors.start(number) for number in range(4)]
+    await visitors.clock.until_idle()
+    page = visitors.start("page", counted=False)
+    await visitors.clock.until_idle()
+    assert [name for name, _ in visitors.went] == [0, "page"]
+    await visitors.clock.run(page, *waiting)
+    assert [name for name, _ in visitors.went] == [0, "page", 1, 2, 3]
+
+
+async def test_a_pause_that_begins_while_one_waits_for_a_place_is_kept():
+    visitors = Visitors(per_second=9, per_hour=9, concurrent=1)
+    tasks = [visitors.start("first", stay=2), visitors.start(1), visitors.start(2, counted=False)]
+    await visitors.clock.until_idle()
+    visitors.limiter.pause(10)
+    await visitors.clock.run(*tasks)
+    assert visitors.at() == [0, 10, 10]
+
+
 @pytest.mark.parametrize("cancelled", [1, 2, 3])
 async def test_a_cancelled_wait_takes_nothing_and_blocks_nobody(cancelled):
     """1 is the head of the line and sleeps for the clock; the others wait for the head."""
