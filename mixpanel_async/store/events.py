@@ -99,7 +99,7 @@ class ChunkTransaction:
             chunks.replace(self._cursor, self._schema, self._name, self._dates)
 
     def await_copies(self, insert_ids: set[str]) -> None:
-        """Hold rows of these ids in memory until `commit`: copies of them may lie far apart."""
+        """Hold rows of these ids in memory, as many as may be, until `commit`: copies of them may lie far apart."""
         self._window.await_copies(insert_ids)
 
     def insert(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:

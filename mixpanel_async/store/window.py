@@ -60,6 +60,9 @@ _INSERT = """
 """
 
 
+AWAITING = 256 << 20
+"""Bytes of rows that may await their copies. Beyond, they are inserted, and duplicates are deleted from the table."""
+
 _ROW = Field("row", DataType.uint32())
 _REPEATED = Schema([Field("insert_id", DataType.utf8())])
 _AWAITING = "coalesce(insert_id IN (FROM repeated), false)"
@@ -106,7 +109,7 @@ class Window:
         self._awaiting: list[RecordBatch] = []
         self._rows = 0
         self.nbytes = 0
-        """Of what is held, but for what awaits its copies."""
+        """Of what is held, but for what awaits its copies: that is `AWAITING` at the most."""
 
     def read(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
         """Take blocks in; gives the rows that DuckDB made no event of, or that need a stricter look."""
@@ -122,7 +125,7 @@ class Window:
             raise StoreError(f"DuckDB refuses {len(refused)} of {block.num_rows} events that are valid JSON.")
 
     def await_copies(self, insert_ids: set[str]) -> None:
-        """Hold rows of these ids until `insert`."""
+        """Hold rows of these ids until `insert`, or until they are too many."""
         self._insert_ids = [
             RecordBatch.from_arrays([Array(sorted(insert_ids), type=DataType.utf8())], schema=_REPEATED)
         ]
@@ -146,7 +149,10 @@ class Window:
             remains = self._of_held(f"taken AND NOT {awaiting} AND {later}") if latest else []
             done = self._insert(f"taken AND NOT {awaiting} AND NOT {later}", deduplicate=deduplicate)
         self._awaiting += waits
-        self._held, self.nbytes = remains, sum(batch.nbytes for batch in remains)
+        self._held, self.nbytes = remains, _nbytes(remains)
+        if _nbytes(self._awaiting) >= AWAITING:
+            self._held, self._awaiting, self._insert_ids = self._awaiting + remains, [], []
+            self.nbytes = _nbytes(self._held)
         return done
 
     def _latest_day(self) -> dt.date | None:
@@ -200,3 +206,7 @@ class Window:
             self._rows += block.num_rows
             self.nbytes += block.nbytes
             at += block.num_rows
+
+
+def _nbytes(batches: Sequence[RecordBatch]) -> int:
+    return sum(batch.nbytes for batch in batches)

@@ -109,3 +109,20 @@ def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkey
     newest = [*range(50, 70), *range(20, 50)]
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*newest, 80, 80])
     assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]
+
+
+@pytest.mark.parametrize("most", [1, 4000, 8000])
+def test_memory_holds_only_so_many_that_await_their_copies(shelf, monkeypatch, most):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(window, "AWAITING", most)
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(50)})
+    held = []
+    for n in range(80):
+        row = event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n)
+        assert transaction.insert([batch([row], [1])]) == []
+        held.append(sum(each.nbytes for each in transaction._window._awaiting))
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    assert max(held) < most
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*range(50, 70), *range(20, 50)])
+    assert shelf.journal("rows, duplicates") == [(*DAY, 50, 30)]
