@@ -94,9 +94,11 @@ def page_query(parameters: Mapping[str, str], number: int, session_id: str | Non
 def is_expired(error: ExportError) -> bool:
     """Whether a page beyond the first is refused because its session is over.
 
-    The one wording known is `request for page in uncached query for params`.
+    The one wording known is `request for page in uncached query for params`; its status is not, and errors come in a
+    200 too.
     """
-    return error.status == 400 and re.search("uncached|session", str(error), re.IGNORECASE) is not None
+    words = {400: "uncached|session", 200: "uncached"}.get(error.status or 0)
+    return words is not None and re.search(words, str(error), re.IGNORECASE) is not None
 
 
 def check_profiles(  # noqa: PLR0913 - the call's arguments

@@ -228,7 +228,10 @@ def truth_of(profiles):
     return truth(Server)
 
 
-@pytest.mark.parametrize("over", ["the session is over", "another call in between"])
+UNCACHED = Fault.error_in_200("request for page in uncached query for params {}")
+
+
+@pytest.mark.parametrize("over", ["the session is over", "another call in between", "an error in a 200"])
 async def test_resume_begins_again_where_the_session_is_over(fake, client_of, path, over):
     client = client_of(fake)
     fake.faults.add(Fault.status(500), page=3, times=3)
@@ -236,6 +239,8 @@ async def test_resume_begins_again_where_the_session_is_over(fake, client_of, pa
     fake.profiles = GivenProfiles(people(25))
     if over == "the session is over":
         fake.faults.add(Fault.session_expired(), page=3, times=1)
+    elif over == "an error in a 200":
+        fake.faults.add(UNCACHED, page=3, times=3)
     else:
         await client.fetch_profiles()
     fake.forget_requests()
