@@ -445,7 +445,8 @@ class MixpanelClient:
             StoreError: DuckDB cannot write, or the table is none of profiles.
             RuntimeError: the client is closed, or belongs to another event loop.
 
-        A cancel returns when the thread that writes has ended: the table is as before, whole pages are kept.
+        A cancel returns when the thread that writes has ended: the table is as before and whole pages are kept, or,
+        where it came at the very end, the table is the new one.
         """
         selection = check_profiles(
             where=where, cohort_id=cohort_id, output_properties=output_properties,
