@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mixpanel_async.api.engage import SessionExpiredError
-from mixpanel_async.errors import ExportError
+from mixpanel_async.errors import ExportError, QueryError
 from mixpanel_async.pipeline.groups import first_alone
 from mixpanel_async.pipeline.hooks import HookCalls
 from mixpanel_async.pipeline.page import batch
@@ -72,7 +72,7 @@ async def fill_profiles(
 async def _all_pages(
     order: ProfileOrder, source: Source, table: ProfilesTable, hooks: HookCalls[ProfileBatchProgress]
 ) -> ProfileOutcome:
-    """Go on with what was broken off, or begin; begin again where a session has expired."""
+    """Go on with what was broken off, or begin; begin again where a session has expired, or cannot be gone on with."""
     workers = asyncio.Semaphore(_workers(order, source.limiter.concurrent))
     broken_off = await finish_in_thread(table.go_on) if order.resume else None
     attempt = 1
@@ -81,8 +81,11 @@ async def _all_pages(
         download = Download(source, order.selection.parts(began))
         try:
             return await PageFetch(download, table, hooks, workers, parallel=order.parallel).run(kept)
-        except SessionExpiredError as error:
-            if attempt >= source.retry.attempts:
+        except QueryError as error:
+            is_over = (
+                isinstance(error, SessionExpiredError) or broken_off is not None
+            )  # a session may be over in other words
+            if not is_over or attempt >= source.retry.attempts:
                 raise
             await source.wait("All profiles, from the first page", attempt, error)
         attempt, broken_off = attempt + 1, None
