@@ -89,6 +89,8 @@ class Download:
 def _read(place: Place, session: Session | None, make: Callable[[Page], T], body: bytes) -> tuple[Session, T]:
     page = read_page(body, place.page)
     session = session or Session(page.session_id, page.total, page.size)
+    if None not in (page.total, session.total) and page.total != session.total:
+        raise ServerError(f"A page of {page.total} profiles came among those of {session.total}", status=200)
     expected = 0 if session.total is None else min(session.page_size, session.total - place.page * session.page_size)
     if len(page.profiles) < expected:
         raise ServerError(f"{len(page.profiles)} profiles came of the {expected} that are on this page", status=200)

@@ -180,6 +180,17 @@ async def test_a_first_page_that_is_none_empties_no_table(fake, client_of, path,
     assert stored(path) == truth(fake)
 
 
+async def test_a_page_of_another_total_is_no_page_of_this_session(fake, client_of, path):
+    others = [{"$distinct_id": f"other-{n}", "$properties": {}} for n in range(10)]
+    page = json.dumps({"page": 3, "page_size": 10, "total": 500, "results": others})
+    fake.faults.add(Fault.status(200, page, content_type="application/json"), page=3, times=1)
+
+    result = await client_of(fake).fetch_profiles(**PARALLEL)
+
+    assert stored(path) == truth(fake)
+    assert (result.total_rows, len(fake.requests)) == (76, PAGES + 1)
+
+
 @pytest.mark.parametrize("fault", [PASSING["an error in a 200"], PASSING["not UTF-8"], PASSING["fewer profiles"]])
 async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, client_of, path, fault):
     client = client_of(fake)
@@ -231,7 +242,7 @@ def truth_of(profiles):
 UNCACHED = Fault.error_in_200("request for page in uncached query for params {}")
 
 
-@pytest.mark.parametrize("over", ["the session is over", "another call in between", "an error in a 200"])
+@pytest.mark.parametrize("over", ["the session is over", "another call in between", "an error in a 200", "other words"])
 async def test_resume_begins_again_where_the_session_is_over(fake, client_of, path, over):
     client = client_of(fake)
     fake.faults.add(Fault.status(500), page=3, times=3)
@@ -241,6 +252,8 @@ async def test_resume_begins_again_where_the_session_is_over(fake, client_of, pa
         fake.faults.add(Fault.session_expired(), page=3, times=1)
     elif over == "an error in a 200":
         fake.faults.add(UNCACHED, page=3, times=3)
+    elif over == "other words":
+        fake.faults.add(Fault.status(400, '{"error": "no such query"}'), page=3, times=1)
     else:
         await client.fetch_profiles()
     fake.forget_requests()
