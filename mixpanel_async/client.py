@@ -478,8 +478,9 @@ class MixpanelClient:
 
         Up to five pages are read ahead, and a page is asked for only when it is among the next: a slow consumer holds
         the downloads back. Memory holds these, and 16 bytes a profile: where the session expires all pages are asked
-        for anew, and the profiles that came are left out. Leave the loop, or cancel it, and what is being downloaded
-        is closed at once. The arguments choose as those of `fetch_profiles` do.
+        for anew, and the profiles that came are left out (a session by itself is taken to repeat none). Leave the
+        loop, or cancel it, and what is being downloaded is closed at once. The arguments choose as those of
+        `fetch_profiles` do.
 
         Yields:
             `{"distinct_id": str, "last_seen": datetime | None, "properties": dict}`, or with `raw` as Mixpanel has
