@@ -248,6 +248,19 @@ def in_words(error: BaseException) -> str:
 
 
 @contextmanager
+def explained(table: str) -> Iterator[None]:
+    """Tell what DuckDB could not do with a table.
+
+    Raises:
+        StoreError: names the table.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(f"Table {table!r}: {in_words(error)}") from None
+
+
+@contextmanager
 def _explained(path: Path | None) -> Iterator[None]:
     """Turn the ways in which a file cannot be opened into errors that say what to do."""
     try:

@@ -6,16 +6,16 @@ import logging
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store import chunks, strays
-from mixpanel_async.store.database import in_words
+from mixpanel_async.store.database import explained
 from mixpanel_async.store.events import ChunkTransaction
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
+
+    import duckdb
 
     from mixpanel_async.store.chunks import Dates, Selection
     from mixpanel_async.store.database import Database
@@ -70,8 +70,5 @@ class FetchedTable:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with closing(self._database.cursor()) as cursor:
-            try:
-                yield cursor
-            except duckdb.Error as error:
-                raise StoreError(f"Table {self._name!r}: {in_words(error)}") from None
+        with closing(self._database.cursor()) as cursor, explained(self._name):
+            yield cursor

@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
 import msgspec
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.store.chunks import forget
-from mixpanel_async.store.database import in_words
+from mixpanel_async.store.database import explained
 from mixpanel_async.store.tables import quoted, table_exists
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
+
+    import duckdb
 
     from mixpanel_async.store.database import Database
 
@@ -127,11 +128,8 @@ class LookupTable:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with closing(self._database.cursor()) as cursor:
-            try:
-                yield cursor
-            except duckdb.Error as error:
-                raise StoreError(f"Table {self._name!r}: {in_words(error)}") from None
+        with closing(self._database.cursor()) as cursor, explained(self._name):
+            yield cursor
 
 
 def _as_stored(value: object, of: str) -> object:

@@ -15,7 +15,7 @@ import duckdb
 from arro3.core import DataType, Field, RecordBatch, Schema
 
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
-from mixpanel_async.store.database import in_words
+from mixpanel_async.store.database import explained
 from mixpanel_async.store.feed import PROPERTIES, Feed
 from mixpanel_async.store.tables import OURS, PROFILES_COLUMNS, check_columns, table_exists
 
@@ -73,7 +73,7 @@ class ProfilesTable:
             TableNotFoundError, SelectionMismatchError: by `append`.
             StoreError: a table of that name is there that is no profiles table of ours.
         """
-        with self._explained():
+        with explained(self._name):
             if not self._is_there(self._name):
                 if self._append:
                     raise TableNotFoundError(f"There is no table {self._name!r} to append to: fetch it first.")
@@ -82,7 +82,7 @@ class ProfilesTable:
         if kind != "profiles":
             what = f"holds {kind}" if kind else "was not made by this library"
             raise StoreError(f"Table {self._name!r} {what}: choose another name.")
-        with self._explained():
+        with explained(self._name):
             check_columns(self._cursor, self._table, "profiles")  # a table made where ours was dropped is not ours
         if self._append:
             held, asked = map(_shape, (held, self._selection))
@@ -109,7 +109,7 @@ class ProfilesTable:
         Raises:
             SelectionMismatchError: it is one of other profiles.
         """
-        with self._explained():
+        with explained(self._name):
             kind, selection = self._known(self._kept)
             if not kind or not self._is_there(self._kept):
                 return None
@@ -218,7 +218,7 @@ class ProfilesTable:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._explained():
+        with explained(self._name):
             self._cursor.execute("BEGIN")
             try:
                 yield
@@ -227,13 +227,6 @@ class ProfilesTable:
                 with suppress(duckdb.Error):  # a COMMIT that failed, or a lost database, has ended it already
                     self._cursor.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except duckdb.Error as error:
-            raise StoreError(f"Table {self._name!r}: {in_words(error)}") from None
 
 
 def _shape(selection: str) -> str:
