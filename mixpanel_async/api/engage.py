@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from mixpanel_async.api.export import check_where
 from mixpanel_async.api.query import Query
 from mixpanel_async.errors import QueryError
 
@@ -118,8 +119,7 @@ def check_profiles(  # noqa: PLR0913 - the call's arguments
     Raises:
         ValueError: names the argument and what it must be.
     """
-    if where is not None and (not isinstance(where, str) or not where.strip()):
-        raise ValueError("where must be an expression of Mixpanel's, or None.")
+    check_where(where)
     if distinct_id is not None:
         if distinct_ids is not None:
             raise ValueError("distinct_id is one id and distinct_ids are several: pass one of them.")

@@ -84,8 +84,13 @@ def check_selection(events: Sequence[str] | None, where: str | None, limit: int 
     names = tuple(events) if isinstance(events, Iterable) else ()  # an iterator can be looked at once only
     if events is not None and not (names and all(isinstance(name, str) and name for name in names)):
         raise ValueError("events must be names that are not empty, or None for all events.")
-    if where is not None and (not isinstance(where, str) or not where.strip()):
-        raise ValueError("where must be an expression of Mixpanel's, or None.")
+    check_where(where)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIMIT_MAX):
         raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}, or None.")
     return None if events is None else names
+
+
+def check_where(where: str | None) -> None:
+    """Hold the rule for a filter. Raises ValueError, which says it."""
+    if where is not None and (not isinstance(where, str) or not where.strip()):
+        raise ValueError("where must be an expression of Mixpanel's, or None.")
