@@ -28,8 +28,8 @@ except ImportError:  # no wheel for this platform: the same interface, at half t
 
 GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
 
-BLOCK = 1 << 20
-"""Bytes of text in a block, about: small, so that no step holds the interpreter for more than 2 ms."""
+BLOCK = 1 << 19
+"""Bytes of text in a block, about: small, so that no step holds the interpreter for more than 1 ms."""
 
 GROUP = 16 << 20
 """Bytes of events that travel and are inserted together: a step costs a change of threads and some statements."""
