@@ -20,7 +20,7 @@ from mixpanel_async.pipeline.spool import Budget, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from contextlib import ExitStack
+    from contextlib import AsyncExitStack
 
     from mixpanel_async.api.export import ExportQuery
     from mixpanel_async.api.source import Source
@@ -74,7 +74,7 @@ class Downloads:
                 await self._source.wait(" to ".join(chunk), number, error)
                 number, requests = number + 1, smaller
 
-    async def bodies(self, requests: Sequence[DateChunk], stack: ExitStack) -> tuple[list[Spool], bool]:
+    async def bodies(self, requests: Sequence[DateChunk], stack: AsyncExitStack) -> tuple[list[Spool], bool]:
         """Have a body a request; gives them, open as long as `stack`, and whether the framing told where each ends.
 
         Raises:
@@ -83,7 +83,7 @@ class Downloads:
         """
         spools, marked = [], True
         for dates in requests:
-            spools.append(stack.enter_context(Spool(self._memory)))
+            spools.append(await stack.enter_async_context(Spool(self._memory)))
             marked &= await self._body(dates, spools[-1])
         return spools, marked
 

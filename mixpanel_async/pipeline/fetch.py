@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -109,7 +109,7 @@ class Fetch:
 
     async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> BatchResult:
         """Have all of the chunk's bodies, then write them in its one transaction."""
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             spools, marked = await self._downloads.bodies(requests, stack)
             async with self._writing:
                 result = await self._write(chunk, spools, attempt)

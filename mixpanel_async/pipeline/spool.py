@@ -48,7 +48,8 @@ class Budget:
 class Spool:
     """One body: written piece by piece from the event loop, then read from a thread; what is read is given back.
 
-    A context manager: the memory and the file are given back at its end, read or not.
+    An async context manager: the memory and the file are given back at its end, read or not. To let go of a file of
+    some hundred MB takes the system up to half a second, so that is for a thread too.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -59,16 +60,16 @@ class Spool:
         self._unwritten: list[bytes] = []
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         while self._memory:
             self._give_back()
         self._unwritten.clear()
         if self._file is not None:
             with suppress(OSError):  # what a full disk did not take it tries to write once more
-                self._file.close()
+                await finish_in_thread(self._file.close)
 
     @property
     def is_on_disk(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import ExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -60,7 +60,7 @@ class Proven:
     """A chunk's bodies, which are whole, and what keeps them open."""
 
     bodies: list[Body]
-    open: ExitStack
+    open: AsyncExitStack
 
 
 class Stream(Generic[T_co]):
@@ -114,14 +114,14 @@ class Stream(Generic[T_co]):
                     line.append((chunk, self._spawn(having)))
                 proven = await _outcome(*line[0])
                 line.popleft()
-                with proven.open:
+                async with proven.open:
                     for body in proven.bodies:
                         yield body
         finally:
             await _end([task for _, task in line])
 
     async def _attempt(self, downloads: Downloads, chunk: DateChunk, requests: list[DateChunk], _: int) -> Proven:
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             spools, marked = await downloads.bodies(requests, stack)
             bodies = [
                 stack.enter_context(Body(dates, spool, self._text))
@@ -159,7 +159,8 @@ async def _outcome(chunk: DateChunk, task: asyncio.Task[Proven]) -> Proven:
 async def _end(tasks: list[asyncio.Task[Proven]]) -> None:
     """End the tasks, and let go of what they have."""
     given, cancelled = await end(tasks)
-    for proven in given:
-        proven.open.close()
+    async with AsyncExitStack() as stack:  # lets go of all, also where it is cancelled meanwhile
+        for proven in given:
+            stack.push_async_exit(proven.open)
     if cancelled is not None:
         raise cancelled

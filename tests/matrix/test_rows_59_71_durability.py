@@ -383,8 +383,9 @@ async def test_a_spool_without_room_says_so_once_whatever_the_size(disk, monkeyp
     monkeypatch.setattr(spool, "SPILL", 1000)
     disk.fill(leave=0)
 
-    with pytest.raises(StoreError, match="Free some space"), spool.Spool(spool.Budget(0)) as body:
-        await body.write(bytes(size))
+    with pytest.raises(StoreError, match="Free some space"):
+        async with spool.Spool(spool.Budget(0)) as body:
+            await body.write(bytes(size))
 
 
 # 67: where nothing can be written

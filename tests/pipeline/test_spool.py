@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import tempfile
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +33,7 @@ async def test_a_body_comes_back_whole_and_in_order(pieces, memory, spill):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spools, "SPILL", spill)
         budget = Budget(memory)
-        with Spool(budget) as spool:
+        async with Spool(budget) as spool:
             await filled(spool, *pieces)
             assert spool.size == sum(map(len, pieces))
             assert budget.left >= 0
@@ -40,7 +43,7 @@ async def test_a_body_comes_back_whole_and_in_order(pieces, memory, spill):
 
 async def test_the_bound_is_shared(small):
     budget = Budget(30)
-    with Spool(budget) as one, Spool(budget) as two:
+    async with Spool(budget) as one, Spool(budget) as two:
         await filled(one, b"a" * 20)
         await filled(two, b"b" * 20, b"c" * 10)
         assert budget.left == 10
@@ -51,7 +54,7 @@ async def test_the_bound_is_shared(small):
 
 async def test_what_came_after_the_file_was_begun_goes_to_the_file_though_there_is_memory_again(small):
     budget = Budget(20)
-    with Spool(budget) as other, Spool(budget) as spool:
+    async with Spool(budget) as other, Spool(budget) as spool:
         await filled(other, b"x" * 20)
         await filled(spool, b"a" * 15)
         assert b"".join(other.pieces()) == b"x" * 20
@@ -61,7 +64,7 @@ async def test_what_came_after_the_file_was_begun_goes_to_the_file_though_there_
 
 async def test_memory_is_given_back_piece_by_piece_and_at_the_end():
     budget = Budget(100)
-    with Spool(budget) as spool:
+    async with Spool(budget) as spool:
         await filled(spool, b"a" * 40, b"b" * 40)
         pieces = spool.pieces()
         next(pieces)
@@ -71,7 +74,7 @@ async def test_memory_is_given_back_piece_by_piece_and_at_the_end():
 
 async def test_small_budgets_hold_no_more_memory_than_they_say(small):
     budget = Budget(5)
-    with Spool(budget) as spool:
+    async with Spool(budget) as spool:
         await filled(spool, *[b"1234567"] * 50)
         assert sum(map(len, spool._unwritten)) < 10
         assert b"".join(spool.pieces()) == b"1234567" * 50
@@ -79,11 +82,32 @@ async def test_small_budgets_hold_no_more_memory_than_they_say(small):
 
 async def test_the_file_is_gone_at_the_end(small, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Spool(Budget(0)) as spool:
+    async with Spool(Budget(0)) as spool:
         await filled(spool, b"a" * 20)
         file = spool._file
     assert file.closed
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_that_takes_long_to_let_go_of_holds_nobody_up(small):
+    closing, going_on = threading.Event(), threading.Event()
+
+    class SlowFile(io.BytesIO):
+        def close(self):
+            closing.set()
+            assert going_on.wait(10), "the event loop was held up"
+            super().close()
+
+    async def meanwhile():
+        await asyncio.to_thread(closing.wait, 10)
+        going_on.set()
+
+    task = asyncio.create_task(meanwhile())
+    async with Spool(Budget(0)) as spool:
+        spool._file = SlowFile()
+        await filled(spool, b"a" * 20)
+    assert spool._file.closed
+    await task
 
 
 async def test_a_full_directory_says_what_to_do(small, tmp_path, monkeypatch):
@@ -92,6 +116,7 @@ async def test_a_full_directory_says_what_to_do(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     budget = Budget(5)
-    with pytest.raises(StoreError, match=r"No space left .* set TMPDIR"), Spool(budget) as s:
-        await filled(s, b"abc", b"a" * 20)
+    with pytest.raises(StoreError, match=r"No space left .* set TMPDIR"):
+        async with Spool(budget) as s:
+            await filled(s, b"abc", b"a" * 20)
     assert budget.left == 5
