@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from mixpanel_async.api.export import check_where
+from mixpanel_async.api.export import check_where, is_text
 from mixpanel_async.api.query import Query
 from mixpanel_async.errors import QueryError
 
@@ -157,8 +157,10 @@ def _names(argument: str, names: Sequence[str] | None, what: str) -> tuple[str, 
     if isinstance(names, str):
         raise ValueError(f"{argument} must be a list, such as [{names!r}], not one text.")  # noqa: TRY004
     listed = tuple(names) if isinstance(names, Iterable) else ()  # an iterator can be looked at once only
-    if not (listed and all(isinstance(name, str) and name for name in listed)):
-        raise ValueError(f"{argument} must be {what} that are not empty, at least one, or None for all.")
+    if not (listed and all(map(is_text, listed))):
+        raise ValueError(
+            f"{argument} must be {what} that are not empty and have no lone surrogate, at least one, or None for all."
+        )
     return tuple(sorted(set(listed)))  # the same selection, whatever their order
 
 
@@ -184,6 +186,9 @@ def _behaviors(behaviors: Sequence[Mapping[str, Any]] | None) -> str | None:
     if isinstance(behaviors, str) or not behaviors or not all(isinstance(each, dict) for each in behaviors):
         raise ValueError(f"behaviors must be a list such as {example}.")
     try:
-        return json.dumps(behaviors, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(behaviors, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
-        raise ValueError(f"behaviors must be what JSON can hold, such as {example}.") from None
+        text = ""
+    if not is_text(text):
+        raise ValueError(f"behaviors must be what JSON can hold, with no lone surrogate, such as {example}.")
+    return text

@@ -24,6 +24,7 @@ PATH = "/api/2.0/export"
 LIMIT_MAX = 100_000
 """Mixpanel's docs: `limit` "cannot be over 100000"."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TERMINATED = re.compile(rb"(?:export )?terminated early\.?", re.ASCII)
 
 
@@ -82,8 +83,8 @@ def check_selection(events: Sequence[str] | None, where: str | None, limit: int 
     if isinstance(events, str):
         raise ValueError(f"events must be a list of names, such as [{events!r}], not one text.")  # noqa: TRY004
     names = tuple(events) if isinstance(events, Iterable) else ()  # an iterator can be looked at once only
-    if events is not None and not (names and all(isinstance(name, str) and name for name in names)):
-        raise ValueError("events must be names that are not empty, or None for all events.")
+    if events is not None and not (names and all(map(is_text, names))):
+        raise ValueError("events must be names that are not empty and have no lone surrogate, or None for all events.")
     check_where(where)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIMIT_MAX):
         raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}, or None.")
@@ -92,5 +93,10 @@ def check_selection(events: Sequence[str] | None, where: str | None, limit: int 
 
 def check_where(where: str | None) -> None:
     """Hold the rule for a filter. Raises ValueError, which says it."""
-    if where is not None and (not isinstance(where, str) or not where.strip()):
-        raise ValueError("where must be an expression of Mixpanel's, or None.")
+    if where is not None and not (is_text(where) and where.strip()):
+        raise ValueError("where must be an expression of Mixpanel's with no lone surrogate, or None.")
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text that is not empty and can be sent: a lone surrogate is in no UTF-8."""
+    return isinstance(value, str) and value != "" and _SURROGATE.search(value) is None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from mixpanel_async.api.export import is_text
 from mixpanel_async.api.query import Query, app_path
 from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Cohort, LexiconSchema, TopProperty
 from mixpanel_async.errors import ServerError
@@ -57,8 +58,8 @@ def ask_event_names(kind: str, limit: int, dates: tuple[dt.date, dt.date] | None
 
 def ask_top_properties(event: str, limit: int) -> Lookup[TopProperty]:
     """Ask for an event's most frequent properties: `GET /api/query/events/properties/top`."""
-    if not isinstance(event, str) or not event:
-        raise ValueError("event must be an event's name.")
+    if not is_text(event):
+        raise ValueError("event must be an event's name, with no lone surrogate.")
     query = Query("/api/query/events/properties/top", {"event": event, "limit": _limit(limit)}, "Top properties")
     return Lookup("top_properties", query, partial(_properties, event), event)
 
@@ -76,8 +77,8 @@ def ask_lexicon_schemas(credentials: Credentials, entity_type: str | None, name:
     """
     if entity_type is not None and entity_type not in ENTITY_TYPES:
         raise ValueError(f"entity_type must be one of {', '.join(ENTITY_TYPES)}, or None, not {entity_type!r}.")
-    if name is not None and (entity_type is None or not isinstance(name, str) or not name):
-        raise ValueError("name must be one entry's name, or None, and goes with an entity_type.")
+    if name is not None and (entity_type is None or not is_text(name)):
+        raise ValueError("name must be one entry's name, with no lone surrogate, or None; it goes with an entity_type.")
     path = app_path(credentials, "schemas") + (f"/{entity_type}" if entity_type else "")
     parameters = {"entity_name": name} if name else {}
     return Lookup("lexicon_schemas", Query(path, parameters, "Lexicon schemas", counted=False), _schemas)

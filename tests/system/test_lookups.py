@@ -185,6 +185,7 @@ async def test_without_save_no_database_is_opened(client, path, name):
         (lambda look: look.event_names(from_date="2026-01-02", to_date="2026-01-01"), "swap them"),
         (lambda look: look.top_properties(""), "event must be an event's name"),
         (lambda look: look.top_properties(None), "event must be an event's name"),
+        (lambda look: look.top_properties("\ud800"), "event must be an event's name, with no lone surrogate"),
         (lambda look: look.top_properties("a", limit="10"), "limit must be a whole number from 1"),
         (lambda look: look.lexicon_schemas("group"), "entity_type must be one of event, profile, or None"),
         (lambda look: look.lexicon_schemas(name="a"), "goes with an entity_type"),
