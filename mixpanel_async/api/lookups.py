@@ -114,12 +114,14 @@ def next_page(query: Query, answer: object, asked: Collection[str]) -> Query | N
     `asked` are the cursors of the pages that were asked for.
 
     Raises:
-        ServerError: it is one of these again.
+        ServerError: it is one of these again, or no text: an unread rest of a list must not look like its end.
     """
     pagination = answer.get("pagination") if isinstance(answer, dict) else None
     cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
-    if not (isinstance(cursor, str) and cursor):
+    if cursor is None or cursor == "":
         return None
+    if not isinstance(cursor, str):
+        raise ServerError(f"{query.name}: next_cursor is {cursor!r} where a text is expected", status=200)
     if cursor in asked:
         raise ServerError(f"{query.name}: the page at {cursor!r} follows a page that came after it", status=200)
     return replace(query, parameters={**query.parameters, "cursor": cursor})

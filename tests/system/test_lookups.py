@@ -147,6 +147,13 @@ async def test_a_list_whose_pages_go_in_a_circle_ends(client, fake):
     assert len(fake.requests) == 3
 
 
+async def test_a_list_that_goes_on_in_an_unknown_way_is_not_taken_for_a_whole_one(client, fake):
+    answer = '{"results":[],"pagination":{"next_cursor":2}}'
+    fake.faults.add(Fault.status(200, answer, content_type="application/json"), endpoint="annotations", attempts=[1])
+    with pytest.raises(ServerError, match="Annotations: next_cursor is 2 where a text is expected"):
+        await client.lookups.annotations()
+
+
 async def test_nothing_there(client_of):
     async with FakeMixpanel(today="2026-02-10", limits=None) as empty:
         client = client_of(empty)
