@@ -82,11 +82,13 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
 def groups(blocks: Iterable[EventBlock]) -> Iterator[list[EventBlock]]:
     """Blocks in groups of about `GROUP` bytes."""
     group: list[EventBlock] = []
+    size = 0
     for block in blocks:
         group.append(block)
-        if sum(each.nbytes for each in group) >= GROUP:
+        size += block.nbytes
+        if size >= GROUP:
             yield group
-            group = []
+            group, size = [], 0
     if group:
         yield group
 
