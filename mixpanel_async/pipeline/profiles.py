@@ -82,9 +82,8 @@ async def _all_pages(
         try:
             return await PageFetch(download, table, hooks, workers, parallel=order.parallel).run(kept)
         except QueryError as error:
-            is_over = (
-                isinstance(error, SessionExpiredError) or broken_off is not None
-            )  # a session may be over in other words
+            # of a session that is gone on with, any refusal may be that it is over, in other words
+            is_over = broken_off is not None or isinstance(error, SessionExpiredError)
             if not is_over or attempt >= source.retry.attempts:
                 raise
             await source.wait("All profiles, from the first page", attempt, error)
