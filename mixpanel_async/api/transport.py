@@ -100,14 +100,15 @@ class Answer:
         return bytes(taken[:most])
 
     async def _next(self) -> bytes:
-        content, taken = self._response.content, bytearray()
+        content = self._response.content
         try:
             async with asyncio.timeout(self._idle):
-                while len(taken) < SLOWEST and (piece := await content.readany()):
+                taken = await content.readany()
+                while 0 < len(taken) < SLOWEST and (piece := await content.readany()):
                     taken += piece
         except _TROUBLE as error:
             raise _lost(error, f"nothing came for {self._idle:g} s") from None
-        return bytes(taken)
+        return taken
 
 
 class Transport:
