@@ -148,11 +148,11 @@ class Database:
     def _connect(self, opened: ExitStack) -> duckdb.DuckDBPyConnection:
         if self.path is not None:
             _sweep(self.path)
-            if not self.path.exists():
-                _create(self.path)
-            opened.enter_context(_alone(self.path))
         connection = opened.enter_context(closing(duckdb.connect(":memory:", config=dict(_SETTINGS))))
         if self.path is not None:
+            if not self.path.exists():
+                _create(connection, self.path)
+            opened.enter_context(_alone(self.path))
             connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
             connection.execute(f"SET memory_limit = '{MEMORY}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
@@ -197,14 +197,14 @@ def _sweep(path: Path) -> None:
                 shutil.rmtree(left)
 
 
-def _create(path: Path) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make the file under another name first: DuckDB refuses for ever a file that a kill left half made."""
     if not path.parent.is_dir():
         raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
         made = Path(directory) / path.name
-        with duckdb.connect(":memory:", config=dict(_SETTINGS)) as connection:
-            attach(connection, made)
+        attach(connection, made)
+        connection.execute(f"DETACH {quoted(CATALOG)}")
         try:
             os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
         except FileExistsError:

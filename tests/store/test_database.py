@@ -99,7 +99,8 @@ def test_a_kill_while_the_file_is_made_leaves_no_half_file(path, monkeypatch):
 def test_a_file_that_another_made_meanwhile_is_not_replaced(path, monkeypatch):
     with duckdb.connect(path) as other:
         other.execute("CREATE TABLE theirs (x INT)")
-    databases._create(path)
+    with duckdb.connect() as connection:
+        databases._create(connection, path)
     fill(Database(path))
     with duckdb.connect(path) as plain:
         assert ("theirs",) in plain.execute("SHOW TABLES").fetchall()
