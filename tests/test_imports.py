@@ -18,6 +18,7 @@ PIPELINE = [
     "lines",
     "oddlines",
     "spool",
+    "cut",
     "decode",
     "repeats",
     "parts",

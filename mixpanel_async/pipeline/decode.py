@@ -13,13 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from arro3.core import Array, DataType, RecordBatch
+import nanoarrow
+import numpy as np
+from arro3.core import Array, DataType, RecordBatch, fixed_size_list_array
+from nanoarrow.c_array import c_array_from_buffers
 
 from mixpanel_async.errors import ConnectionLostError, DecodeError
-from mixpanel_async.pipeline.lines import AROUND, SHAPE, NoEventError, RejectedLine, read_line
+from mixpanel_async.pipeline.cut import Cuts, cut
+from mixpanel_async.pipeline.lines import NoEventError, RejectedLine, read_line
 from mixpanel_async.pipeline.oddlines import OddLines
-from mixpanel_async.store.window import BLOCK as COLUMNS
+from mixpanel_async.store.rows import BLOCK as COLUMNS
+from mixpanel_async.store.rows import PIECES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 try:
     from isal import isal_zlib as gzip_library
@@ -29,7 +38,13 @@ except ImportError:  # no wheel for this platform: the same interface, at half t
 GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
 
 BLOCK = 1 << 19
-"""Bytes of text in a block, about: small, so that no step holds the interpreter for more than 1 ms."""
+"""Bytes of text in a block, about: small, so that no step that looks at each line holds the interpreter for 1 ms."""
+
+_BLOCKS = 4
+"""So many of them are cut at a time, which holds it hardly at all; a thread that wants it often waits often."""
+
+_FEW = 1 << 15
+"""Bytes of a block that is not halved any more to find an odd line in it."""
 
 GROUP = 16 << 20
 """Bytes of events that travel and are inserted together: a step costs a change of threads and some statements."""
@@ -40,6 +55,7 @@ LINE_MAX = 64 << 20
 _PIECE = 1 << 18
 """Bytes of text that gunzip makes at a time at the most: a bomb of zeros stays small."""
 
+_TEXT = nanoarrow.string()
 _GZIP = b"\x1f\x8b"
 
 
@@ -48,8 +64,7 @@ class EventBlock:
     """Events that passed by their shape, and lines that are none."""
 
     events: RecordBatch | None
-    """Columns `line`, the number in the body from 1, and the texts `event` and `properties`, each JSON as it came;
-    `None` where there is no event."""
+    """Columns as in `store.rows.BLOCK`; `None` where there is no event."""
     rejected: tuple[RejectedLine, ...] = ()
 
     @property
@@ -69,14 +84,14 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBlock]:
     lines = _Lines()
     waiting: bytes | None = None
     try:
-        for block in blocks(gunzip(body)):
+        for block in blocks(gunzip(body), _BLOCKS * BLOCK):
             if waiting is not None:
-                yield lines.read(waiting)
+                yield from lines.read(waiting)
             waiting = block
     except LongLineError as long:
         raise long.after(lines.count + (waiting or b"").count(b"\n")) from None
     if waiting is not None:
-        yield lines.read_last(waiting)
+        yield from lines.read_last(waiting)
 
 
 def groups(blocks: Iterable[EventBlock]) -> Iterator[list[EventBlock]]:
@@ -139,24 +154,25 @@ def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise ConnectionLostError("The answer was cut: its gzip ends without a trailer")
 
 
-def blocks(text: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Cut into blocks of whole lines of about `BLOCK` bytes. They end at `\n` and at nothing else.
+def blocks(text: Iterable[bytes], about: int | None = None) -> Iterator[bytes]:
+    r"""Cut into blocks of whole lines of `about` so many bytes, else `BLOCK`. They end at `\n` and at nothing else.
 
     The last line may lack its end; it is given one.
 
     Raises:
         LongLineError: a line is longer than `LINE_MAX`.
     """
+    about = about or BLOCK
     held: list[bytes] = []
     size = 0
     for piece in text:
         held.append(piece)
         size += len(piece)
-        if size >= BLOCK and (cut := piece.rfind(b"\n") + 1):
-            held[-1], rest = piece[:cut], piece[cut:]
+        if size >= about and (end := piece.rfind(b"\n") + 1):
+            held[-1], rest = piece[:end], piece[end:]
             yield b"".join(held)
             held, size = [rest], len(rest)
-        elif size > LINE_MAX + BLOCK:
+        elif size > LINE_MAX + about:
             raise LongLineError(b"".join(held))
     if last := b"".join(held):
         yield last if last.endswith(b"\n") else last + b"\n"
@@ -187,29 +203,28 @@ class _Lines:
         """Lines read so far."""
         return self.odd.count
 
-    def read(self, block: bytes) -> EventBlock:
+    def read(self, block: bytes) -> Iterator[EventBlock]:
         """Read a block that is not the last."""
-        found = SHAPE.findall(block)
-        names, properties = zip(*found, strict=True) if found else ((), ())
-        covered = sum(map(len, names)) + sum(map(len, properties)) + AROUND * len(found)
-        if self.odd.broken is not None or covered != len(block):
-            return self._read_one_by_one(block)
-        try:
-            events = _batch(range(self.count + 1, self.count + 1 + len(found)), names, properties)
-        except UnicodeError:
-            return self._read_one_by_one(block)
-        self.odd.count += len(found)
-        return EventBlock(events)
+        if self.odd.broken is None and (cuts := cut(block)) is not None:
+            first = self.count + 1
+            self.odd.count += len(cuts.offsets)
+            yield EventBlock(_batch(np.arange(first, self.count + 1), block, cuts))
+        elif len(block) > _FEW and 0 < (middle := block.find(b"\n", len(block) // 2) + 1) < len(block):
+            yield from self.read(block[:middle])
+            yield from self.read(block[middle:])
+        else:
+            yield self._read_one_by_one(block)
 
-    def read_last(self, block: bytes) -> EventBlock:
+    def read_last(self, block: bytes) -> Iterator[EventBlock]:
         """Read the last block, and hold the last line to what a whole answer ends with."""
         last = block.rstrip(b"\r\n \t").rpartition(b"\n")[2]
         try:
             read_line(last)
         except NoEventError as error:
             if error.broken:
-                return self._read_broken_end(block)
-        return self.read(block)
+                yield self._read_broken_end(block)
+                return
+        yield from self.read(block)
 
     def _read_broken_end(self, block: bytes) -> EventBlock:
         read = self._read_one_by_one(block)
@@ -229,12 +244,22 @@ class _Lines:
 
 
 def batch(events: Sequence[tuple[bytes, bytes]], lines: Sequence[int]) -> RecordBatch:
-    """Events, and the numbers of their lines, as Arrow. Raises UnicodeError where one is not UTF-8."""
-    return _batch(lines, *zip(*events, strict=True))
+    """Events that were read one by one, and the numbers of their lines, as Arrow."""
+    sizes = [(len(name), 0, len(properties), 0) for name, properties in events]
+    offsets = np.cumsum([0, *chain.from_iterable(sizes)])[:-1].reshape(-1, 4)
+    cuts = Cuts(offsets.astype(np.int32), np.zeros(len(events), np.uint8))
+    return _batch(np.array(lines), b"".join(chain.from_iterable(events)), cuts)
 
 
-def _batch(lines: Sequence[int], names: Sequence[bytes], properties: Sequence[bytes]) -> RecordBatch:
-    columns = [Array(lines, type=DataType.uint32()), texts(names), texts(properties)]
+def _batch(lines: NDArray[np.integer], text: bytes, cuts: Cuts) -> RecordBatch:
+    """Events as Arrow, without copying their text."""
+    offsets = np.append(cuts.offsets, np.int32(len(text)))
+    pieces = c_array_from_buffers(_TEXT, cuts.offsets.size, (None, offsets, text), null_count=0)
+    columns = [
+        Array.from_numpy(lines.astype(np.uint32)),
+        Array.from_numpy(cuts.suspects),
+        fixed_size_list_array(Array.from_arrow(pieces), 4, type=PIECES.type),
+    ]
     return RecordBatch.from_arrays(columns, schema=COLUMNS)
 
 

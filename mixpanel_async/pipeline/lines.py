@@ -13,14 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-SHAPE = re.compile(rb'(?m)^\{"event":("(?:[^"\\\x00-\x1f]+|\\.)*"),"properties":(\{.*\})\}\n')
-"""Mixpanel's own spelling of a line: the event's name and the properties, each as JSON text."""
 BOM = b"\xef\xbb\xbf"
 """What may stand before the first line, and is no part of it."""
-
-AROUND = len(b'{"event":,"properties":}\n')
-"""Bytes of such a line beside the two."""
-
 
 FIRST_TIME = -62_135_596_800
 """Epoch seconds of the year 1, the first that Python and DuckDB both know."""

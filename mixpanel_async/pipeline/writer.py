@@ -136,7 +136,7 @@ class _Lane:
     def _judge(self, transaction: ChunkTransaction, refused: list[RefusedRow]) -> list[RejectedLine]:
         events, numbers, rejected = [], [], []
         for row in refused:
-            line = f'{{"event":{row.event},"properties":{row.properties}}}'.encode()
+            line = b'{"event":%b,"properties":%b}' % (row.event, row.properties)
             try:
                 events.append(read_line(line))
                 numbers.append(row.line)

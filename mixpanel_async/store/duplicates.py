@@ -20,9 +20,16 @@ def duplicates_of(rows: str, processed: str) -> str:
     return f"""
         WITH suspects AS (
             SELECT hash FROM ({rows}) WHERE hash IS NOT NULL GROUP BY hash HAVING count(*) > 1
-        ), ranked AS (
-            SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY {processed} DESC NULLS LAST, row) AS rank
-            FROM ({rows}) WHERE hash IN (FROM suspects)
         )
-        SELECT row FROM ranked WHERE rank > 1
+        {older_of(f"SELECT * FROM ({rows}) WHERE hash IN (FROM suspects)", processed)}
+    """
+
+
+def older_of(rows: str, processed: str) -> str:
+    """The same query for `rows` that are few anyway."""
+    return f"""
+        SELECT row FROM (
+            SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY {processed} DESC NULLS LAST, row) AS rank
+            FROM ({rows})
+        ) WHERE rank > 1
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.store.chunks import ChunkRecord, Dates
     from mixpanel_async.store.database import Database
-    from mixpanel_async.store.window import RefusedRow
+    from mixpanel_async.store.window import Inserted, RefusedRow
 
 LOCAL_ROWS = 36_028_797_018_960_000
 """DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), so they can be told from all others.
@@ -88,7 +88,7 @@ class ChunkTransaction:
         self._rows = 0
         self._duplicates = 0
         self._rejected = 0
-        self._windows = 0
+        self._windows: list[Inserted] = []
         self._cursor = database.cursor()
         self._window = Window(self._cursor, self._table)
 
@@ -136,9 +136,9 @@ class ChunkTransaction:
         """
         with self._explained():
             self._count(self._window.insert(deduplicate=self._deduplicate))
-            if self._windows > 1 and self._deduplicate:
+            if len(self._windows) > 1 and self._deduplicate:
                 self._drop_duplicates()
-            astray = strays.keep(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS)
+            astray = self._has_strays() and strays.keep(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS)
             self._journal(chunk, divisible=not astray)
             self._cursor.execute("COMMIT")
         self._over = True
@@ -157,11 +157,15 @@ class ChunkTransaction:
         finally:
             self._cursor.close()
 
-    def _count(self, written: tuple[int, int]) -> None:
-        rows, duplicates = written
-        self._rows += rows
-        self._duplicates += duplicates
-        self._windows += 1
+    def _count(self, inserted: Inserted) -> None:
+        self._rows += inserted.rows
+        self._duplicates += inserted.duplicates
+        self._windows.append(inserted)
+
+    def _has_strays(self) -> bool:
+        first, last = map(dt.date.fromisoformat, self._dates)
+        spans = (each.dates for each in self._windows if each.dates)
+        return any(earliest < first or last < latest for earliest, latest in spans)
 
     def _journal(self, chunk: ChunkRecord, *, divisible: bool) -> None:
         """One row for the chunk, or two: for its dates that are over, and for those that may still grow."""

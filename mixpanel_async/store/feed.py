@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
     import duckdb
 
-# Known as JSON, properties are stored as they come; a text that is cast to JSON DuckDB would parse once more.
-PROPERTIES = Field(
-    "properties",
-    DataType.utf8(),
-    metadata={"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""},
-)
+_JSON_TYPE = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
+
+# Known as JSON, texts are stored as they come; one that is cast to JSON DuckDB would parse once more.
+JSON = Field("item", DataType.utf8(), metadata=_JSON_TYPE)
+PROPERTIES = JSON.with_name("properties")
 
 
 class Feed:

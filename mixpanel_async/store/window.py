@@ -1,4 +1,4 @@
-"""A chunk's blocks before they are in the table: read, held, freed of duplicates, and inserted in one statement.
+"""A window of a chunk: rows that are held in memory until they are inserted, duplicates left out, in one statement.
 
 DuckDB writes what a transaction inserts straight to its place in the file, once, unless the transaction deletes a
 part of it again: then all of it goes through the write-ahead log too. So duplicates are looked for before the insert.
@@ -6,84 +6,69 @@ part of it again: then all of it goes through the write-ahead log too. So duplic
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
+import numpy as np
+from arro3.core import RecordBatchReader
 
 from mixpanel_async.errors import StoreError
-from mixpanel_async.store.duplicates import HASH, KEY, duplicates_of
-from mixpanel_async.store.feed import PROPERTIES, Feed
+from mixpanel_async.store.duplicates import KEY, older_of
+from mixpanel_async.store.feed import Feed
+from mixpanel_async.store.rows import BLOCK, MARKED, NAME, PROPERTIES, Rows
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
     import duckdb
+    from arro3.core import RecordBatch
+    from numpy.typing import NDArray
 
 # The properties stay the text they came as, since json_extract would write their numbers anew. TRY makes a NULL of
-# what the parser refuses, so that one bad value fails no block.
-_PARSED = r"""
-    SELECT line, name AS event_name, time AS event_time, list[2] AS distinct_id, list[3] AS insert_id,
-        TRY_CAST(list[4] AS BIGINT) AS processed, coalesce({condition}, false) AS taken, event, properties
+# what the parser refuses, so that one bad value fails no block; the parser proves the UTF-8 of both texts, too.
+_PARSED = f"""
+    SELECT line, event, properties, name AS event_name, coalesce(micros, 0) AS micros,
+        list[2] AS distinct_id, list[3] AS insert_id, TRY_CAST(list[4] AS BIGINT) AS processed,
+        coalesce({{condition}}, false) AS taken
     FROM (
-        SELECT *,
-            CASE WHEN contains(event, '\') THEN TRY(json_extract_string(event, '$')) ELSE event[2:-2] END AS name,
-            TRY(make_timestamp((list[1]::DOUBLE * 1e6)::BIGINT)) AS time
+        SELECT *, TRY(json_extract_string(event, '$')) AS name, TRY((list[1]::DOUBLE * 1e6)::BIGINT) AS micros
         FROM (
             SELECT *, TRY(json_extract_string(
                 properties, ['$.time', '$.distinct_id', '$."$insert_id"', '$.mp_processing_time_ms']
             )) AS list
-            FROM block
+            FROM (SELECT line, suspect, {NAME} AS event, {PROPERTIES} AS properties FROM block)
         )
     )
 """
 
-_USABLE = "name IS NOT NULL AND time BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
-
-# DuckDB's parser takes these, and no other does. They may also stand inside a text: that is judged elsewhere.
-_STRICT = rf"""{_USABLE} AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity')
-    AND NOT regexp_matches(properties, ',[ \t\r]*[}}\]]')"""
-
-_READ = (
-    f"SELECT line, event_name, event_time, distinct_id, insert_id, {HASH} AS hash, processed, taken FROM ({{parsed}})"
+_USABLE = (
+    "name IS NOT NULL AND micros BETWEEN epoch_us(TIMESTAMP '0001-01-01') "
+    "AND epoch_us(TIMESTAMP '9999-12-31 23:59:59.999999')"
 )
 
-_REFUSED = "SELECT line, event, properties FROM ({parsed}) WHERE NOT taken"
+# DuckDB's parser takes these, and no other does. They may also stand inside a text: that is judged elsewhere.
+_STRICT = f"{_USABLE} AND suspect = 0 AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity')"
 
-_HELD_ROWS = f"SELECT row, processed, hash, {KEY} FROM held WHERE {{rows}}"
-_DUPLICATES = duplicates_of(_HELD_ROWS, processed="processed")
-
-_INSERT = """
-    INSERT INTO {table} SELECT event_name, event_time, distinct_id, insert_id, properties FROM held
-    WHERE {rows} AND row NOT IN (SELECT unnest(?::UINTEGER[]))
+_READ = f"""
+    SELECT line, event_name, micros, distinct_id, insert_id, processed,
+        hash({KEY.replace("event_time", "micros")}) AS hash,
+        taken::UTINYINT AS taken, (taken AND insert_id IS NOT NULL)::UTINYINT AS keyed
+    FROM ({_PARSED})
 """
 
+# As bytes: what is no UTF-8 is refused too.
+_REFUSED = f"SELECT line, encode(event), encode(properties) FROM ({_PARSED}) WHERE NOT taken"
+
+_TIMED = "(SELECT *, make_timestamp(micros) AS event_time FROM held WHERE marked = 1)"
+_OLDER = older_of(f"SELECT row, processed, {KEY} FROM {_TIMED}", processed="processed")
+_INSERT = f"INSERT INTO {{table}} SELECT event_name, event_time, distinct_id, insert_id, {PROPERTIES} FROM {_TIMED}"
+
+_DAY = 86_400_000_000
+"""Microseconds."""
 
 AWAITING = 256 << 20
 """Bytes of rows that may await their copies. Beyond, they are inserted, and duplicates are deleted from the table."""
-
-_ROW = Field("row", DataType.uint32())
-_REPEATED = Schema([Field("insert_id", DataType.utf8())])
-_AWAITING = "coalesce(insert_id IN (FROM repeated), false)"
-
-BLOCK = Schema([Field("line", DataType.uint32()), Field("event", DataType.utf8()), PROPERTIES])
-"""A block: the number of each line in its body, and the texts of the event's name and its properties, each JSON."""
-
-_HELD = Schema(
-    [
-        Field("line", DataType.uint32()),
-        Field("event_name", DataType.utf8()),
-        Field("event_time", DataType.timestamp("us")),
-        Field("distinct_id", DataType.utf8()),
-        Field("insert_id", DataType.utf8()),
-        Field("hash", DataType.uint64()),
-        Field("processed", DataType.int64()),
-        Field("taken", DataType.bool()),
-        _ROW,
-        PROPERTIES,
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +76,19 @@ class RefusedRow:
     """A row of a block that is not taken, for a stricter and more patient eye."""
 
     line: int
-    event: str
-    properties: str
+    event: bytes
+    properties: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What was inserted."""
+
+    rows: int = 0
+    duplicates: int = 0
+    """Rows that were left out."""
+    dates: tuple[dt.date, dt.date] | None = None
+    """The first and the last date of the rows; `None` where there is no row."""
 
 
 class Window:
@@ -102,18 +98,24 @@ class Window:
         self._cursor = cursor
         self._table = table
         self._block = Feed(cursor, "block", BLOCK)
-        self._window = Feed(cursor, "held", _HELD)
-        self._repeated = Feed(cursor, "repeated", _REPEATED)
-        self._insert_ids: list[RecordBatch] = []
-        self._held: list[RecordBatch] = []
-        self._awaiting: list[RecordBatch] = []
-        self._rows = 0
-        self.nbytes = 0
+        self._marked = Feed(cursor, "held", MARKED)
+        self._strict = cursor.sql(_READ.format(condition=_STRICT))
+        self._held = Rows()
+        self._awaiting = Rows()
+        self._repeated: set[str] = set()
+
+    @property
+    def nbytes(self) -> int:
         """Of what is held, but for what awaits its copies: that is `AWAITING` at the most."""
+        return self._held.nbytes
 
     def read(self, blocks: Sequence[RecordBatch]) -> list[RefusedRow]:
         """Take blocks in; gives the rows that DuckDB made no event of, or that need a stricter look."""
-        return self._read(blocks, _STRICT)
+        with self._block.of(blocks):
+            if self._read(blocks, self._strict):
+                return []
+            refused = self._cursor.execute(_REFUSED.format(condition=_STRICT)).fetchall()
+        return [RefusedRow(*row) for row in refused]
 
     def read_judged(self, block: RecordBatch) -> None:
         """Take rows in that were found to be events after all.
@@ -121,92 +123,87 @@ class Window:
         Raises:
             StoreError: DuckDB does not think so.
         """
-        if refused := self._read([block], _USABLE):
-            raise StoreError(f"DuckDB refuses {len(refused)} of {block.num_rows} events that are valid JSON.")
+        with self._block.of([block]):
+            if not self._read([block], self._cursor.sql(_READ.format(condition=_USABLE))):
+                raise StoreError(f"DuckDB refuses some of {block.num_rows} events that are valid JSON.")
 
     def await_copies(self, insert_ids: set[str]) -> None:
         """Hold rows of these ids until `insert`, or until they are too many."""
-        self._insert_ids = [
-            RecordBatch.from_arrays([Array(sorted(insert_ids), type=DataType.utf8())], schema=_REPEATED)
-        ]
+        self._repeated = insert_ids
 
-    def insert(self, *, deduplicate: bool) -> tuple[int, int]:
-        """Insert what is held, and hold nothing any more; gives how many rows, and how many were duplicates."""
-        self._held, self._awaiting = self._awaiting + self._held, []
-        return self._insert("taken", deduplicate=deduplicate)
+    def insert(self, *, deduplicate: bool) -> Inserted:
+        """Insert what is held, and hold nothing any more."""
+        self._awaiting.extend(self._held)
+        self._held, self._awaiting = self._awaiting, Rows()
+        if not len(self._held):
+            return Inserted()
+        inserted = self._insert(self._held.flags("taken"), deduplicate=deduplicate)
+        self._held = Rows()
+        return inserted
 
-    def insert_settled(self, *, deduplicate: bool) -> tuple[int, int]:
+    def insert_settled(self, *, deduplicate: bool) -> Inserted:
         """The same, but for rows whose duplicates may still come: those that await them, and the latest day's, if there
         is an earlier one.
 
         Where a body goes from day to day, no duplicate is in another window then.
         """
-        latest = self._latest_day()
-        later = "false" if latest is None else f"event_time >= DATE '{latest}'"
-        awaiting = _AWAITING if self._insert_ids else "false"
-        with self._window.of(self._held), self._repeated.of(self._insert_ids):
-            waits = self._of_held(f"taken AND {awaiting}") if self._insert_ids else []
-            remains = self._of_held(f"taken AND NOT {awaiting} AND {later}") if latest else []
-            done = self._insert(f"taken AND NOT {awaiting} AND NOT {later}", deduplicate=deduplicate)
-        self._awaiting += waits
-        self._held, self.nbytes = remains, _nbytes(remains)
-        if _nbytes(self._awaiting) >= AWAITING:
-            self._held, self._awaiting, self._insert_ids = self._awaiting + remains, [], []
-            self.nbytes = _nbytes(self._held)
-        return done
+        taken, awaiting = self._held.flags("taken"), self._awaits()
+        later = self._of_the_latest_day(taken) & ~awaiting
+        inserted = self._insert(taken & ~awaiting & ~later, deduplicate=deduplicate)
+        self._awaiting.extend(self._held.copied(taken & awaiting))
+        self._held = self._held.copied(taken & later)
+        if self._awaiting.nbytes >= AWAITING:
+            self._awaiting.extend(self._held)
+            self._held, self._awaiting, self._repeated = self._awaiting, Rows(), set()
+        return inserted
 
-    def _latest_day(self) -> dt.date | None:
-        """The last of several days that are held; `None` where there is but one."""
-        with self._window.of(self._held):
-            days = "SELECT DISTINCT event_time::DATE AS day FROM held WHERE taken ORDER BY day DESC LIMIT 2"
-            latest = [day for (day,) in self._cursor.execute(days).fetchall()]
-        return latest[0] if len(latest) == 2 else None
+    def _awaits(self) -> NDArray[np.bool_]:
+        if not self._repeated:
+            return np.zeros(len(self._held), np.bool_)
+        return np.fromiter((insert_id in self._repeated for insert_id in self._held.insert_ids()), np.bool_)
 
-    def _of_held(self, rows: str) -> list[RecordBatch]:
-        """Copies of some rows that are held."""
-        columns = RecordBatchReader.from_stream(self._cursor.sql(f"SELECT * FROM held WHERE {rows}")).read_all()
-        return [batch.with_schema(_HELD) for batch in columns.to_batches()]
+    def _of_the_latest_day(self, taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows are of the last of several days; none where there is but one."""
+        days = self._held.numbers("micros") // _DAY
+        several = taken.any() and days[taken].min() < days[taken].max()
+        return days == days[taken].max() if several else np.zeros_like(taken)
 
-    def _insert(self, rows: str, *, deduplicate: bool) -> tuple[int, int]:
-        if not self._held:
-            return 0, 0
-        with self._window.of(self._held):
-            duplicates = self._duplicates(rows) if deduplicate else []
-            statement = _INSERT.format(table=self._table, rows=rows)
-            inserted = int(self._cursor.execute(statement, [duplicates]).fetchall()[0][0])
-        self._held, self.nbytes = [], 0
-        return inserted, len(duplicates)
+    def _insert(self, which: NDArray[np.bool_], *, deduplicate: bool) -> Inserted:
+        if not which.any():
+            return Inserted()
+        duplicates = self._duplicates(which) if deduplicate else []
+        which[duplicates] = False
+        with self._marked.of(self._held.marked(which)):
+            rows = int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
+        times = self._held.numbers("micros")[which]
+        return Inserted(rows, len(duplicates), (_date(times.min()), _date(times.max())))
 
-    def _duplicates(self, rows: str) -> list[int]:
-        return [row for (row,) in self._cursor.execute(_DUPLICATES.format(rows=rows)).fetchall()]
+    def _duplicates(self, which: NDArray[np.bool_]) -> list[int]:
+        """The numbers of rows that repeat others: DuckDB compares those whose hashes come twice."""
+        keyed = np.flatnonzero(which & self._held.flags("keyed"))
+        hashes = self._held.numbers("hash")[keyed]
+        order = hashes.argsort()
+        again = hashes[order[1:]] == hashes[order[:-1]]
+        if not again.any():
+            return []
+        suspects = np.zeros_like(which)
+        suspects[keyed[order[1:][again]]] = True
+        suspects[keyed[order[:-1][again]]] = True
+        with self._marked.of(self._held.marked(suspects)):
+            return [row for (row,) in self._cursor.execute(_OLDER).fetchall()]
 
-    def _read(self, blocks: Sequence[RecordBatch], condition: str) -> list[RefusedRow]:
-        parsed = _PARSED.format(condition=condition)
-        with self._block.of(blocks):
-            columns = RecordBatchReader.from_stream(self._cursor.sql(_READ.format(parsed=parsed)))
-            read = columns.read_all().combine_chunks().to_batches()[0]
-            self._hold(blocks, read)
-            if all(read.column("taken").to_pylist()):
-                return []
-            refused = self._cursor.execute(_REFUSED.format(parsed=parsed)).fetchall()
-        return [RefusedRow(*row) for row in refused]
-
-    def _hold(self, blocks: Sequence[RecordBatch], read: RecordBatch) -> None:
-        """Put the columns that were read beside the properties they were read from."""
-        at = 0
+    def _read(self, blocks: Sequence[RecordBatch], statement: duckdb.DuckDBPyRelation) -> bool:
+        """Read blocks; gives whether all of their rows are taken."""
+        read = RecordBatchReader.from_stream(statement).read_all().combine_chunks().to_batches()[0]
+        lines = np.concatenate([block.column("line").to_numpy() for block in blocks])
+        if not np.array_equal(read.column("line").to_numpy(), lines):
+            raise StoreError("DuckDB gave rows in another order than they came: SET preserve_insertion_order = true.")
+        columns, at = read.remove_column(0), 0
         for block in blocks:
-            columns = read.slice(at, block.num_rows)
-            if not columns.select(["line"]).equals(block.select(["line"])):
-                raise StoreError(
-                    "DuckDB gave rows in another order than they came: SET preserve_insertion_order = true."
-                )
-            rows = Array(range(self._rows, self._rows + block.num_rows), type=DataType.uint32())
-            batch = columns.append_column(_ROW, rows)
-            self._held.append(batch.append_column(PROPERTIES, block.column("properties")))
-            self._rows += block.num_rows
-            self.nbytes += block.nbytes
+            self._held.add(columns.slice(at, block.num_rows), block)
             at += block.num_rows
+        return bool(read.column("taken").to_numpy().all())
 
 
-def _nbytes(batches: Sequence[RecordBatch]) -> int:
-    return sum(batch.nbytes for batch in batches)
+def _date(micros: np.int64) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=int(micros // _DAY))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.pipeline.lines import SHAPE, NoEventError, join_lines, read_line
+from mixpanel_async.pipeline.cut import cut
+from mixpanel_async.pipeline.lines import NoEventError, join_lines, read_line
 
 JSON = st.recursive(
     st.none()
@@ -38,7 +39,8 @@ def test_every_event_is_read_word_for_word(name, properties, ascii_only, separat
     texts = [json.dumps(part, ensure_ascii=ascii_only, separators=separators).encode() for part in (name, properties)]
     line = b'{"event":%s,"properties":%s}' % tuple(texts)
     assert read_line(line) == tuple(texts)
-    assert SHAPE.findall(line + b"\n") == [tuple(texts)]
+    ((first, end, start, last),) = cut(line + b"\n").offsets
+    assert (line[first:end], line[start:last]) == tuple(texts)
     assert read_line(b'\t{"properties" :%s,\r"z":[{}],"event": %s }  ' % tuple(reversed(texts))) == tuple(texts)
 
 

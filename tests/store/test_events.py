@@ -101,7 +101,7 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
         event(name="d", x='"NaN in a text"'),
         (b'"e"', b'{"time":1704153600,"x":NaN}'),
         (b'"f\\ud800"', b'{"time":1704153600}'),
-        (b'"g"', b'{"time":1704153600,"x":[1,]}'),
+        (b'"g\xff"', b'{"time":1704153600,"x":"\xff"}'),
         (b'"h"', b'{"time":1704153600'),
         (b'"i"', b"{}"),
         (b'"j"', b'{"time":1e18}'),
@@ -109,7 +109,7 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
     ]
     transaction = shelf.begun(WEEK)
     refused = transaction.insert([batch(rows[:5], range(1, 6)), batch(rows[5:], range(6, 12))])
-    assert refused == [RefusedRow(at + 1, *(text.decode() for text in rows[at])) for at in range(1, 10)]
+    assert refused == [RefusedRow(at + 1, *rows[at]) for at in range(1, 10)]
     transaction.insert_judged(batch([rows[3]], [4]))
     transaction.commit(RECORD)
     assert shelf.rows() == ["a", "d", "k"]
@@ -118,7 +118,7 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
 
 def test_a_row_that_was_judged_an_event_and_is_none_for_duckdb_ends_the_run(shelf):
     transaction = shelf.begun(WEEK)
-    with pytest.raises(StoreError, match="DuckDB refuses 1 of 2 events"):
+    with pytest.raises(StoreError, match="DuckDB refuses some of 2 events"):
         transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')], [1, 2]))
     transaction.roll_back()
 

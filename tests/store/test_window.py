@@ -59,7 +59,7 @@ def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypat
 
 def test_an_empty_window_inserts_nothing(shelf):
     held = window.Window(shelf.database.cursor(), "events")
-    assert held.insert(deduplicate=True) == (0, 0)
+    assert held.insert(deduplicate=True) == window.Inserted()
 
 
 def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follow_one_another(tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_memory_holds_only_so_many_that_await_their_copies(shelf, monkeypatch, m
     for n in range(80):
         row = event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n)
         assert transaction.insert([batch([row], [1])]) == []
-        held.append(sum(each.nbytes for each in transaction._window._awaiting))
+        held.append(transaction._window._awaiting.nbytes)
     transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
     assert max(held) < most
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*range(50, 70), *range(20, 50)])
