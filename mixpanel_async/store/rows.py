@@ -48,18 +48,20 @@ class Rows:
     def __init__(self) -> None:
         self._batches: list[RecordBatch] = []
         self.nbytes = 0
+        """Of the texts; the columns beside them are a tenth of that, and blocks share them."""
 
     def __len__(self) -> int:
         return sum(batch.num_rows for batch in self._batches)
 
     def add(self, read: RecordBatch, block: RecordBatch) -> None:
         """Add a block, with what was read of it."""
-        self._append(RecordBatch.from_arrays([*read.columns, block.column("pieces")], schema=_HELD))
+        self._batches.append(RecordBatch.from_arrays([*read.columns, block.column("pieces")], schema=_HELD))
+        self.nbytes += block.nbytes
 
     def extend(self, others: Rows) -> None:
         """Add others at the end."""
-        for batch in others._batches:
-            self._append(batch)
+        self._batches += others._batches
+        self.nbytes += others.nbytes
 
     def numbers(self, column: str) -> NDArray[np.int64]:
         """A column of numbers."""
@@ -79,7 +81,9 @@ class Rows:
         copies = Rows()
         for batch, here in self._parts(which):
             if here.any():
-                copies._append(batch.take(Array.from_numpy(np.flatnonzero(here).astype(np.uint32))))
+                copy = batch.take(Array.from_numpy(np.flatnonzero(here).astype(np.uint32)))
+                copies._batches.append(copy)
+                copies.nbytes += copy.nbytes
         return copies
 
     def marked(self, which: NDArray[np.bool_]) -> list[RecordBatch]:
@@ -91,10 +95,6 @@ class Rows:
             batches.append(RecordBatch.from_arrays([*batch.columns, *more], schema=MARKED))
             first += batch.num_rows
         return batches
-
-    def _append(self, batch: RecordBatch) -> None:
-        self._batches.append(batch)
-        self.nbytes += batch.nbytes
 
     def _parts(self, which: NDArray[np.bool_]) -> Iterator[tuple[RecordBatch, NDArray[np.bool_]]]:
         first = 0

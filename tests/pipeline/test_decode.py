@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ServerError
 from mixpanel_async.pipeline import decode as decoder
+from mixpanel_async.pipeline import oddlines
 from mixpanel_async.pipeline.decode import blocks, decode, gunzip
+from mixpanel_async.pipeline.lines import read_line
 
 TIME = b"1704067200"
 
@@ -271,6 +273,18 @@ def test_pieces_and_block_sizes_change_nothing(elements, points, block, zipped):
     body = b"\n".join(line for lines, _, _ in chosen for line in lines)
     with mock.patch.object(decoder, "BLOCK", block):
         assert read(*cut(gzip.compress(body) if zipped else body, points)) == (events, rejected)
+
+
+def test_an_odd_line_does_not_send_the_others_of_its_block_to_be_read_one_by_one():
+    lines = [event(f"event {number}", b',"x":"' + b"x" * 900 + b'"') for number in range(2000)]
+    lines[700] = b" " + lines[700]
+    one_by_one = []
+    with mock.patch.object(oddlines, "read_line", side_effect=lambda line: one_by_one.append(line) or read_line(line)):
+        events, rejected = read(b"\n".join(lines))
+    assert (list(events), rejected) == (list(range(1, 2001)), {})
+    assert [name for name, _ in events.values()] == [f'"event {number}"' for number in range(2000)]
+    assert lines[700] in one_by_one
+    assert len(one_by_one) < 40
 
 
 # What stands in a 200 and is no event

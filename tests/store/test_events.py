@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 
 import pytest
 
@@ -121,6 +122,34 @@ def test_a_row_that_was_judged_an_event_and_is_none_for_duckdb_ends_the_run(shel
     with pytest.raises(StoreError, match="DuckDB refuses some of 2 events"):
         transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')], [1, 2]))
     transaction.roll_back()
+
+
+def sequences():
+    """Bytes that begin like a character of more than one, or in the middle of one."""
+    edges = [bytes([byte]) for byte in (0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0)]
+    tails = [b"".join(tail) for length in range(4) for tail in itertools.product(edges, repeat=length)]
+    return [bytes([first]) + tail for first in range(0x80, 0x100) for tail in tails if len(tail) < 3 or first >= 0xE0]
+
+
+def is_utf_8(text):
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "event", [(b'"a%b"', b'{"time":1704153600}%.0b'), (b'"a"%.0b', b'{"time":1704153600,"x":"%b"}')]
+)
+def test_what_is_no_utf_8_is_refused_and_nothing_else(shelf, event):
+    texts = sequences()
+    rows = [tuple(part % text for part in event) for text in texts]
+    transaction = shelf.begun(WEEK)
+    refused = transaction.insert([batch(rows, range(len(rows)))])
+    assert [row.line for row in refused] == [at for at, text in enumerate(texts) if not is_utf_8(text)]
+    transaction.commit(RECORD)
+    assert len(shelf.rows()) == sum(map(is_utf_8, texts)) > 500
 
 
 # Duplicates
