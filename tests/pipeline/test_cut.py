@@ -79,8 +79,9 @@ def test_what_looks_like_the_mark_within_a_text_or_the_properties_is_none():
     ],
 )
 @pytest.mark.parametrize("where", [0, 1, 3, 6])
-def test_a_block_with_a_line_of_another_shape_is_not_cut(odd, where):
-    lines = [line("n" * 70, x=number) for number in range(6)]
+@pytest.mark.parametrize("name", ["n", "n" * 70], ids=len)
+def test_a_block_with_a_line_of_another_shape_is_not_cut(odd, where, name):
+    lines = [line(name, x=number) for number in range(6)]
     lines.insert(where, odd)
     assert cut(block(*lines)) is None
 
