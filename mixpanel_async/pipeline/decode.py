@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import nanoarrow
 import numpy as np
-from arro3.core import Array, DataType, RecordBatch, fixed_size_list_array
+from arro3.core import Array, RecordBatch, fixed_size_list_array
 from nanoarrow.c_array import c_array_from_buffers
 
 from mixpanel_async.errors import ConnectionLostError, DecodeError
@@ -261,11 +261,3 @@ def _batch(lines: NDArray[np.integer], text: bytes, cuts: Cuts) -> RecordBatch:
         fixed_size_list_array(Array.from_arrow(pieces), 4, type=PIECES.type),
     ]
     return RecordBatch.from_arrays(columns, schema=COLUMNS)
-
-
-def texts(values: Sequence[bytes]) -> Array:
-    """Texts as Arrow. Raises UnicodeError where one is not UTF-8."""
-    array = Array(values, type=DataType.binary()).cast(DataType.utf8())
-    if array.null_count:  # the cast makes a null of what is not UTF-8
-        raise UnicodeError("not UTF-8")
-    return array

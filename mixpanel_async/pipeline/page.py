@@ -12,7 +12,6 @@ from arro3.core import Array, DataType, RecordBatch
 
 from mixpanel_async.errors import ServerError
 from mixpanel_async.pipeline.ask import read_json
-from mixpanel_async.pipeline.decode import texts
 from mixpanel_async.pipeline.lines import mend_surrogates
 from mixpanel_async.pipeline.parse import UNREADABLE, text_of
 from mixpanel_async.store.profiles import PAGE
@@ -101,11 +100,19 @@ def batch(page: Page) -> RecordBatch:
     profiles = page.profiles
     seen = [None if each.last_seen is None else (each.last_seen - EPOCH) // MICROSECOND for each in profiles]
     columns = [
-        texts([each.distinct_id.encode() for each in profiles]),
+        _texts([each.distinct_id.encode() for each in profiles]),
         Array(seen, type=DataType.int64()),
-        texts([each.properties for each in profiles]),
+        _texts([each.properties for each in profiles]),
     ]
     return RecordBatch.from_arrays(columns, schema=PAGE)
+
+
+def _texts(values: list[bytes]) -> Array:
+    """Texts as Arrow. Raises UnicodeError where one is not UTF-8."""
+    array = Array(values, type=DataType.binary()).cast(DataType.utf8())
+    if array.null_count:  # the cast makes a null of what is not UTF-8
+        raise UnicodeError("not UTF-8")
+    return array
 
 
 def _told(body: bytes) -> _Page:

@@ -16,7 +16,6 @@ _JSON_TYPE = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": 
 
 # Known as JSON, texts are stored as they come; one that is cast to JSON DuckDB would parse once more.
 JSON = Field("item", DataType.utf8(), metadata=_JSON_TYPE)
-PROPERTIES = JSON.with_name("properties")
 
 
 class Feed:

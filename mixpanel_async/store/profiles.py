@@ -16,7 +16,7 @@ from arro3.core import DataType, Field, RecordBatch, Schema
 
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.store.database import explained
-from mixpanel_async.store.feed import PROPERTIES, Feed
+from mixpanel_async.store.feed import JSON, Feed
 from mixpanel_async.store.tables import OURS, PROFILES_COLUMNS, check_columns, table_exists
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from mixpanel_async.store.database import Database
 
-PAGE = Schema([Field("distinct_id", DataType.utf8()), Field("last_seen", DataType.int64()), PROPERTIES])
+PAGE = Schema(
+    [Field("distinct_id", DataType.utf8()), Field("last_seen", DataType.int64()), JSON.with_name("properties")]
+)
 """Profiles on their way into the table; `last_seen` in microseconds since 1970."""
 
 _EXCERPT = 200
