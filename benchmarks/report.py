@@ -33,6 +33,7 @@ COLUMNS: dict[str, Callable[[Sequence[Run]], str]] = {
     "file MB": lambda runs: _worst(runs, "file_mb"),
     "lag p99 ms": lambda runs: _worst(runs, "lag_p99_ms"),
     "lag max ms": lambda runs: _worst(runs, "lag_max_ms"),
+    "gc max ms": lambda runs: _worst(runs, "collector_max_ms"),
 }
 
 

@@ -1,26 +1,51 @@
-"""mixpanel_async, as a user would call it, with a ticker beside it that tells how late the event loop is."""
+"""mixpanel_async, as a user would call it, with a ticker beside it that tells how late the event loop is.
+
+Python's garbage collector looks through all that was imported at times, and the loop waits: its longest pause is told
+beside the lag, for it is a part of it that no library can spare its users.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.task import Task, given, tell
 from mixpanel_async import MixpanelClient, RateLimits, ServiceAccount
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 TICK = 0.005
 UNLIMITED = RateLimits(per_second=100_000, per_hour=1_000_000, concurrent=1000)
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """In seconds."""
+
+    late: list[float] = field(default_factory=list)
+    """By how much the ticker woke up late, each time."""
+    collections: list[float] = field(default_factory=list)
+    """How long the garbage collector took, each time."""
+
+    def figures(self) -> dict[str, float]:
+        """Name them as a contender's figures."""
+        late = sorted(self.late)
+        return {
+            "lag_p99_ms": 1000 * late[len(late) * 99 // 100],
+            "lag_max_ms": 1000 * late[-1],
+            "collector_max_ms": 1000 * max(self.collections, default=0.0),
+        }
+
+
 async def export(task: Task) -> None:
     """Export, and tell."""
     account = ServiceAccount(task.username, task.secret, task.project_id)
-    async with ticker() as late:
+    async with ticker() as waits:
         began = time.perf_counter()
         async with MixpanelClient(account, base_url=task.url, database=task.database, limits=UNLIMITED) as client:
             await client.fetch_events(
@@ -31,31 +56,45 @@ async def export(task: Task) -> None:
                 max_workers=task.workers,
             )
         seconds = time.perf_counter() - began
-    tell(seconds=seconds, **lags(late))
-
-
-def lags(late: list[float]) -> dict[str, float]:
-    """Name what a ticker noted, as figures."""
-    late = sorted(late)
-    return {"lag_p99_ms": 1000 * late[len(late) * 99 // 100], "lag_max_ms": 1000 * late[-1]}
+    tell(seconds=seconds, **waits.figures())
 
 
 @asynccontextmanager
-async def ticker() -> AsyncIterator[list[float]]:
-    """Wake every 5 ms, and note the seconds by which it was late."""
-    late: list[float] = []
+async def ticker() -> AsyncIterator[Waits]:
+    """Wake every 5 ms, and note how late that was."""
+    waits = Waits()
 
     async def tick() -> None:
         while True:
             due = time.perf_counter() + TICK
             await asyncio.sleep(TICK)
-            late.append(time.perf_counter() - due)
+            waits.late.append(time.perf_counter() - due)
 
-    ticking = asyncio.create_task(tick())
+    with noted(waits.collections):
+        ticking = asyncio.create_task(tick())
+        try:
+            yield waits
+        finally:
+            ticking.cancel()
+
+
+@contextmanager
+def noted(collections: list[float]) -> Iterator[None]:
+    """Note how long each collection takes."""
+    began = 0.0
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            collections.append(time.perf_counter() - began)
+
+    gc.callbacks.append(note)
     try:
-        yield late
+        yield
     finally:
-        ticking.cancel()
+        gc.callbacks.remove(note)
 
 
 if __name__ == "__main__":

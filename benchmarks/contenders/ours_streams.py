@@ -6,7 +6,7 @@ import asyncio
 import time
 from importlib import import_module
 
-from benchmarks.contenders.ours import UNLIMITED, lags, ticker
+from benchmarks.contenders.ours import UNLIMITED, ticker
 from benchmarks.task import Task, given, tell
 from mixpanel_async import MixpanelClient, ServiceAccount
 
@@ -17,7 +17,7 @@ async def stream(task: Task) -> None:
     options = {"from_date": task.from_date, "to_date": task.to_date, "chunk_days": 1, **task.options}
     if batches := options.pop("batches", False):
         import_module("pyarrow").array([0])  # importing is left out; pyarrow's first array imports pandas, where it is
-    async with ticker() as late:
+    async with ticker() as waits:
         began = time.perf_counter()
         async with MixpanelClient(account, base_url=task.url, limits=UNLIMITED) as client:
             if batches:
@@ -27,7 +27,7 @@ async def stream(task: Task) -> None:
                 async for _ in client.stream_events(**options):
                     rows += 1
         seconds = time.perf_counter() - began
-    tell(seconds=seconds, rows=rows, **lags(late))
+    tell(seconds=seconds, rows=rows, **waits.figures())
 
 
 if __name__ == "__main__":
