@@ -11,6 +11,8 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mixpanel_async.pipeline.decode import GROUP, LongLineError, blocks, gunzip
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class RepeatedIds:
 
     def __init__(self, bodies: Iterable[Iterable[bytes]]) -> None:
         self._blocks = chain.from_iterable(blocks(gunzip(body)) for body in bodies)
-        self._seen = bytearray(_SLOTS >> 3)
+        self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # a bytearray's zeros are written: the loop would wait
         self.found: set[str] = set()
         """The ids that came twice so far, and a few that only share a slot with another."""
 

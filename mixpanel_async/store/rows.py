@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from arro3.core import Array, DataType, Field, RecordBatch, Schema
+from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table
 
 from mixpanel_async.store.feed import JSON
 
@@ -84,6 +84,14 @@ class Rows:
                 copy = batch.take(Array.from_numpy(np.flatnonzero(here).astype(np.uint32)))
                 copies._batches.append(copy)
                 copies.nbytes += copy.nbytes
+        return copies
+
+    def joined(self) -> Rows:
+        """Copies of all in one batch: many of few rows each would cost a call, and the interpreter's lock, each."""
+        copies = Rows()
+        if self._batches:
+            copies._batches = Table.from_batches(self._batches).combine_chunks().to_batches()
+        copies.nbytes = self.nbytes
         return copies
 
     def marked(self, which: NDArray[np.bool_]) -> list[RecordBatch]:

@@ -150,7 +150,7 @@ class Window:
         taken, awaiting = self._held.flags("taken"), self._awaits()
         later = self._of_the_latest_day(taken) & ~awaiting
         inserted = self._insert(taken & ~awaiting & ~later, deduplicate=deduplicate)
-        self._awaiting.extend(self._held.copied(taken & awaiting))
+        self._awaiting.extend(self._held.copied(taken & awaiting).joined())
         self._held = self._held.copied(taken & later)
         if self._awaiting.nbytes >= AWAITING:
             self._awaiting.extend(self._held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import pytest
 
 from mixpanel_async.errors import StoreError
@@ -109,6 +110,20 @@ def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkey
     newest = [*range(50, 70), *range(20, 50)]
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*newest, 80, 80])
     assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]
+
+
+def test_what_awaits_its_copies_is_one_batch_a_window(shelf, monkeypatch):
+    """Thousands of few rows each held the interpreter's lock, and with it the event loop, for 0.2 s."""
+    monkeypatch.setattr(store_events, "WINDOW", 6000)
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(0, 80, 2)})
+    for n in range(80):
+        assert transaction.insert([batch([event(insert_id=f"i{n}", n=n)], [1])]) == []
+    awaiting = transaction._window._awaiting
+    assert 20 < len(awaiting) < 40
+    assert len(awaiting.marked(np.ones(len(awaiting), np.bool_))) < 10
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == list(range(80))
 
 
 @pytest.mark.parametrize("most", [1, 4000, 8000])
