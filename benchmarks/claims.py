@@ -70,3 +70,8 @@ def at_most(runs: Runs, figure: str, of: str, most: float) -> list[Claim]:
     """Hold a figure's highest value against its bound."""
     values = [run[figure] for run in runs[of]]
     return [Claim(f"{of}, {figure}, worst run", max(values), most=most)]
+
+
+def lowest(runs: Runs, figure: str, of: str) -> Claim:
+    """Tell a figure's lowest value."""
+    return Claim(f"{of}, {figure}, best run", min(run[figure] for run in runs[of]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.claims import Claim, at_most, times_as_fast, times_as_much
+from benchmarks.claims import Claim, at_most, lowest, times_as_fast, times_as_much
 from benchmarks.data import DataSet, served
 from benchmarks.measure import Case, Runs, rounds
 
@@ -19,6 +19,7 @@ PLAIN, SEQUENTIAL = "httpx, json.loads, executemany", "sequential, key on insert
 HEADLESS, UTILS = "mixpanel-headless, executemany", "mixpanel-utils, raw, then DuckDB"
 STREAM, RAW, AHEAD, BATCHES = "stream_events", "stream_events, raw", "stream_events, parallel", "stream_batches"
 HEADLESS_STREAM = "mixpanel-headless, stream_events"
+ONE_THREAD = ", one thread"
 SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
 """Seconds to the first byte, and bytes a second on a connection."""
 WORKERS = (1, 5, 10, 20)
@@ -145,6 +146,21 @@ def memory(size: Size, directory: Path) -> Part:
     ]
 
 
+def steps(size: Size, directory: Path) -> Part:
+    """One thread, no network: what does an event cost in each step, and what by DuckDB's statement?"""
+    with served(size.data(4 / size.days, days=4), directory) as few:
+        cases = [
+            Case(OURS + ONE_THREAD, "ours_steps", few, deduplicates=True),
+            Case(LOCAL + ONE_THREAD, "duckdb_local", few, {"threads": 1}),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    each = [figure for figure in runs[OURS + ONE_THREAD][0] if figure.endswith("_us")]
+    return runs, [
+        *times_as_fast(runs, OURS + ONE_THREAD, LOCAL + ONE_THREAD),
+        *(lowest(runs, figure, OURS + ONE_THREAD) for figure in each),
+    ]
+
+
 def scale(size: Size, directory: Path) -> Part:
     """Longer ranges, more chunks, a huge day: does the cost of an event stay the same?"""
     runs: Runs = {}
@@ -180,15 +196,19 @@ def _chunks(size: Size, directory: Path) -> Part:
 
 
 def _huge_day(size: Size, directory: Path) -> Part:
-    """All of the core's events in one day, so in one chunk, and five times as many; once."""
+    """All of the core's events in one day, so in one chunk, and five times as many; twice, for it takes minutes."""
     with served(size.data(5.0, days=1), directory) as huge, served(size.data(days=1), directory) as big:
         cases = [
             Case("a day of all events", "ours", big, deduplicates=True),
             Case("a day of five times as many", "ours", huge, deduplicates=True),
         ]
-        runs = rounds(cases, 1, directory)
+        runs = rounds(cases, min(2, size.rounds), directory)
     one, five = runs
-    return runs, [*times_as_fast(runs, five, one, 0.9), *at_most(runs, "peak_mb", five, 512)]
+    return runs, [
+        *times_as_fast(runs, five, one, 0.9),
+        *at_most(runs, "peak_mb", five, 512),
+        *at_most(runs, "lag_max_ms", five, 40),
+    ]
 
 
 def with_workers(name: str, workers: int) -> str:
@@ -197,6 +217,7 @@ def with_workers(name: str, workers: int) -> str:
 
 
 PARTS: dict[str, Callable[[Size, Path], Part]] = {
-    "core": core, "latency": latency, "peers": peers, "streams": streams, "memory": memory, "scale": scale
+    "core": core, "latency": latency, "peers": peers, "streams": streams, "memory": memory,
+    "steps": steps, "scale": scale,
 }  # fmt: skip
-USUAL = ("core", "latency", "peers", "streams", "memory")
+USUAL = ("core", "latency", "peers", "streams", "memory", "steps")

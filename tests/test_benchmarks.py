@@ -55,6 +55,12 @@ def test_a_stream_is_counted_by_its_contender(tmp_path):
             measure.measured(replace(stream, deduplicates=True), tmp_path)
 
 
+def test_steps_store_what_a_fetch_would(tmp_path):
+    with data.served(data.DataSet(events=2000, days=2), tmp_path) as both:
+        run = measure.measured(measure.Case("s", "ours_steps", both, deduplicates=True), tmp_path)
+    assert min(run[f"{step}_us"] for step in ("gunzip", "cut", "parse", "insert")) > 0
+
+
 def test_speed_is_events_a_second_best_against_best():
     runs = {"a": [FAST, SLOW], "b": [SLOW, {**SLOW, "events": 200}]}
     [claim] = claims.times_as_fast(runs, "a", "b", least=2.5)

@@ -1,0 +1,74 @@
+"""mixpanel_async's steps by themselves, in one thread: no network, no event loop, nobody who takes turns.
+
+A file is a chunk, as `fetch_events` has it. What an event costs in each step is processor time, in microseconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.task import Task, given, tell
+from mixpanel_async.pipeline.decode import decode, groups, gunzip
+from mixpanel_async.store.chunks import ChunkRecord, Selection
+from mixpanel_async.store.database import Database
+from mixpanel_async.store.fetched import FetchedTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE = 1 << 18
+"""Bytes of a body that arrive together, about."""
+STEPS = ("gunzip", "cut", "parse", "insert")
+
+
+class Steps:
+    """Fills a table, and adds up the processor time of each step."""
+
+    def __init__(self, table: FetchedTable) -> None:
+        self.rows = 0
+        self.spent: Counter[str] = Counter()
+        self._table = table
+
+    def store(self, day: str, body: bytes) -> None:
+        """Store a day's body: decoded as a whole, so that the steps can be told apart."""
+        with self._step("gunzip"):
+            text = list(gunzip(body[place : place + PIECE] for place in range(0, len(body), PIECE)))
+        with self._step("cut"):
+            decoded = list(groups(decode(text)))
+        chunk = self._table.transaction((day, day), deduplicate=True, final_to=None)
+        with self._step("parse"):
+            chunk.begin()
+            for blocks in decoded:
+                chunk.insert([block.events for block in blocks if block.events is not None])
+        with self._step("insert"):
+            self.rows += chunk.commit(ChunkRecord((day, day), len(body), 0, dt.datetime.now(dt.UTC))).rows
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.thread_time()
+        yield
+        self.spent[name] += time.thread_time() - began
+
+
+def main(task: Task) -> None:
+    """Store the files, and tell."""
+    database = Database(task.database)
+    began = time.perf_counter()
+    with closing(database.lease()) as lease:
+        lease.open()
+        table = FetchedTable(database, "events")
+        table.prepare(Selection(), append=False, resume=False)
+        steps = Steps(table)
+        for day in task.days:
+            steps.store(day, (Path(task.files) / f"{day}.gz").read_bytes())
+    seconds = time.perf_counter() - began
+    tell(seconds=seconds, **{f"{name}_us": 1e6 * steps.spent[name] / steps.rows for name in STEPS})
+
+
+if __name__ == "__main__":
+    main(given())
