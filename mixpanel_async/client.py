@@ -13,26 +13,27 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from mixpanel_async.api import export, query
+from mixpanel_async.api import query
 from mixpanel_async.api.credentials import credentials_from
-from mixpanel_async.api.engage import check_profiles
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Timeouts, Transport
-from mixpanel_async.lookups import Lookups
-from mixpanel_async.pipeline.batches import BatchReader
-from mixpanel_async.pipeline.fill import fill
-from mixpanel_async.pipeline.lookup import look_up, save
-from mixpanel_async.pipeline.order import order_for, profile_order_for, stream_order_for
-from mixpanel_async.pipeline.parse import EventReader
-from mixpanel_async.pipeline.profiles import fill_profiles
-from mixpanel_async.pipeline.profilestream import ProfileStream
-from mixpanel_async.pipeline.results import parallel_profiles_result, parallel_result, profiles_result, single_result
-from mixpanel_async.pipeline.stream import Stream
-from mixpanel_async.pipeline.threads import finish_in_thread
-from mixpanel_async.store.database import Database
-from mixpanel_async.store.lookups import LookupTable
+from mixpanel_async.decode.dicts import EventReader
+from mixpanel_async.decode.record_batches import BatchReader
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.lookup_tables import LookupTable
+from mixpanel_async.engage.fetch import fill_profiles
+from mixpanel_async.engage.request import check_profiles
+from mixpanel_async.engage.stream import ProfileStream
+from mixpanel_async.export import request as export
+from mixpanel_async.export.fill import fill
+from mixpanel_async.export.order import order_for, profile_order_for, stream_order_for
+from mixpanel_async.export.results import parallel_profiles_result, parallel_result, profiles_result, single_result
+from mixpanel_async.export.stream import Stream
+from mixpanel_async.lookups.fetch import look_up, save
+from mixpanel_async.lookups.namespace import Lookups
+from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mixpanel_async.api.credentials import Credentials
-    from mixpanel_async.api.engage import ProfileArguments
-    from mixpanel_async.api.lookups import Lookup
+    from mixpanel_async.engage.fetch import ProfileOutcome
+    from mixpanel_async.engage.request import ProfileArguments
     from mixpanel_async.errors import DecodeError
-    from mixpanel_async.pipeline.fetch import Outcome
-    from mixpanel_async.pipeline.order import Order, ProfileOrder
-    from mixpanel_async.pipeline.profiles import ProfileOutcome
+    from mixpanel_async.export.fetch import Outcome
+    from mixpanel_async.export.order import Order, ProfileOrder
+    from mixpanel_async.lookups.request import Lookup
     from mixpanel_async.types import (
         BatchProgress,
         FetchResult,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.task import Task, given, tell
-from mixpanel_async.pipeline.decode import decode, groups, gunzip
-from mixpanel_async.store.chunks import ChunkRecord, Selection
-from mixpanel_async.store.database import Database
-from mixpanel_async.store.fetched import FetchedTable
+from mixpanel_async.decode.arrow_blocks import decode, groups, gunzip
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.fetched import FetchedTable
+from mixpanel_async.duck.journal import ChunkRecord, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from mixpanel_async.cli import signals
 from mixpanel_async.cli.charts import weeks
 from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
+from mixpanel_async.duck.schema import OURS
 from mixpanel_async.errors import StoreError
-from mixpanel_async.store.tables import OURS
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
 if TYPE_CHECKING:

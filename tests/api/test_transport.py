@@ -19,8 +19,8 @@ from aioresponses import aioresponses
 
 from mixpanel_async._version import __version__
 from mixpanel_async.api import transport as transports
-from mixpanel_async.api.answers import judge
 from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
+from mixpanel_async.api.responses import judge
 from mixpanel_async.api.transport import Timeouts, Transport
 from mixpanel_async.errors import ConnectionLostError, ExportError, QueryError
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixpanel_async import ExportError, MixpanelClient, RateLimits, RetryPolicy, ServiceAccount, StoreError
-from mixpanel_async.store import database
+from mixpanel_async.duck import connection as database
 
 ALL = 0
 """Every date that was asked for is there."""

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 from mixpanel_async import ConnectionLostError, DecodeError, QueryError, Timeouts
-from mixpanel_async.pipeline import decode as decoding
-from mixpanel_async.pipeline import fetch
-from mixpanel_async.pipeline.spool import Spool
-from mixpanel_async.store.events import ChunkTransaction
+from mixpanel_async.decode import arrow_blocks as decoding
+from mixpanel_async.duck.events_table import ChunkTransaction
+from mixpanel_async.export import fetch
+from mixpanel_async.export.spool import Spool
 
 from .conftest import (
     DAY,

@@ -14,11 +14,12 @@ import duckdb
 import pytest
 
 from mixpanel_async import StoreError, TableExistsError
-from mixpanel_async.pipeline import decode, fetch
-from mixpanel_async.pipeline.threads import Cores
-from mixpanel_async.pipeline.writer import Writer
-from mixpanel_async.store.events import ChunkTransaction
+from mixpanel_async.decode import arrow_blocks as decode
+from mixpanel_async.duck.events_table import ChunkTransaction
+from mixpanel_async.export import fetch
+from mixpanel_async.export.writer import Writer
 from mixpanel_async.testing import Fault
+from mixpanel_async.threads import Cores
 from tests.system.conftest import expected, journal, stored
 
 from .conftest import DAY, NOON, ONE_DAY, event, holds_nothing, query, text_of

@@ -30,13 +30,13 @@ from mixpanel_async import (
     ServiceAccount,
     StoreError,
 )
-from mixpanel_async.pipeline import download, spool
-from mixpanel_async.pipeline.decode import batch
-from mixpanel_async.store import database
-from mixpanel_async.store.chunks import ChunkRecord, Selection
-from mixpanel_async.store.database import Database
-from mixpanel_async.store.events import ChunkTransaction
-from mixpanel_async.store.fetched import FetchedTable
+from mixpanel_async.decode.arrow_blocks import batch
+from mixpanel_async.duck import connection as database
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.events_table import ChunkTransaction
+from mixpanel_async.duck.fetched import FetchedTable
+from mixpanel_async.duck.journal import ChunkRecord, Selection
+from mixpanel_async.export import download, spool
 from mixpanel_async.testing import FakeMixpanel, Fault
 from tests.durability.check import FIRST, NOW, Generations, Promise
 from tests.durability.lives import Kill, live, task_for

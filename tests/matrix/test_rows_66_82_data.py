@@ -35,7 +35,7 @@ from mixpanel_async import (
     TableExistsError,
     Timeouts,
 )
-from mixpanel_async.pipeline import fill
+from mixpanel_async.export import fill
 from mixpanel_async.testing import FakeMixpanel, GivenEvents, Project
 from tests.system.conftest import UNHURRIED, expected, journal, stored
 

@@ -13,7 +13,7 @@ from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 CLIENT = """
 import asyncio, json, resource, sys
 from mixpanel_async import MixpanelClient, RateLimits, ServiceAccount
-from mixpanel_async.pipeline import spool
+from mixpanel_async.export import spool
 async def main(url, user, secret, project, last, chunk_days, room):
     spool.Budget.__init__.__defaults__ = (int(room),)
     account, rows = ServiceAccount(user, secret, project), 0

@@ -19,7 +19,7 @@ from mixpanel_async import (
     ServerError,
     ServiceAccount,
 )
-from mixpanel_async.pipeline import spool
+from mixpanel_async.export import spool
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 from tests.system.test_faults import HARMLESS, PASSING
 

@@ -7,10 +7,10 @@ import json
 import duckdb
 import pytest
 
-from mixpanel_async.pipeline import decode
-from mixpanel_async.pipeline import fetch as pipeline_fetch
-from mixpanel_async.pipeline.dates import split_date_range
-from mixpanel_async.store import events as store_events
+from mixpanel_async.dates import split_date_range
+from mixpanel_async.decode import arrow_blocks as decode
+from mixpanel_async.duck import events_table as store_events
+from mixpanel_async.export import fetch as pipeline_fetch
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, GivenEvents
 
 from .conftest import expected, journal, stored

@@ -1,0 +1,136 @@
+"""Tables of lookups: each holds what was answered last, and is replaced in one transaction."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mixpanel_async.duck.connection import explained
+from mixpanel_async.duck.journal import forget
+from mixpanel_async.duck.schema import quoted, table_exists
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import duckdb
+
+    from mixpanel_async.duck.connection import Database
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "event_names": {"event_name": "VARCHAR"},
+    "top_properties": {"event_name": "VARCHAR", "name": "VARCHAR", "count": "BIGINT"},
+    "cohorts": {
+        "id": "BIGINT",
+        "name": "VARCHAR",
+        "count": "BIGINT",
+        "created_at": "TIMESTAMP",
+        "is_visible": "BOOLEAN",
+        "description": "VARCHAR",
+        "data_group_id": "VARCHAR",
+    },
+    "lexicon_schemas": {
+        "entity_type": "VARCHAR",
+        "name": "VARCHAR",
+        "description": "VARCHAR",
+        "properties": "JSON",
+        "metadata": "JSON",
+    },
+    "annotations": {
+        "id": "BIGINT",
+        "date": "TIMESTAMPTZ",
+        "description": "VARCHAR",
+        "user": "JSON",
+        "tags": "JSON",
+    },
+}
+"""For each kind, which is the table's `type` in `_mixpanel_selections`, its columns but `fetched_at TIMESTAMPTZ`."""
+
+_json = msgspec.json.Encoder(decimal_format="number")
+
+
+class LookupTable:
+    """One lookup's table of an open database. Its methods block, so they are for threads."""
+
+    def __init__(self, database: Database, name: str, kind: str) -> None:
+        self._database = database
+        self._schema = database.schema
+        self._name = name
+        self._table = database.schema.table(name)
+        self._kind = kind
+        self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMPTZ"}
+
+    def check(self) -> None:
+        """See that the name is free, or this lookup's.
+
+        Raises:
+            StoreError: another table has it, which is left alone.
+        """
+        with self._cursor() as cursor:
+            self._is_there(cursor)
+
+    def replace(
+        self, rows: Sequence[Sequence[object]], *, event_name: str | None, selection: str, fetched_at: dt.datetime
+    ) -> None:
+        """Put rows in place of those that are there, or of this event's; all of it or nothing.
+
+        Raises:
+            StoreError: DuckDB cannot write, or the table is not this lookup's; it is as before.
+        """
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN")
+            if not self._is_there(cursor):
+                self._make(cursor)
+            cursor.execute(
+                f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
+                [selection, self._name],
+            )
+            if event_name is None:
+                cursor.execute(f"DELETE FROM {self._table}")
+            else:
+                cursor.execute(f"DELETE FROM {self._table} WHERE event_name = ?", [event_name])
+            self._insert(cursor, rows, fetched_at)
+            cursor.execute("COMMIT")
+
+    def _insert(
+        self, cursor: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]], fetched_at: dt.datetime
+    ) -> None:
+        """One list a column, so that five thousand rows are one statement."""
+        types = COLUMNS[self._kind].values()
+        lists = [[_as_stored(row[place], of) for row in rows] for place, of in enumerate(types)]
+        unnested = ", ".join(f"unnest(?::{of}[])" for of in types)
+        cursor.execute(f"INSERT INTO {self._table} SELECT {unnested}, ?::TIMESTAMPTZ", [*lists, fetched_at])
+
+    def _make(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        columns = ", ".join(f"{quoted(column)} {of}" for column, of in self._columns.items())
+        cursor.execute(f"CREATE TABLE {self._table} ({columns})")
+        forget(cursor, self._schema, self._name)  # a table that was dropped behind our back
+        cursor.execute(
+            f"INSERT INTO {self._schema}._mixpanel_selections VALUES (lower(?), ?, '{{}}', now())",
+            [self._name, self._kind],
+        )
+
+    def _is_there(self, cursor: duckdb.DuckDBPyConnection) -> bool:
+        if not table_exists(cursor, self._schema, self._name):
+            return False
+        query = f"SELECT type FROM {self._schema}._mixpanel_selections WHERE table_name = lower(?)"
+        kinds = [row[0] for row in cursor.execute(query, [self._name]).fetchall()]
+        if kinds != [self._kind]:
+            what = f"holds {kinds[0]}" if kinds else "was not made by this library"
+            raise StoreError(f"Table {self._name!r} {what}: pass another name as save=.")
+        columns = [row[0] for row in cursor.execute(f"DESCRIBE {self._table}").fetchall()]
+        if columns != list(self._columns):
+            raise StoreError(f"Table {self._name!r} has the columns {columns}, not {list(self._columns)}: drop it.")
+        return True
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with closing(self._database.cursor()) as cursor, explained(self._name):
+            yield cursor
+
+
+def _as_stored(value: object, of: str) -> object:
+    return _json.encode(value).decode() if of == "JSON" and value is not None else value

@@ -1,0 +1,124 @@
+"""What the answers of exports and queries mean."""
+
+from __future__ import annotations
+
+import pytest
+from multidict import CIMultiDict
+
+from mixpanel_async.api.responses import judge, what_it_says
+from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
+
+
+def judged(status, body=b"", **headers):
+    return judge(
+        status, CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}), body, now=1000.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (401, b'{"error": "Unauthorized"}', AuthenticationError, "does not accept these credentials (401): Unauthorized"),
+        (401, b"", AuthenticationError, "(401): (no text)"),
+        (403, b'{"error": "no", "status": "error"}', AuthenticationError, "(403): no"),
+        (400, b"Unable to authenticate request", AuthenticationError, "(400): Unable to authenticate request"),
+        (400, b'{"error": "unable to AUTHENTICATE request"}', AuthenticationError, "credentials (400)"),
+        (400, b'{"request": "/api/2.0", "error": "Timeout Error."}', ServerError, "ran out of time (400): Timeout Error."),
+        (400, b"to_date cannot be later than today", QueryError, "later than today (today is the project's own today"),
+        (400, b'{"request": "/x", "error": "bad where"}', QueryError, "rejects the query (400): bad where"),
+        (400, b"[1]", QueryError, "(400): [1]"),
+        (402, b'{"error": "Your plan does not allow API calls"}', QueryError, "(402): Your plan does not allow"),
+        (404, b"", QueryError, "(404): (no text) (check region and base_url)"),
+        (412, b"precondition", QueryError, "(412): precondition"),
+        (413, b"<html><body>413 Too <b>large</b></body></html>", QueryError, "(413): a web page: 413 Too large"),
+        (429, b'{"error": "too many export requests"}', RateLimitError, "rate limit (429): too many export requests"),
+        (500, b"\xff\xfe", ServerError, "failed (500): \ufffd\ufffd"),
+        (502, b"<!DOCTYPE html>\n<title>502</title>  Bad\n gateway", ServerError, "(502): a web page: 502 Bad gateway"),
+        (503, b"", ServerError, "(503): (no text)"),
+        (504, b"[" * 5000, ServerError, "ran out of time (504): [["),
+        (301, b"", ExportError, "Redirected (301) to nowhere: not followed"),
+        (418, b"teapot", ExportError, "Mixpanel never gives (418): teapot"),
+        (204, b"", ExportError, "Mixpanel never gives (204)"),
+    ],
+)  # fmt: skip
+def test_statuses(status, body, kind, message):
+    error = judged(status, body)
+    assert type(error) is kind
+    assert message in str(error)
+    assert error.status == status
+    assert error.attempts == 0
+    assert error.passing == (kind in (ServerError, RateLimitError))
+    assert error.ends_the_run == (kind in (AuthenticationError, QueryError) or 300 <= status < 400)
+
+
+def test_what_fewer_dates_may_help_against():
+    answers = [
+        (504, b""),
+        (400, b"Timeout Error."),
+        (500, b""),
+        (503, b""),
+        (429, b""),
+        (413, b""),
+        (400, b""),
+        (401, b""),
+    ]
+    assert [judged(*answer).may_be_too_large for answer in answers] == [True, True] + [False] * 6
+
+
+def test_mixpanels_words_are_never_more_than_an_excerpt():
+    assert len(str(judged(500, b"x" * 10_000))) < 600
+    assert what_it_says(b"x" * 10_000) == "x" * 500
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0),
+        ("soon", None),
+        ("-1", None),
+        ("nan", None),
+        ("9999999", 3600.0),
+    ],
+)
+def test_how_long_mixpanel_asks_to_wait(status, header, seconds):
+    assert judged(status, retry_after=header).retry_after == seconds
+    assert judged(status).retry_after is None
+
+
+def test_a_spent_hour_is_waited_for_without_a_header_too():
+    said = b"Query rate limit exceeded. 1/5 queries running concurrently and 61/60 queries running in the last hour."
+    assert judged(429, said).retry_after == 900.0
+    assert judged(429, said, retry_after="7").retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [("https://user:secret@evil.example/x?y", "evil.example"), ("/elsewhere", "nowhere"), ("http://[bad", "nowhere"), ("file:///x", "nowhere")],
+)  # fmt: skip
+def test_a_redirect_names_the_host_alone(location, host):
+    error = judged(302, location=location)
+    assert str(error) == f"Redirected (302) to {host}: not followed. Check region and base_url."
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content_type": "text/plain; charset=utf-8"}, {"content_type": "application/json"}, {"content_encoding": "gzip"},
+     {"content_encoding": "GZIP "}, {"content_encoding": "x-gzip"}, {"content_encoding": "identity"}, {"content_encoding": ""}],
+)  # fmt: skip
+def test_a_body_worth_reading(headers):
+    assert judged(200, b"anything", **headers) is None
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, br", "x" * 100])
+def test_an_encoding_that_was_not_asked_for(encoding):
+    error = judged(200, content_encoding=encoding)
+    assert type(error) is ServerError
+    assert encoding[:40] in str(error)
+    assert len(str(error)) < 150
+
+
+@pytest.mark.parametrize("kind", ["text/html", "TEXT/HTML; charset=utf-8"])
+def test_a_web_page_under_a_200(kind):
+    assert type(judged(200, content_type=kind)) is ServerError

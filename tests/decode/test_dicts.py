@@ -1,0 +1,209 @@
+"""What a line may hold, and what Python gets of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixpanel_async.decode.dicts import EventReader
+from mixpanel_async.decode.event import NoEventError, read_line
+from mixpanel_async.decode.parts import PART, parts
+from mixpanel_async.decode.record_batches import BatchReader
+
+from .conftest import event_line, normalized
+
+
+def read(*lines, raw=True, join=b"\n"):
+    """Events and rejected lines of a body of these lines."""
+    rejected = []
+    reader = EventReader(rejected.append, raw=raw)
+    block = join.join(lines) + join
+    events = [event for part in parts(block) for event in reader.read(part)]
+    reader.end()
+    return events, rejected
+
+
+def batch(*lines):
+    """Rows of Arrow and rejected lines of a body of these lines."""
+    rejected = []
+    reader = BatchReader(rejected.append, pyarrow=pa)
+    batches = [batch for part in parts(b"\n".join(lines) + b"\n") for batch in reader.read(part)]
+    batches += reader.end()
+    for each in batches:
+        each.validate(full=True)
+    return [row for each in batches for row in each.to_pylist()], rejected
+
+
+SHAPES = pytest.mark.parametrize("shape", [b"%s", b" %s\r"], ids=["usual", "unusual"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("18446744073709551616", 2**64),
+        ("-123456789012345678901234567890", -123456789012345678901234567890),
+        ("1" * 4000, int("1" * 4000)),
+        ("1" * 5000, Decimal("1" * 5000)),
+        ("1e400", Decimal("1e400")),
+        ("-1e400", Decimal("-1e400")),
+        ("1e-400", 0.0),
+        ("0.1", 0.1),
+        ("[1,2.5,null,true,{}]", [1, 2.5, None, True, {}]),
+        (r'"\ud83d\ude00"', "😀"),
+        (r'"x\ud800y"', "x\ufffdy"),
+        (r'"\udc00\ud800"', "\ufffd\ufffd"),
+        (r'"\\ud800"', r"\ud800"),
+        (r'"\u0000"', "\0"),
+        ('"\u2028\u0085\x7f"', "\u2028\u0085\x7f"),
+    ],
+    ids=lambda value: str(value)[:30].encode("ascii", "backslashreplace").decode() if isinstance(value, str) else "",
+)
+@SHAPES
+def test_values_are_kept(text, value, shape):
+    neighbours = [event_line('"n":1'), event_line('"n":2')]
+    line = shape % event_line(f'"x":{text}')
+
+    events, rejected = read(neighbours[0], line, neighbours[1])
+
+    assert rejected == []
+    assert [event["properties"].get("n") for event in events] == [1, None, 2]
+    found = events[1]["properties"]["x"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize("time", ["-62135596800", "253402300799", "0", "-1", "1767225600.25", '"1767225600"', "1e9"])
+@SHAPES
+def test_every_time_that_a_table_takes(time, shape):
+    line = shape % event_line(time=time)
+    event = read(line, raw=False)[0][0]
+
+    expected = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=float(json.loads(time)))
+    assert event["event_time"] == expected
+    assert event["properties"] == {"time": json.loads(time)}
+    assert read(line)[0] == [{"event": "e", "properties": {"time": json.loads(time)}}]
+    assert batch(line)[0][0]["event_time"] == expected
+
+
+@pytest.mark.parametrize(
+    ("properties", "distinct_id", "insert_id"),
+    [
+        ("", None, None),
+        ('"distinct_id":null,"$insert_id":null', None, None),
+        ('"distinct_id":"","$insert_id":"a"', "", "a"),
+        ('"distinct_id":4,"$insert_id":["é"]', "4", '["é"]'),
+    ],
+)
+def test_ids_are_text_or_none(properties, distinct_id, insert_id):
+    for rows in (read(event_line(properties), raw=False)[0], batch(event_line(properties))[0]):
+        assert [(row["distinct_id"], row["insert_id"]) for row in rows] == [(distinct_id, insert_id)]
+
+
+BAD = {
+    "NaN": event_line('"x":NaN'),
+    "Infinity": event_line('"x":-Infinity'),
+    "a trailing comma": event_line('"x":[1,]'),
+    "no UTF-8": event_line('"x":"ÿ"').replace("ÿ".encode(), b"\xff"),
+    "a raw control character": event_line('"x":"\x01"'),
+    "two events on a line": event_line() + event_line(),
+    "no object": b"[]",
+    "null": b"null",
+    "no name": b'{"properties":{"time":1}}',
+    "a name that is none": b'{"event":7,"properties":{"time":1}}',
+    "no properties": b'{"event":"e"}',
+    "properties that are none": b'{"event":"e","properties":[1]}',
+    "no time": b'{"event":"e","properties":{}}',
+    "milliseconds": event_line(time="1767225600000"),
+    "a time that is none": event_line(time="true"),
+    "a second time that is none": event_line('"time":"x"'),
+    "too deep": event_line('"x":' + "[" * 100_000 + "]" * 100_000),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("read_all", [read, lambda *lines: read(*lines, raw=False), batch], ids=["raw", "not", "batch"])
+def test_a_line_that_is_no_event_is_rejected_and_touches_no_other(bad, read_all):
+    events, rejected = read_all(event_line(), bad, event_line())
+    assert len(events) == 2
+    assert [(line.line_number, line.line) for line in rejected] == [(2, bad)]
+
+
+def test_two_neighbours_that_are_one_event_are_it():
+    for found in (read(event_line(), event_line('"x":"a\nb"'), event_line()), batch(event_line('"x":"a\nb"'))):
+        events, rejected = found
+        assert rejected == []
+    assert json.loads(events[0]["properties"])["x"] == "a\nb"
+
+
+def test_neighbours_in_two_parts_are_still_neighbours():
+    long = event_line(f'"x":"{"y" * PART}\nz"')
+    events, rejected = read(event_line(), long, event_line())
+    assert (len(events), rejected) == (3, [])
+
+
+def test_a_half_that_has_no_other_is_rejected_at_the_end():
+    events, rejected = read(event_line(), event_line()[:20])
+    assert (len(events), [line.line_number for line in rejected]) == (1, [2])
+
+
+def test_line_numbers_count_on_through_all_parts():
+    many = [event_line(f'"x":"{"y" * 1000}"')] * 300
+    assert [line.line_number for line in read(*many, b"[]", *many, b"{}")[1]] == [301, 602]
+
+
+@given(st.binary(max_size=200_000).map(lambda text: text.replace(b"\r", b"\n") + b"\n"))
+def test_parts_are_the_block_and_its_lines(block):
+    cut = list(parts(block))
+    assert b"".join(part.text for part in cut) == block
+    assert all(part.text.endswith(b"\n") and part.lines == part.text.count(b"\n") for part in cut)
+    assert all(
+        part.is_regular == all(line.startswith(b'{"event":') for line in part.text[:-1].split(b"\n")) for part in cut
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5), st.text(), st.booleans(), st.booleans())
+def test_what_python_reads_and_ours_are_the_same(properties, name, ascii_only, unusual):
+    properties = {**properties, "time": 1767225600, "distinct_id": "d"}
+    properties.pop("$insert_id", None)
+    event = {"event": name, "properties": properties}
+    line = json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    truth = {"event": name, "properties": properties}
+    shape = b" " * unusual + line
+
+    assert read(shape) == ([truth], [])
+    assert read(shape, raw=False) == ([normalized(truth)], [])
+    rows, _ = batch(shape)
+    assert json.loads(rows[0].pop("properties")) == normalized(truth).pop("properties")
+
+
+@given(st.binary(max_size=60))
+def test_at_once_or_one_by_one_the_same_lines_are_events(middle):
+    """What the fast parser takes, the strict judge of single lines takes too."""
+    line = b'{"event":"e","properties":{"time":1767225600,"x":%b}}' % middle.replace(b"\n", b"")
+    try:
+        read_line(line)
+    except NoEventError:
+        is_event = False
+    else:
+        is_event = True
+    for events, rejected in (read(line), read(line, raw=False), batch(line)):
+        assert (len(events), len(rejected)) == ((1, 0) if is_event else (0, 1))
+
+
+def test_no_float_becomes_infinite():
+    found = read(event_line('"x":[1e308,1e309]'))[0][0]["properties"]["x"]
+    assert math.isfinite(found[0])
+    assert found[1] == Decimal("1e309")

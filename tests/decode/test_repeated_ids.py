@@ -1,0 +1,63 @@
+"""Ids that come twice are seen before a body is decoded: a hint, which may be too long but should miss little."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from mixpanel_async.decode import arrow_blocks as decode
+from mixpanel_async.decode import repeated_ids as repeats
+from mixpanel_async.decode.repeated_ids import RepeatedIds
+from mixpanel_async.errors import ConnectionLostError
+
+
+def body(*insert_ids):
+    lines = [b'{"event":"a","properties":{"time":1,"$insert_id":"%s","n":1}}\n' % each for each in insert_ids]
+    return gzip.compress(b"".join(lines))
+
+
+def found(*bodies):
+    repeated = RepeatedIds([[each] for each in bodies])
+    while repeated.read():
+        pass
+    return repeated.found
+
+
+def test_ids_that_come_twice():
+    assert found(body(b"one", b"two", b"one", "dréi".encode(), "dréi".encode())) == {"one", "dréi"}
+
+
+def test_ids_that_come_once_in_each_of_two_bodies():
+    assert found(body(b"one", b"two"), body(b"two", b"three")) == {"two"}
+
+
+def test_ids_that_are_blocks_apart(monkeypatch):
+    monkeypatch.setattr(decode, "BLOCK", 100)
+    monkeypatch.setattr(decode, "_PIECE", 100)
+    monkeypatch.setattr(repeats, "GROUP", 300)
+    repeated = RepeatedIds([[body(*(b"i%d" % (n % 40) for n in range(60)))]])
+    parts = 1
+    while repeated.read():
+        parts += 1
+    assert parts > 5
+    assert repeated.found == {f"i{n}" for n in range(20)}
+
+
+def test_few_ids_of_many_are_taken_for_others():
+    assert len(found(body(*(b"%d" % n for n in range(50_000))))) < 50
+
+
+def test_lines_without_an_id_and_nonsense_have_none():
+    assert found(b'{"event":"a","properties":{}}\nnot JSON\n"$insert_id":"' * 2) <= {""}
+
+
+def test_a_line_that_is_too_long_ends_the_search(monkeypatch):
+    monkeypatch.setattr(decode, "LINE_MAX", 10)
+    monkeypatch.setattr(decode, "BLOCK", 10)
+    assert found(gzip.compress(body(b"one", b"one") + b"x" * 1000)) == set()
+
+
+def test_a_body_that_is_cut_is_an_error_as_in_decoding():
+    with pytest.raises(ConnectionLostError, match="trailer"):
+        found(body(b"one")[:-1])

@@ -1,0 +1,304 @@
+"""What is open, for how long, and who else has it: real files."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from mixpanel_async.duck import connection as databases
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.errors import DatabaseLockedError, StoreError
+
+from .conftest import Shelf, event
+
+WEEK = ("2024-01-01", "2024-01-07")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "it's a mixpanel.duckdb"
+
+
+def fill(database, name="events"):
+    """Write one row within one lease."""
+    lease = database.lease()
+    lease.open()
+    try:
+        shelf = Shelf(database, name).prepare(resume=True)
+        shelf.store(WEEK, [event()])
+        shelf.cursor.close()
+    finally:
+        lease.close()
+
+
+# A file
+
+
+def test_a_file_is_made_filled_and_free_between_leases(path):
+    database = Database(path)
+    assert not path.exists()
+    fill(database)
+    with duckdb.connect(path) as plain:
+        assert plain.execute("SELECT event_name FROM events").fetchall() == [("a",)]
+        plain.execute("CREATE TABLE mine (x INT)")
+    fill(Database(str(path)), "others")
+    with duckdb.connect(path, read_only=True) as plain:
+        tables = {row[0] for row in plain.execute("SHOW TABLES").fetchall()}
+        assert {name for name in tables if not name.startswith("_mixpanel_")} == {"events", "others", "mine"}
+    database.close()
+
+
+def test_no_stray_file_is_left(path):
+    fill(Database(path))
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_it_is_open_until_the_last_lease_is_closed(path):
+    database = Database(path)
+    first, second = database.lease(), database.lease()
+    first.open()
+    second.open()
+    first.close()
+    first.close()
+    with database.cursor() as cursor:
+        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+    second.close()
+    with pytest.raises(StoreError, match="The database is closed"):
+        database.cursor()
+    with duckdb.connect(path):
+        pass
+
+
+def test_a_lease_that_was_never_open_gives_nothing_back(path):
+    database = Database(path)
+    open_one, other = database.lease(), database.lease()
+    open_one.open()
+    other.close()
+    database.cursor().close()
+    open_one.close()
+
+
+def test_a_kill_while_the_file_is_made_leaves_no_half_file(path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(databases, "attach", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Database(path).lease().open()
+    monkeypatch.undo()
+    assert not path.exists()
+    fill(Database(path))
+
+
+def test_a_file_that_another_made_meanwhile_is_not_replaced(path, monkeypatch):
+    with duckdb.connect(path) as other:
+        other.execute("CREATE TABLE theirs (x INT)")
+    with duckdb.connect() as connection:
+        databases._create(connection, path)
+    fill(Database(path))
+    with duckdb.connect(path) as plain:
+        assert ("theirs",) in plain.execute("SHOW TABLES").fetchall()
+
+
+def test_a_file_system_without_hard_links_will_do(path, monkeypatch):
+    def refused(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    fill(Database(path))
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+# Who else has it
+
+
+HOLDER = """
+import duckdb, sys
+with duckdb.connect(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_holds_names_that_process(path):
+    fill(Database(path))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        database = Database(path)
+        lease = database.lease()
+        with pytest.raises(DatabaseLockedError) as locked:
+            lease.open()
+        lease.close()
+        holder.stdin.close()
+    assert re.search(
+        rf"{re.escape(str(path))} is held by .*\(PID {holder.pid}\): close it there first", str(locked.value)
+    )
+    fill(database)
+
+
+def test_a_file_that_is_open_in_this_process_says_so(path):
+    fill(Database(path))
+    with duckdb.connect(path), pytest.raises(DatabaseLockedError, match=rf"open in this process \(PID {os.getpid()}\)"):
+        Database(path).lease().open()
+    holder, other = Database(path), Database(path)
+    lease = holder.lease()
+    lease.open()
+    with pytest.raises(DatabaseLockedError, match=rf"open in this process \(PID {os.getpid()}\)"):
+        other.lease().open()
+    lease.close()
+    fill(other)
+
+
+def test_a_file_with_two_names_is_one_file(path, tmp_path):
+    database, second = Database(path), tmp_path / "second.duckdb"
+    fill(database)
+    os.link(path, second)
+    lease = database.lease()
+    lease.open()
+    with pytest.raises(DatabaseLockedError, match=r"under this name or another"):
+        Database(second).lease().open()
+    lease.close()
+    fill(Database(second), "others")
+
+
+# What is no database
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text\n" * 2000,
+        b"SQLite format 3\0" + bytes(4096),
+        bytes(4096),
+        bytes(8192),
+        bytes(12_288),
+        b"PAR1" + bytes(5000),
+    ],
+    ids=["empty", "text", "sqlite", "half made 1", "half made 2", "half made 3", "parquet"],
+)
+def test_what_is_no_database_is_not_touched(path, content):
+    path.write_bytes(content)
+    with pytest.raises(
+        StoreError, match="is no DuckDB database: choose another path, or move that file away"
+    ) as refused:
+        Database(path).lease().open()
+    assert str(path) in str(refused.value)
+    assert path.read_bytes() == content
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_directory_and_a_missing_directory(tmp_path):
+    with pytest.raises(StoreError, match=f"{re.escape(str(tmp_path))} cannot be opened: "):
+        Database(tmp_path).lease().open()
+    with pytest.raises(StoreError, match=r"There is no directory .*missing: make it, or choose another database path"):
+        Database(tmp_path / "missing" / "x.duckdb").lease().open()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_lease_holds_nothing(path):
+    path.write_bytes(b"text" * 2000)
+    database = Database(path)
+    lease = database.lease()
+    with pytest.raises(StoreError):
+        lease.open()
+    lease.close()
+    path.unlink()
+    fill(database)
+    with duckdb.connect(path):
+        pass
+
+
+def test_nothing_is_downloaded_and_no_variable_is_a_table(path, monkeypatch):
+    def no_net(*_, **__):
+        raise AssertionError("the net was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", no_net)
+    database = Database(path)
+    lease = database.lease()
+    lease.open()
+    events = [1]
+    with database.cursor() as cursor:
+        settings = dict(
+            cursor.execute("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%extensions'").fetchall()
+        )
+        assert settings == {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        with pytest.raises(duckdb.CatalogException):
+            cursor.execute("SELECT * FROM events")
+    assert events
+    lease.close()
+
+
+# In memory, and a caller's own
+
+
+def test_a_database_in_memory_lives_between_leases_until_it_is_closed():
+    database = Database(":memory:")
+    fill(database)
+    lease = database.lease()
+    lease.open()
+    with database.cursor() as cursor:
+        assert cursor.execute("SELECT count(*) FROM memory.main.events").fetchall() == [(1,)]
+    lease.close()
+    database.close()
+    with pytest.raises(StoreError, match="closed"):
+        database.cursor()
+
+
+def test_two_databases_in_memory_are_two():
+    one, two = Database(":memory:"), Database(":memory:")
+    fill(one)
+    fill(two)
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("target", [":memory:", "file"])
+def test_a_callers_connection_stays_the_callers(path, target):
+    with duckdb.connect(path if target == "file" else target) as own:
+        own.execute("SET threads = 1")
+        reading = own.execute("SELECT * FROM range(100000)")
+        assert reading.fetchmany(2) == [(0,), (1,)]
+        database = Database(own)
+        fill(database)
+        assert reading.fetchmany(2) == [(2,), (3,)]
+        database.close()
+        assert own.execute("SELECT event_name FROM events").fetchall() == [("a",)]
+        assert own.execute("SELECT current_setting('threads')").fetchall() == [(1,)]
+
+
+def test_tables_stand_in_the_default_schema_whatever_a_callers_connection_uses():
+    with duckdb.connect(":memory:") as own:
+        own.execute("CREATE SCHEMA mine; USE mine")
+        database = Database(own)
+        fill(database)
+        database.close()
+        assert own.execute("SELECT event_name FROM memory.main.events").fetchall() == [("a",)]
+
+
+def test_a_callers_read_only_connection_is_an_error_of_ours(path):
+    fill(Database(path))
+    with duckdb.connect(path, read_only=True) as own:
+        database = Database(own)
+        with pytest.raises(StoreError, match="read-only"):
+            fill(database, "others")
+        database.close()
+
+
+def test_what_a_kill_left_while_the_file_was_made_is_swept_away_after_an_hour(path):
+    left, fresh = path.parent / f".{path.name}.abcdefgh", path.parent / f".{path.name}.ijklmnop"
+    for directory in (left, fresh):
+        directory.mkdir()
+        (directory / path.name).touch()
+    os.utime(left, (0, 0))
+    fill(Database(path))
+    assert (left.exists(), fresh.exists()) == (False, True)

@@ -1,0 +1,143 @@
+"""Blocks on their way into the table: next to their own properties, and written once."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pytest
+
+from mixpanel_async.decode.arrow_blocks import batch
+from mixpanel_async.duck import dedup as window
+from mixpanel_async.duck import events_table as store_events
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.journal import ChunkRecord
+from mixpanel_async.errors import StoreError
+
+from .conftest import FETCHED_AT, Shelf, event
+
+DAY = ("2024-01-02", "2024-01-02")
+
+
+def numbered(count, *, repeat_every=0):
+    """Events that differ in all columns, and some that come again."""
+    rows = [event(insert_id=f"i{n}", distinct_id=f"d{n}", n=n, filling=f'"{n:0900}"') for n in range(count)]
+    return rows + rows[:: repeat_every or count + 1][1:]
+
+
+def test_a_chunk_with_duplicates_is_written_once_and_not_into_the_log_too(tmp_path):
+    database = Database(tmp_path / "events.duckdb")
+    lease = database.lease()
+    lease.open()
+    shelf = Shelf(database).prepare()
+    shelf.store(DAY, numbered(20_000, repeat_every=100))
+    assert shelf.journal("rows, duplicates") == [(*DAY, 20_000, 199)]
+    left_over = 20_000 % 8192 * 1100  # what makes no full row group goes through the log
+    assert (tmp_path / "events.duckdb.wal").stat().st_size < left_over + 100_000
+    shelf.cursor.close()
+    lease.close()
+
+
+def test_columns_stay_with_their_properties_on_a_callers_connection_of_many_threads():
+    with duckdb.connect(config={"threads": 8}) as connection:
+        database = Database(connection)
+        database.lease().open()
+        shelf = Shelf(database).prepare()
+        shelf.store(DAY, *(numbered(30_000, repeat_every=50)[at : at + 1000] for at in range(0, 30_600, 1000)))
+        assert shelf.journal("rows, duplicates") == [(*DAY, 30_000, 599)]
+        wrong = "insert_id <> 'i' || (properties->>'n') OR distinct_id <> properties->>'distinct_id'"
+        assert shelf.sql(f"SELECT count(*) FROM events WHERE {wrong}") == [(0,)]
+        shelf.cursor.close()
+
+
+def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypatch):
+    monkeypatch.setattr(window, "_READ", f"{window._READ} ORDER BY line DESC")
+    transaction = shelf.begun(DAY)
+    with pytest.raises(StoreError, match="SET preserve_insertion_order = true"):
+        transaction.insert([batch(numbered(3), [1, 2, 3])])
+    transaction.roll_back()
+    assert shelf.rows() == []
+
+
+def test_an_empty_window_inserts_nothing(shelf):
+    held = window.Window(shelf.database.cursor(), "events")
+    assert held.insert(deduplicate=True) == window.Inserted()
+
+
+def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follow_one_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 5_000_000)
+    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    database = Database(tmp_path / "events.duckdb")
+    lease = database.lease()
+    lease.open()
+    shelf = Shelf(database).prepare()
+    days = ("2024-01-02", "2024-01-07")
+    blocks = [
+        [
+            event(f"2024-01-0{day}", insert_id=f"i{n % 2900}", distinct_id="d", n=n, filling=f'"{n:0900}"')
+            for n in range(part, 3000, 3)
+        ]
+        for day in range(2, 8)
+        for part in range(3)
+    ]
+    shelf.store(days, *blocks)
+    assert shelf.journal("rows, duplicates") == [(*days, 6 * 2900, 600)]
+    assert shelf.sql("SELECT count(*), count(DISTINCT (event_time, insert_id)) FROM events") == [(17_400, 17_400)]
+    assert shelf.sql("SELECT count(*) FROM events WHERE insert_id <> 'i' || ((properties->>'n')::INT % 2900)") == [(0,)]
+    shelf.cursor.close()
+    lease.close()
+
+
+def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    back = [
+        event(day, insert_id="i", mp_processing_time_ms=n) for n, day in enumerate(["2024-01-02", "2024-01-04"] * 3)
+    ]
+    shelf.store(("2024-01-02", "2024-01-04"), *([row] for row in back))
+    assert shelf.rows("properties->>'mp_processing_time_ms'") == ["4", "5"]
+    assert shelf.journal("rows, duplicates") == [("2024-01-02", "2024-01-04", 2, 4)]
+
+
+def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkeypatch):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    rows = [event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n) for n in range(80)]
+    rows += [event(n=80), event(n=80)]  # without an id
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(30)} | {"i40", "an id that none has"})
+    for row in rows:
+        assert transaction.insert([batch([row], [1])]) == []
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    newest = [*range(50, 70), *range(20, 50)]
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*newest, 80, 80])
+    assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]
+
+
+def test_what_awaits_its_copies_is_one_batch_a_window(shelf, monkeypatch):
+    """Thousands of few rows each held the interpreter's lock, and with it the event loop, for 0.2 s."""
+    monkeypatch.setattr(store_events, "WINDOW", 6000)
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(0, 80, 2)})
+    for n in range(80):
+        assert transaction.insert([batch([event(insert_id=f"i{n}", n=n)], [1])]) == []
+    awaiting = transaction._window._awaiting
+    assert 20 < len(awaiting) < 40
+    assert len(awaiting.marked(np.ones(len(awaiting), np.bool_))) < 10
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == list(range(80))
+
+
+@pytest.mark.parametrize("most", [1, 4000, 8000])
+def test_memory_holds_only_so_many_that_await_their_copies(shelf, monkeypatch, most):
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(window, "AWAITING", most)
+    transaction = shelf.begun(DAY)
+    transaction.await_copies({f"i{n}" for n in range(50)})
+    held = []
+    for n in range(80):
+        row = event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n)
+        assert transaction.insert([batch([row], [1])]) == []
+        held.append(transaction._window._awaiting.nbytes)
+    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    assert max(held) < most
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*range(50, 70), *range(20, 50)])
+    assert shelf.journal("rows, duplicates") == [(*DAY, 50, 30)]

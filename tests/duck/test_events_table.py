@@ -1,0 +1,261 @@
+"""A chunk's rows: word for word, each once, and all or none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+
+from mixpanel_async.decode.arrow_blocks import batch
+from mixpanel_async.duck import events_table as store_events
+from mixpanel_async.duck.dedup import RefusedRow
+from mixpanel_async.duck.events_table import Committed
+from mixpanel_async.duck.journal import ChunkRecord
+from mixpanel_async.errors import StoreError
+
+from .conftest import FETCHED_AT, BadLine, event
+
+WEEK = ("2024-01-01", "2024-01-07")
+RECORD = ChunkRecord(WEEK, 100, 0, FETCHED_AT)
+
+
+@pytest.fixture(autouse=True, params=[store_events.WINDOW, 1], ids=["one window", "a window a block"])
+def window(request, monkeypatch):
+    """A long chunk goes through several windows, and nothing of it may show."""
+    monkeypatch.setattr(store_events, "WINDOW", request.param)
+
+
+# All or nothing
+
+
+def test_rows_and_journal_come_together(shelf):
+    transaction = shelf.begun(WEEK, [event(name="a")], [event(name="b")], rejected=[BadLine(7, b"\xff\0")])
+    assert (shelf.rows(), shelf.journal(), shelf.rejected()) == ([], [], [])
+    assert transaction.commit(RECORD) == Committed(2, 0)
+    assert (shelf.rows(), shelf.journal()) == (["a", "b"], [(*WEEK, 2)])
+    assert shelf.rejected() == [(*WEEK, 7, "why", b"\xff\0")]
+
+
+def test_a_roll_back_leaves_what_was_there(shelf):
+    shelf.store(WEEK, [event(name="old")])
+    transaction = shelf.begun(WEEK, [event(name="new")], rejected=[BadLine(1, b"x")])
+    transaction.roll_back()
+    transaction.roll_back()
+    assert (shelf.rows(), shelf.journal(), shelf.rejected()) == (["old"], [(*WEEK, 1)], [])
+
+
+def test_after_a_commit_a_roll_back_does_nothing(shelf):
+    transaction = shelf.begun(WEEK, [event(name="a")])
+    transaction.commit(RECORD)
+    transaction.roll_back()
+    assert shelf.rows() == ["a"]
+
+
+def test_two_that_fetch_the_same_chunk_do_not_both_commit(shelf):
+    one, two = shelf.begun(WEEK, [event(name="one")]), shelf.begun(WEEK, [event(name="two")])
+    one.commit(RECORD)
+    with pytest.raises(StoreError, match="2024-01-01 to 2024-01-07 could not be written to events"):
+        two.commit(RECORD)
+    two.roll_back()
+    assert (shelf.rows(), shelf.journal()) == (["one"], [(*WEEK, 1)])
+
+
+def test_after_an_error_nothing_is_left_and_the_message_has_no_value_of_an_event(shelf):
+    transaction = shelf.begun(WEEK, [event(name="personal")])
+    shelf.sql("DROP TABLE _mixpanel_chunks")
+    with pytest.raises(StoreError) as failed:
+        transaction.commit(RECORD)
+    transaction.roll_back()
+    assert shelf.rows() == []
+    assert "personal" not in str(failed.value)
+    assert failed.value.__cause__ is None
+    assert failed.value.__suppress_context__
+
+
+def test_a_chunk_without_rows_is_a_chunk(shelf):
+    assert shelf.store(WEEK) == Committed(0, 0)
+    assert shelf.journal() == [(*WEEK, 0)]
+
+
+def test_the_journal_keeps_how_it_was_fetched(shelf):
+    shelf.store(WEEK, [event()], size=12_345, retries=3)
+    assert shelf.journal("rows, duplicates, rejected, bytes, retries") == [(*WEEK, 1, 0, 0, 12_345, 3)]
+    assert shelf.sql("SELECT epoch(fetched_at) FROM _mixpanel_chunks") == [(FETCHED_AT.timestamp(),)]
+
+
+# Values
+
+
+def test_columns_are_what_the_properties_say_and_the_properties_stay(shelf):
+    name, properties = event("2024-01-02T03:04:05", "sign up", "i", "d", z='{"b": 1.50,  "a":[null]}', a="1e400")
+    shelf.store(WEEK, [(name, properties)])
+    when = dt.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as stored
+    assert shelf.rows("*") == [("sign up", when, "d", "i", properties.decode())]
+
+
+def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
+    rows = [
+        event(name="a"),
+        (b'"b"', b'{"time":"never"}'),
+        (b'"c"', b'{"time":1704153600,"x":"\\ud800"}'),
+        event(name="d", x='"NaN in a text"'),
+        (b'"e"', b'{"time":1704153600,"x":NaN}'),
+        (b'"f\\ud800"', b'{"time":1704153600}'),
+        (b'"g\xff"', b'{"time":1704153600,"x":"\xff"}'),
+        (b'"h"', b'{"time":1704153600'),
+        (b'"i"', b"{}"),
+        (b'"j"', b'{"time":1e18}'),
+        event(name="k"),
+    ]
+    transaction = shelf.begun(WEEK)
+    refused = transaction.insert([batch(rows[:5], range(1, 6)), batch(rows[5:], range(6, 12))])
+    assert refused == [RefusedRow(at + 1, *rows[at]) for at in range(1, 10)]
+    transaction.insert_judged(batch([rows[3]], [4]))
+    transaction.commit(RECORD)
+    assert shelf.rows() == ["a", "d", "k"]
+    assert shelf.journal() == [(*WEEK, 3)]
+
+
+def test_a_row_that_was_judged_an_event_and_is_none_for_duckdb_ends_the_run(shelf):
+    transaction = shelf.begun(WEEK)
+    with pytest.raises(StoreError, match="DuckDB refuses some of 2 events"):
+        transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')], [1, 2]))
+    transaction.roll_back()
+
+
+def sequences():
+    """Bytes that begin like a character of more than one, or in the middle of one."""
+    edges = [bytes([byte]) for byte in (0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0)]
+    tails = [b"".join(tail) for length in range(4) for tail in itertools.product(edges, repeat=length)]
+    return [bytes([first]) + tail for first in range(0x80, 0x100) for tail in tails if len(tail) < 3 or first >= 0xE0]
+
+
+def is_utf_8(text):
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "event", [(b'"a%b"', b'{"time":1704153600}%.0b'), (b'"a"%.0b', b'{"time":1704153600,"x":"%b"}')]
+)
+def test_what_is_no_utf_8_is_refused_and_nothing_else(shelf, event):
+    texts = sequences()
+    rows = [tuple(part % text for part in event) for text in texts]
+    transaction = shelf.begun(WEEK)
+    refused = transaction.insert([batch(rows, range(len(rows)))])
+    assert [row.line for row in refused] == [at for at, text in enumerate(texts) if not is_utf_8(text)]
+    transaction.commit(RECORD)
+    assert len(shelf.rows()) == sum(map(is_utf_8, texts)) > 500
+
+
+# Duplicates
+
+
+def test_of_a_repeated_event_the_newest_is_kept(shelf):
+    shelf.store(
+        WEEK,
+        [event(insert_id="i", mp_processing_time_ms=5), event(insert_id="i", mp_processing_time_ms=30)],
+        [
+            event(insert_id="i", mp_processing_time_ms=7),
+            event(insert_id="i"),
+            event(insert_id="i", mp_processing_time_ms='"x"'),
+        ],
+    )
+    assert shelf.rows("properties->>'mp_processing_time_ms'") == ["30"]
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 1, 4)]
+
+
+def test_of_equal_ones_the_first_is_kept(shelf):
+    shelf.store(WEEK, [event(insert_id="i", n=1), event(insert_id="i", n=2)], [event(insert_id="i", n=3)])
+    assert shelf.rows("properties->>'n'") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "b"},
+        {"moment": "2024-01-02T00:00:01"},
+        {"distinct_id": "other"},
+        {"insert_id": "j"},
+        {"insert_id": "I"},
+    ],
+)
+def test_an_insert_id_alone_is_no_key(shelf, other):
+    shelf.store(WEEK, [event(insert_id="i"), event(**{"insert_id": "i"} | other)])
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 2, 0)]
+
+
+def test_rows_without_an_insert_id_are_all_kept(shelf):
+    shelf.store(
+        WEEK, [event()] * 3, [event(), event(**{"$insert_id": "null"}), event(insert_id="i"), event(insert_id="i")]
+    )
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 6, 1)]
+
+
+def test_no_distinct_id_is_the_same_as_none(shelf):
+    bare = (b'"a"', b'{"time":1704153600,"$insert_id":"i"}')
+    null = (b'"a"', b'{"time":1704153600,"$insert_id":"i","distinct_id":null}')
+    shelf.store(WEEK, [bare, null], [bare, event(insert_id="i")])
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 2, 2)]
+
+
+def test_an_empty_insert_id_is_one(shelf):
+    shelf.store(WEEK, [event(insert_id="")] * 2)
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 1, 1)]
+
+
+def test_without_deduplication_every_line_is_kept(shelf):
+    shelf.store(WEEK, [event(insert_id="i")] * 3, deduplicate=False)
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 3, 0)]
+
+
+def test_rows_of_other_chunks_are_no_duplicates(shelf):
+    shelf.store(WEEK, [event(insert_id="i")])
+    shelf.store(("2024-01-08", "2024-01-14"), [event("2024-01-08", insert_id="i"), event("2024-01-08", insert_id="i")])
+    assert shelf.journal("rows, duplicates") == [(*WEEK, 1, 0), ("2024-01-08", "2024-01-14", 1, 1)]
+    shelf.assert_true()
+
+
+def test_chunks_that_are_written_side_by_side_see_their_own_rows_alone(shelf):
+    one = shelf.begun(WEEK, [event(insert_id="i")] * 2)
+    dates = ("2024-01-08", "2024-01-14")
+    two = shelf.begun(dates, [event("2024-01-08", insert_id="i")] * 3)
+    assert one.commit(RECORD) == Committed(1, 1)
+    assert two.commit(ChunkRecord(dates, 1, 0, FETCHED_AT)) == Committed(1, 2)
+    shelf.assert_true()
+
+
+def test_many_duplicates_over_many_blocks(shelf):
+    rows = [event(insert_id=f"i{number}", mp_processing_time_ms=number) for number in range(3000)]
+    again = [event(insert_id=f"i{number}", mp_processing_time_ms=number + 1, again=1) for number in range(0, 3000, 3)]
+    assert shelf.store(WEEK, rows[:1500], again, rows[1500:], [event()] * 10) == Committed(3010, 1000)
+    assert shelf.sql("SELECT count(*), count(DISTINCT insert_id), count(properties->>'again') FROM events") == [
+        (3010, 3000, 1000)
+    ]
+    shelf.assert_true()
+
+
+def test_a_replaced_chunk_is_deduplicated_within_its_new_rows(shelf):
+    shelf.store(WEEK, [event(insert_id="i", mp_processing_time_ms=99)])
+    shelf.store(WEEK, [event(insert_id="i", mp_processing_time_ms=1), event(insert_id="i", mp_processing_time_ms=2)])
+    assert shelf.rows("properties->>'mp_processing_time_ms'") == ["2"]
+
+
+def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch):
+    monkeypatch.setattr(
+        store_events,
+        "_COUNTS",
+        store_events._COUNTS.replace(str(store_events.LOCAL_ROWS), str(10 * store_events.LOCAL_ROWS)),
+    )
+    monkeypatch.setattr(store_events, "WINDOW", 1)
+    transaction = shelf.begun(WEEK, [event()], [event()])
+    with pytest.raises(
+        StoreError, match=r"0 rows of .* are found and 2 were inserted: this DuckDB numbers rows in another way"
+    ):
+        transaction.commit(RECORD)
+    transaction.roll_back()
+    assert shelf.rows() == []
