@@ -1,7 +1,4 @@
-"""What a project knows beside its events and profiles, as the lookups give it.
-
-Frozen dataclasses; `dataclasses.asdict` makes dicts of them. What Mixpanel may leave out is `None`.
-"""
+"""What `client.lookups` returns: frozen dataclasses. A value that Mixpanel may leave out is `None` then."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TopProperty:
-    """A property that an event has often."""
+    """A frequent property of an event."""
 
     event_name: str
     name: str
     count: int | None
-    """How many of the events looked at have it; Mixpanel does not say so of each."""
+    """How many of the sampled events have it; `None` where Mixpanel does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +23,24 @@ class Cohort:
     """A saved cohort."""
 
     id: int
-    """What `cohort_id` asks for profiles with."""
+    """For `cohort_id` of `fetch_profiles`."""
     name: str
     count: int
-    """Members, when Mixpanel last counted."""
+    """Members when Mixpanel last counted them."""
     created_at: dt.datetime
-    """As Mixpanel writes it, without a zone; whose wall clock it is, its docs do not say."""
+    """As Mixpanel writes it, without a zone; its docs do not say which zone it is."""
     is_visible: bool
     description: str | None
     data_group_id: str | None
-    """The kind of group that its members are, as text: it may be beyond 2**53. `None` for users."""
+    """The data group of its members, as text, because it may be beyond 2**53; `None` for users."""
 
 
 @dataclass(frozen=True, slots=True)
 class LexiconSchema:
-    """What the lexicon says of an event, or of profiles."""
+    """The lexicon's entry for an event, or for profiles."""
 
     entity_type: str
-    """`event`, `profile`, and whatever else Mixpanel has in its lexicon."""
+    """`event`, `profile`, or another kind that Mixpanel has in its lexicon."""
     name: str
     """The event's name; `$user` for profiles of users."""
     description: str | None
@@ -64,7 +61,7 @@ class AnnotationUser:
 
 @dataclass(frozen=True, slots=True)
 class AnnotationTag:
-    """A word that annotations are sorted by."""
+    """A tag of annotations."""
 
     id: int
     name: str
@@ -72,11 +69,11 @@ class AnnotationTag:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A note at a moment, as reports show it."""
+    """A note at a point in time, as reports show it."""
 
     id: int
     date: dt.datetime
-    """Aware, with the offset that the project's time zone has then."""
+    """Aware, with the offset of the project's time zone at that time."""
     description: str
     user: AnnotationUser | None
     tags: tuple[AnnotationTag, ...]

@@ -1,14 +1,9 @@
-"""Dates: from a range to the chunks it is fetched in."""
+"""Dates, as callers and Mixpanel write them, and the chunks that a range of them is cut into."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from math import ceil
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 DateChunk = tuple[str, str]
 """First and last date of a chunk, `YYYY-MM-DD`, both inclusive, as Mixpanel takes them."""
@@ -38,7 +33,7 @@ def date_range(from_date: str | dt.date, to_date: str | dt.date) -> tuple[dt.dat
     """Read both ends of a range, both inclusive.
 
     Raises:
-        ValueError: no dates, or the wrong way round.
+        ValueError: an end is not a date, or the range is the wrong way round.
     """
     first, last = as_date(from_date, "from_date"), as_date(to_date, "to_date")
     if first > last:
@@ -53,68 +48,45 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
     [('2024-01-01', '2024-01-07'), ('2024-01-08', '2024-01-10')]
 
     Raises:
-        ValueError: no dates, the wrong way round, or `chunk_days` below 1.
+        ValueError: an end is not a date, the range is the wrong way round, or `chunk_days` is below 1.
     """
     first, last = date_range(from_date, to_date)
     check_chunk_days(chunk_days)
     if isinstance(chunk_days, str):
-        raise ValueError("chunk_days must be a number here: chunk_days_for says which one 'auto' means.")  # noqa: TRY004
+        raise ValueError("chunk_days must be a number here: only a fetch knows what 'auto' means.")  # noqa: TRY004
     days = (last - first).days + 1
     starts = range(0, days, chunk_days)
     return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]
 
 
 def days_in(chunk: DateChunk) -> int:
-    """How many dates a chunk has."""
+    """Return how many dates a chunk has."""
     first, last = date_range(*chunk)
     return (last - first).days + 1
 
 
 def halves(chunk: DateChunk) -> list[DateChunk]:
-    """A chunk in two; one of a single date as it is."""
+    """Cut a chunk in two; return one of a single date as it is."""
     first, last = date_range(*chunk)
     days = days_in(chunk)
     return split_date_range(first, last, -(-days // 2))
 
 
 def check_chunk_days(chunk_days: int | str) -> None:
-    """Hold the rule. Raises ValueError, which says it."""
+    """Check the argument. Raises ValueError, which says the rule."""
     if chunk_days == "auto":
         return
     if isinstance(chunk_days, bool) or not isinstance(chunk_days, int) or chunk_days < 1:
         raise ValueError(f"chunk_days must be a whole number of days, 1 or more, or 'auto', not {chunk_days!r}.")
 
 
-def chunk_days_for(days: int, max_workers: int, requests: int) -> int:
-    """What `chunk_days="auto"` means: two rounds of chunks for all workers, in no more than `requests` requests."""
-    return max(1, ceil(days / max(1, min(2 * max_workers, requests))))
+def last_complete_day(now: dt.datetime) -> dt.date:
+    """Return the last date that has ended everywhere on Earth at `now` (aware).
 
-
-def over_by(now: dt.datetime) -> dt.date:
-    """The last date that is over everywhere on Earth at `now` (aware).
-
-    Mixpanel counts days in UTC for projects made since 2023 and in the project's time zone before; the zone is not
-    known here, so a date is over when it is over twelve hours west of UTC.
+    Mixpanel counts days in UTC for projects made since 2023, and in the project's time zone before. The zone is not
+    known here, so a date counts as complete when it has ended twelve hours west of UTC, where it ends last.
     """
     return (now.astimezone(dt.UTC) - dt.timedelta(hours=12)).date() - ONE_DAY
-
-
-def without(first: dt.date, last: dt.date, settled: Iterable[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
-    """What is left of a range without the `settled` ones (in order, disjoint): ranges in order."""
-    left = []
-    for begin, end in settled:
-        if end < first or begin > last:
-            continue
-        if begin > first:
-            left.append((first, begin - ONE_DAY))
-        first = end + ONE_DAY
-    return [*left, (first, last)] if first <= last else left
-
-
-def widened(first: dt.date, last: dt.date, indivisible: Iterable[tuple[dt.date, dt.date]]) -> tuple[dt.date, dt.date]:
-    """A range, grown to hold whole each of the `indivisible` ones (disjoint) that it overlaps."""
-    touched = [(begin, end) for begin, end in indivisible if begin <= last and end >= first]
-    return min([first, *(begin for begin, _ in touched)]), max([last, *(end for _, end in touched)])
 
 
 def _chunk(first: dt.date, start: int, end: int) -> DateChunk:

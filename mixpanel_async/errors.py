@@ -1,14 +1,14 @@
-"""What can go wrong: one tree, so that `except MixpanelError` catches all of it and nothing else.
+"""The errors: one tree, so that `except MixpanelError` catches all of it and nothing else.
 
     MixpanelError
     ├── ConfigurationError        credentials, region, session
     ├── ExportError               .from_date .to_date .status .attempts
     │   ├── AuthenticationError   401, 403, and the 400 that means the same
-    │   ├── QueryError            400, 402, 404, 412, 413: what Mixpanel said, word for word
-    │   ├── RateLimitError        429 beyond patience; .retry_after
-    │   ├── ServerError           5xx, and answers that are not Mixpanel's
-    │   └── ConnectionLostError   reset, stall, truncated answer
-    ├── DecodeError               .from_date .to_date .line_number .line: a line that is no event
+    │   ├── QueryError            400, 402, 404, 412, 413: Mixpanel's own message
+    │   ├── RateLimitError        429 in every attempt; .retry_after
+    │   ├── ServerError           5xx, and responses that are not Mixpanel's
+    │   └── ConnectionLostError   reset, stall, truncated response
+    ├── DecodeError               .from_date .to_date .line_number .line: a line that is not an event
     └── StoreError
         ├── TableExistsError · TableNotFoundError · SelectionMismatchError
         └── DatabaseLockedError
@@ -30,19 +30,19 @@ class ConfigurationError(MixpanelError):
 
 
 class ExportError(MixpanelError):
-    """Mixpanel did not give what was asked for.
+    """Mixpanel did not return what was requested.
 
-    Raised as itself when every chunk of a run failed; the message then gives the first cause.
+    Raised as itself when every chunk of a call failed; its message then tells the first cause.
     """
 
-    passing: ClassVar[bool] = False
-    """Whether the same request may succeed when it is made again."""
+    retryable: ClassVar[bool] = False
+    """Whether another attempt at the same request may succeed."""
 
     may_be_too_large: bool = False
-    """Whether the answer broke off or did not come in time, so that fewer dates may be less to ask."""
+    """Whether the response broke off or did not come in time, so that a request for fewer dates may succeed."""
 
-    ends_the_run: bool = False
-    """Whether every other request of the run would meet the same answer."""
+    fatal: bool = False
+    """Whether every other request of the call would meet the same error, so that it ends the call."""
 
     def __init__(
         self,
@@ -61,32 +61,32 @@ class ExportError(MixpanelError):
 
 
 class AuthenticationError(ExportError):
-    """Mixpanel does not accept the credentials, or they may not see this project. Ends the run at once."""
+    """Mixpanel does not accept the credentials, or they have no access to this project. Ends the call at once."""
 
-    ends_the_run = True
+    fatal = True
 
 
 class QueryError(ExportError):
-    """Mixpanel rejects the question itself; the message is Mixpanel's own. Ends the run at once."""
+    """Mixpanel rejects the request itself; the message is Mixpanel's own. Ends the call at once."""
 
-    ends_the_run = True
+    fatal = True
 
 
 class RateLimitError(ExportError):
-    """429, again and again, beyond the retry policy's patience."""
+    """429 in every attempt that the retry policy allows."""
 
-    passing = True
+    retryable = True
 
     def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = 429) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after
-        """Seconds that Mixpanel asked to wait, `None` where it did not say."""
+        """Seconds that Mixpanel asked to wait; `None` if it did not say."""
 
 
 class ServerError(ExportError):
-    """A 5xx, or an answer that is no answer of Mixpanel's export (a web page, an error in the body)."""
+    """A 5xx, or a response that is not Mixpanel's data (a web page, an error in the body)."""
 
-    passing = True
+    retryable = True
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, status=status)
@@ -94,9 +94,9 @@ class ServerError(ExportError):
 
 
 class ConnectionLostError(ExportError):
-    """The connection could not be made, broke, or stalled, or the answer ended before its end."""
+    """The connection could not be made, broke or stalled, or the response was cut."""
 
-    passing = True
+    retryable = True
 
     def __init__(self, message: str, *, may_be_too_large: bool = True) -> None:
         super().__init__(message)
@@ -104,7 +104,7 @@ class ConnectionLostError(ExportError):
 
 
 class DecodeError(MixpanelError):
-    """A line that is no event, or is too long to be one; the message says where it stands and how it begins."""
+    """A line is not an event, or is too long to be one; the message says where it is and how it begins."""
 
     def __init__(
         self,
@@ -117,29 +117,29 @@ class DecodeError(MixpanelError):
     ) -> None:
         super().__init__(message)
         self.from_date = from_date
-        """The dates of the answer that it stands in."""
+        """First date of the request whose response has this line."""
         self.to_date = to_date
         self.line_number = line_number
-        """From 1, in that answer."""
+        """From 1, in that response."""
         self.line = line
-        """Word for word, without the line break; `None` for one that is too long."""
+        """Word for word, without the line break; `None` if it is too long."""
 
 
 class StoreError(MixpanelError):
-    """DuckDB could not write or read; what was committed before stays."""
+    """DuckDB could not write or read. What was committed before stays."""
 
 
 class TableExistsError(StoreError):
-    """The table is there, and neither `append` nor `resume` says what to do with it."""
+    """The table exists, and neither `append` nor `resume` says what to do with it."""
 
 
 class TableNotFoundError(StoreError):
-    """`append=True`, and there is no such table."""
+    """`append=True`, and the table does not exist."""
 
 
 class SelectionMismatchError(StoreError):
-    """The table holds another selection (`events`, `where`, `limit`) than the one asked for."""
+    """The table holds another selection (`events`, `where`, `limit`) than this call's."""
 
 
 class DatabaseLockedError(StoreError):
-    """Another process or connection holds the database file; the message names both."""
+    """Another process or connection holds the database file; the message names file and holder."""

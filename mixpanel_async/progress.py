@@ -1,4 +1,4 @@
-"""What the caller hears while a fetch runs: one call after the other, in a task of its own."""
+"""The caller's hooks: called while a fetch runs, one call after the other, in a task of their own."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ T = TypeVar("T")
 
 
 class HookCalls(Generic[T]):
-    """A hook's calls, waiting in line. `tell` never blocks, so a slow hook holds nothing back."""
+    """The calls of one hook, in a queue. `notify` never blocks, so a slow hook holds nothing back."""
 
     def __init__(self, hook: Callable[[T], Awaitable[None] | None] | None) -> None:
         self._hook = hook
-        self._line: asyncio.Queue[T | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[T | None] = asyncio.Queue()
 
-    def tell(self, news: T) -> None:
+    def notify(self, progress: T) -> None:
         """Queue one call."""
         if self._hook is not None:
-            self._line.put_nowait(news)
+            self._queue.put_nowait(progress)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Make the calls while the block runs. At its end wait for those still in line; on an error drop them."""
+        """Make the calls while the block runs. At its end wait for those in the queue; after an error drop them."""
         if self._hook is None:
             yield
             return
-        calls = asyncio.create_task(self._make(self._hook))
+        calls = asyncio.create_task(self._make_calls(self._hook))
         try:
             yield
-            self._line.put_nowait(None)
+            self._queue.put_nowait(None)
             await calls
         finally:
             calls.cancel()
             await asyncio.gather(calls, return_exceptions=True)
 
-    async def _make(self, hook: Callable[[T], Awaitable[None] | None]) -> None:
-        while (news := await self._line.get()) is not None:
+    async def _make_calls(self, hook: Callable[[T], Awaitable[None] | None]) -> None:
+        while (progress := await self._queue.get()) is not None:
             try:
-                await _call(hook, news)
+                await _call(hook, progress)
             except Exception:
                 logger.exception("A progress hook failed; the fetch goes on.")
 
 
-async def _call(hook: Callable[[T], Any], news: T) -> None:
-    """Await a coroutine function here; give a plain function a thread, where it may take its time."""
+async def _call(hook: Callable[[T], Any], progress: T) -> None:
+    """Await a coroutine function here; call a plain function in a thread, where it may block."""
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
-        await hook(news)
+        await hook(progress)
         return
-    answer = await finish_in_thread(hook, news)
-    if inspect.isawaitable(answer):
-        await answer
+    result = await finish_in_thread(hook, progress)
+    if inspect.isawaitable(result):
+        await result

@@ -1,4 +1,4 @@
-"""Several tasks: what a group of them raises, what became of one, and the end of all."""
+"""Several tasks: which error of them is raised, the result of one, and cancelling all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from mixpanel_async.threads import outlast
+from mixpanel_async.threads import wait_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 @contextmanager
-def first_alone() -> Iterator[None]:
-    """Raise the first cause of a group: what a caller can catch by name."""
+def raise_first_cause() -> Iterator[None]:
+    """Raise the first error of a task group instead of the group, so that callers can catch it by its class."""
     try:
         yield
     except BaseExceptionGroup as errors:
@@ -27,10 +27,10 @@ def first_alone() -> Iterator[None]:
 
 
 async def result_of(task: asyncio.Task[T]) -> T:
-    """What a stream's task gives.
+    """Return the result of a stream's task.
 
     Raises:
-        RuntimeError: it was cancelled, and who waits was not: the client was closed.
+        RuntimeError: the task was cancelled and the caller was not: the client was closed.
     """
     try:
         return await task
@@ -42,13 +42,23 @@ async def result_of(task: asyncio.Task[T]) -> T:
 
 
 def has_failed(task: asyncio.Task[T]) -> bool:
-    """Whether it is over and gave nothing."""
+    """Whether it has ended without a result."""
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def end(tasks: Sequence[asyncio.Task[T]]) -> tuple[list[T], asyncio.CancelledError | None]:
-    """Cancel tasks and wait for them, however often that is cancelled; gives what they gave, and a cancel to raise."""
+async def cancel_all(tasks: Sequence[asyncio.Task[T]]) -> tuple[list[T], asyncio.CancelledError | None]:
+    """Cancel tasks and wait for them, however often the caller is cancelled.
+
+    Returns:
+        The results of those that had one, and the caller's last cancel, which it should raise.
+    """
     for task in tasks:
         task.cancel()
-    cancelled = await outlast(tasks)
+    cancelled = await wait_for_all(tasks)
     return [task.result() for task in tasks if not has_failed(task)], cancelled
+
+
+def check_workers(max_workers: int) -> None:
+    """Check the argument. Raises ValueError, which says the rule."""
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise ValueError(f"max_workers must be a whole number, 1 or more, not {max_workers!r}.")

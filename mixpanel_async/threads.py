@@ -18,13 +18,13 @@ CORES = max(2, os.cpu_count() or 2)
 
 
 class Cores:
-    """Work that keeps a core busy: as much of it at once as there are cores, so that the event loop finds one free."""
+    """Runs work that keeps a core busy: no more at once than there are cores, so that the event loop finds one free."""
 
     def __init__(self, count: int = CORES) -> None:
         self._free = asyncio.Semaphore(count)
 
-    async def finish(self, function: Callable[..., T], *arguments: object) -> T:
-        """Wait for a core, then do as `finish_in_thread`. A cancel that comes while it waits leaves nothing begun."""
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Wait for a core, then do as `finish_in_thread`. A cancel while it waits starts nothing."""
         async with self._free:
             return await finish_in_thread(function, *arguments)
 
@@ -32,22 +32,24 @@ class Cores:
 async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Run `function` in a thread and wait for its end, however often the caller is cancelled meanwhile.
 
-    A cancelled `asyncio.to_thread` returns at once while the thread goes on, so that a rollback could overtake the
-    insert it means to undo. Here a cancel is remembered and raised when the thread has ended; if the thread failed
-    too, its error is noted on the cancel.
+    A cancelled `asyncio.to_thread` returns at once while the thread goes on, so a rollback could overtake the insert
+    that it should undo. Here a cancel is raised when the thread has ended. If the thread failed, too, its error is
+    added to the cancel as a note.
     """
-    call = partial(contextvars.copy_context().run, _guarded, function, *arguments)
-    # A plain future, not a task: `asyncio.run` cancels every task at its end, and the thread would be abandoned.
+    call = partial(contextvars.copy_context().run, _without_stop_iteration, function, *arguments)
+    # A plain future, not a task: `asyncio.run` cancels every task at its end, and would abandon the thread.
     work = asyncio.get_running_loop().run_in_executor(None, call)
-    if (cancelled := await outlast([work])) is not None:
+    if (cancelled := await wait_for_all([work])) is not None:
         if (failure := work.exception()) is not None:
             cancelled.add_note(f"and the thread that was waited for failed: {failure!r}")
         raise cancelled
     return work.result()
 
 
-async def outlast(works: Sequence[asyncio.Future[T]]) -> asyncio.CancelledError | None:
-    """Wait until all are done, however often that is cancelled; gives the last cancel, for the caller to raise."""
+async def wait_for_all(works: Sequence[asyncio.Future[T]]) -> asyncio.CancelledError | None:
+    """Wait until all are done, however often the caller is cancelled; return the last cancel, for the caller to
+    raise.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not all(work.done() for work in works):
         try:
@@ -57,7 +59,7 @@ async def outlast(works: Sequence[asyncio.Future[T]]) -> asyncio.CancelledError 
     return cancelled
 
 
-def _guarded(function: Callable[..., T], *arguments: object) -> T:
+def _without_stop_iteration(function: Callable[..., T], *arguments: object) -> T:
     try:
         return function(*arguments)
     except StopIteration as error:  # a future refuses it, and would never be done

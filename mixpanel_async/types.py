@@ -1,7 +1,7 @@
 """The frozen results that callers receive.
 
-Each has a `to_dict` with its fields as keys, in order, ready for `json.dumps`; a value that breaks a rule is a
-`ValueError` from the constructor, so a result that exists is a result that adds up.
+Each has a `to_dict` with its fields as keys, in order, ready for `json.dumps`. The constructor raises `ValueError` if a
+value breaks a rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _require(rule: bool, text: str) -> None:  # noqa: FBT001 - a rule is a truth
 
 
 def _plain(result: DataclassInstance) -> dict[str, Any]:
-    """The fields in order, as JSON has them: tuples as lists, times as ISO 8601."""
+    """Return the fields in order, tuples as lists and times as ISO 8601, as JSON has them."""
     return {field.name: _as_json(getattr(result, field.name)) for field in fields(result)}
 
 
@@ -32,68 +32,68 @@ def _as_json(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """One chunk is done: committed, or given up after its last attempt."""
+    """One chunk has ended: it is committed, or its last attempt failed."""
 
     from_date: str
     """First date of the chunk, `YYYY-MM-DD`, inclusive."""
     to_date: str
     """Last date of the chunk, inclusive."""
     batch_index: int
-    """The chunk's place in the plan, from 0; calls come in order of completion, not of this."""
+    """The chunk's index in the plan, from 0. Hooks are called in order of completion, not of this."""
     total_batches: int
     rows: int
-    """Rows committed, 0 where the chunk failed."""
+    """Rows committed; 0 if the chunk failed."""
     success: bool
     error: str | None = None
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         _require(self.total_batches > 0, "total_batches must be positive")
         _require(0 <= self.batch_index < self.total_batches, "batch_index must be in [0, total_batches)")
         _require(self.rows >= 0, "rows must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, in order."""
+        """Return the fields in order."""
         return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """How one chunk ended: what the writer acknowledges, and what a run's result is added up from."""
+    """How one chunk ended: what the writer acknowledges, and a call's result is added up from."""
 
     from_date: str
     to_date: str
     rows: int
-    """Rows committed, after duplicates were dropped; 0 where the chunk failed."""
+    """Rows committed, without duplicates; 0 if the chunk failed."""
     success: bool
     error: str | None = None
 
     def __post_init__(self) -> None:
-        """Hold the rule."""
+        """Check the values."""
         _require(self.rows >= 0, "rows must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, in order."""
+        """Return the fields in order."""
         return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelFetchResult:
-    """What a parallel fetch committed, and which date ranges it did not."""
+    """What a parallel fetch committed, and which date ranges failed."""
 
     table: str
     total_rows: int
-    """Rows committed by this run."""
+    """Rows committed by this call."""
     successful_batches: int
     failed_batches: int
     failed_date_ranges: tuple[tuple[str, str], ...]
-    """The chunks to fetch again, both dates inclusive; the table's rows for these dates are untouched."""
+    """The chunks that failed, both dates inclusive; the table's rows for these dates are as they were."""
     duration_seconds: float
     fetched_at: dt.datetime
-    """When the run ended, aware, in UTC."""
+    """When the call ended, aware, in UTC."""
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         _require(self.total_rows >= 0, "total_rows must not be negative")
         _require(self.successful_batches >= 0, "successful_batches must not be negative")
         _require(
@@ -103,17 +103,17 @@ class ParallelFetchResult:
 
     @property
     def has_failures(self) -> bool:
-        """Whether any chunk was given up."""
+        """Whether any chunk failed."""
         return self.failed_batches > 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, in order, then `has_failures`; ranges as lists, the time as ISO 8601."""
+        """Return the fields in order, then `has_failures`; ranges as lists, the time as ISO 8601."""
         return {**_plain(self), "has_failures": self.has_failures}
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What a fetch in one request and one transaction committed."""
+    """What a fetch in one transaction committed."""
 
     table: str
     rows: int
@@ -122,21 +122,21 @@ class FetchResult:
     date_range: tuple[str, str] | None
     """Both inclusive; `None` for profiles, which have no dates."""
     fetched_at: dt.datetime
-    """When the run ended, aware, in UTC."""
+    """When the call ended, aware, in UTC."""
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         _require(self.rows >= 0, "rows must not be negative")
         _require(self.type in ("events", "profiles"), "type must be 'events' or 'profiles'")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, in order; the range as a list, the time as ISO 8601."""
+        """Return the fields in order; the range as a list, the time as ISO 8601."""
         return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileBatchProgress:
-    """One page of profiles is in, or was given up."""
+    """One page of profiles has ended: it is kept, or its last attempt failed."""
 
     page_index: int
     total_pages: int
@@ -145,20 +145,20 @@ class ProfileBatchProgress:
     error: str | None = None
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         _require(self.total_pages > 0, "total_pages must be positive")
         _require(0 <= self.page_index < self.total_pages, "page_index must be in [0, total_pages)")
         _require(self.rows >= 0, "rows must not be negative")
         _require(not (self.success and self.error is not None), "a page that succeeded has no error")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, in order."""
+        """Return the fields in order."""
         return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelProfileFetchResult:
-    """What a parallel fetch of profiles stored, and which pages it did not get."""
+    """What a parallel fetch of profiles stored, and which pages failed."""
 
     table: str
     total_rows: int
@@ -169,7 +169,7 @@ class ParallelProfileFetchResult:
     fetched_at: dt.datetime
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         counts = (self.total_rows, self.successful_pages, self.failed_pages)
         _require(min(counts) >= 0, "total_rows and the page counts must not be negative")
         _require(
@@ -179,7 +179,7 @@ class ParallelProfileFetchResult:
 
     @property
     def has_failures(self) -> bool:
-        """Whether any page was given up."""
+        """Whether any page failed."""
         return self.failed_pages > 0
 
     def to_dict(self) -> dict[str, Any]:

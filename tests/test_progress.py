@@ -61,7 +61,7 @@ async def tell(hook, *news):
     calls = HookCalls(hook)
     async with calls.running():
         for each in news:
-            calls.tell(each)
+            calls.notify(each)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,7 +128,7 @@ async def test_a_slow_hook_blocks_nobody_and_is_waited_for_at_the_end():
     calls = HookCalls(slow)
     async with calls.running():
         for news in range(1000):
-            calls.tell(news)
+            calls.notify(news)
         await asyncio.sleep(0)
         assert heard == []
         gate.set()
@@ -146,8 +146,8 @@ async def test_on_an_error_the_calls_in_line_are_dropped():
     async def fetch():
         calls = HookCalls(slow)
         async with calls.running():
-            calls.tell(1)
-            calls.tell(2)
+            calls.notify(1)
+            calls.notify(2)
             await started.wait()
             raise OSError("the fetch's own")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mixpanel_async
-from mixpanel_async import dates, pipeline, types
+from mixpanel_async import dates, export, types
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,7 +45,7 @@ def test_the_others_stand_where_the_docs_say():
     assert types.BatchResult.__module__ == "mixpanel_async.types"
     assert dates.split_date_range.__module__ == "mixpanel_async.dates"
     assert dates.DateChunk == tuple[str, str]
-    assert pipeline.__doc__
+    assert export.__doc__
 
 
 def code(text):

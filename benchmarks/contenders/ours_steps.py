@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.task import Task, given, tell
-from mixpanel_async.decode.arrow_blocks import decode, groups, gunzip
+from mixpanel_async.decode.event_batches import decode, grouped
+from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import ChunkRecord, Selection
+from mixpanel_async.duck.events_table import EventsTable
+from mixpanel_async.records import ChunkRecord
+from mixpanel_async.selections import EventSelection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +30,7 @@ PIECE = 1 << 18
 class Steps:
     """Fills a table, and adds up the processor time of each step."""
 
-    def __init__(self, table: FetchedTable) -> None:
+    def __init__(self, table: EventsTable) -> None:
         self.rows = 0
         self.spent: Counter[str] = Counter()
         self._table = table
@@ -38,12 +40,12 @@ class Steps:
         with self._step("gunzip"):
             text = list(gunzip(body[place : place + PIECE] for place in range(0, len(body), PIECE)))
         with self._step("cut"):
-            decoded = list(groups(decode(text)))
-        chunk = self._table.transaction((day, day), deduplicate=True, final_to=None)
+            decoded = list(grouped(decode(text)))
+        chunk = self._table.loader((day, day), deduplicate=True, last_complete_day=None)
         with self._step("parse"):
             chunk.begin()
-            for blocks in decoded:
-                chunk.insert([block.events for block in blocks if block.events is not None])
+            for batches in decoded:
+                chunk.load(batches)
         with self._step("insert"):
             self.rows += chunk.commit(ChunkRecord((day, day), len(body), 0, dt.datetime.now(dt.UTC))).rows
 
@@ -60,8 +62,8 @@ def main(task: Task) -> None:
     began = time.perf_counter()
     with closing(database.lease()) as lease:
         lease.open()
-        table = FetchedTable(database, "events")
-        table.prepare(Selection(), append=False, resume=False)
+        table = EventsTable(database, "events")
+        table.prepare(EventSelection(), [])
         steps = Steps(table)
         for day in task.days:
             steps.store(day, (Path(task.files) / f"{day}.gz").read_bytes())

@@ -1,4 +1,4 @@
-"""Who asks: the three kinds of credentials, and secrets that never print.
+"""The three kinds of credentials, and secrets that never print.
 
 Source: Mixpanel's docs on service accounts, project secrets and OAuth. A service account and an OAuth token name
 their project in the request (`project_id`); a project secret *is* its project, and a request that names one

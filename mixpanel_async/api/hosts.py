@@ -1,4 +1,4 @@
-"""Where a project is asked: hosts for raw exports and for queries, one of each a region.
+"""The hosts of Mixpanel's APIs: for raw exports and for queries, one of each a region.
 
 Source: Mixpanel's docs (API overview, and data residency).
 """
@@ -28,12 +28,12 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
-    """Scheme and host of a region, without a slash at the end.
+    """Return scheme and host of a region, without a slash at the end.
 
-    `base_url` replaces both. Plain `http` is for this machine only: elsewhere it would show the secret.
+    `base_url` replaces both. Plain `http` is allowed for this machine only: on a network it would show the secret.
 
     Raises:
-        ConfigurationError: an unknown region, or a base URL that is none.
+        ConfigurationError: the region is unknown, or the base URL cannot be used.
     """
     if base_url is None:
         if region not in hosts:
@@ -42,10 +42,10 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that are no IPv6 address, a port that is no number
+    except ValueError:  # brackets without an IPv6 address, a port that is not a number
         usable = False
     if not usable or parts.username is not None or parts.query or parts.fragment or not base_url.isprintable():
         raise ConfigurationError("base_url must be a scheme and a host, such as https://proxy.example.com.")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ConfigurationError("base_url must be https: over http the secret could be read on its way.")
+        raise ConfigurationError("base_url must be https: over http others could read the secret.")
     return base_url.rstrip("/")

@@ -1,8 +1,7 @@
-"""Pace: how many requests at once, in a second and in an hour, for all calls of one client together.
+"""How many requests at once, in a second and in an hour, for all calls of one client together.
 
-Source: Mixpanel's docs give the export 3 a second, 60 an hour and 100 at once, a project, in rolling windows, and
-queries 60 an hour and 5 at once beside that. Every attempt counts, and a 429 makes everybody wait, not only the one
-who met it.
+Source: Mixpanel's docs allow a project 3 exports a second, 60 an hour and 100 at once, in rolling windows, and besides
+these 60 queries an hour and 5 at once. Every attempt counts, and a 429 pauses every request of the project.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 SECOND = 1.1
-"""A second, and a tenth for the network, which may bring requests closer together than they left."""
+"""A second, and a tenth more: on the network requests may come closer together."""
 HOUR = 3601.0
 """An hour, and a second for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What a client allows itself, in whole requests."""
+    """The limits that a client keeps to, in requests."""
 
     per_second: int = 3
     per_hour: int = 60
     concurrent: int = 100
     queries_per_hour: int = 60
-    """Of profiles and lookups; they are counted apart from exports."""
+    """Requests for profiles and lookups, which are counted apart from exports."""
     concurrent_queries: int = 5
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -44,13 +43,13 @@ class RateLimits:
 
     @property
     def of_queries(self) -> RateLimits:
-        """The limits that a limiter of queries holds: none a second."""
+        """The limits for the queries' limiter; there is none a second."""
         hour = self.queries_per_hour
         return replace(self, per_second=hour, per_hour=hour, concurrent=self.concurrent_queries)
 
 
 class Limiter:
-    """Lets requests go, first come, first served. Belongs to one event loop."""
+    """Lets requests pass, first in, first out. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -64,44 +63,44 @@ class Limiter:
         self._windows = ((SECOND, limits.per_second), (HOUR, limits.per_hour))
         self._started: deque[float] = deque(maxlen=max(limits.per_second, limits.per_hour))
         self._open = asyncio.Semaphore(limits.concurrent)
-        self._turn = asyncio.Lock()
+        self._queue = asyncio.Lock()
         self._paused_until = -math.inf
         self._clock = clock
         self._sleep = sleep
 
     @asynccontextmanager
     async def slot(self, *, counted: bool = True) -> AsyncIterator[None]:
-        """Wait for a place and hold it while the request is open. A cancelled wait takes nothing.
+        """Wait for a slot and hold it while the request is open. A cancelled wait takes nothing.
 
-        One that is not `counted` keeps to the places and to pauses, and the windows do not know of it.
+        A request that is not `counted` waits for a free slot and for pauses, and is not counted a second or an hour.
         """
         if counted:
-            async with self._turn:  # the head of the line waits for the clock and a place, the others for the head
-                await self._take_place(self.wait)
+            async with self._queue:  # FIFO: one request waits for the limits, the rest queue behind it
+                await self._acquire_slot(self.wait)
                 self._started.append(self._clock())
         else:
-            await self._take_place(lambda: self._paused_until - self._clock())
+            await self._acquire_slot(lambda: self._paused_until - self._clock())
         try:
             yield
         finally:
             self._open.release()
 
-    async def _take_place(self, wait: Callable[[], float]) -> None:
-        """Take a place when there is nothing to `wait` for. Who waits for the clock holds none: it may be an hour."""
+    async def _acquire_slot(self, wait: Callable[[], float]) -> None:
+        """Acquire a slot when `wait` returns 0. While it waits, which may be an hour, it holds no slot."""
         while True:
             while (seconds := wait()) > 0:
                 await self._sleep(seconds)
             await self._open.acquire()
             if wait() <= 0:
                 return
-            self._open.release()  # a pause began while it waited for the place
+            self._open.release()  # a pause began while it waited for the slot
 
     def pause(self, seconds: float) -> None:
-        """Let nobody go for so long: what a 429 asks for. A longer pause that is running stays."""
+        """Let no request pass for so many seconds, as a 429 asks. A longer pause that is running stays."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def wait(self) -> float:
-        """Seconds until the next request may go, 0 for now; places of requests that are open aside."""
+        """Return the seconds until the limits let the next request pass; free slots are not considered."""
         now = self._clock()
         free_at = [self._paused_until]
         for window, most in self._windows:

@@ -1,6 +1,6 @@
-"""What to ask Mixpanel's query API and the API of its app, and how to judge what they tell. No I/O here.
+"""A request to Mixpanel's query API or to its app's API, and what the JSON of a response means. No I/O.
 
-Source: Mixpanel's docs of the query API, and what its clients have met: an error may come in a 200, as
+Source: Mixpanel's docs of the query API, and what its clients have met: a 200 may hold an error, as
 `{"status": "error", "error": ...}` or `{"request": ..., "error": ...}`.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question."""
+    """One request."""
 
     path: str
     """From the root, such as `/api/query/cohorts/list`."""
@@ -30,22 +30,22 @@ class Query:
     """Values as a query string has them (JSON as text), `workspace_id` among them; `project_id` is added."""
     name: str = "The query"
     """What errors and logs call it."""
-    posted: bool = False
+    is_post: bool = False
     """Whether it is a POST of a form; else a GET."""
-    counted: bool = True
-    """Whether Mixpanel counts it against the hour: not the app's API, and not the pages of a session."""
+    is_counted: bool = True
+    """Whether Mixpanel counts it in the hourly limit: not the app's API, and not the later pages of a session."""
 
 
-def endpoint(region: str, base_url: str | None) -> str:
-    """Scheme and host of queries. Raises ConfigurationError, as `hosts.host` does."""
+def query_url(region: str, base_url: str | None) -> str:
+    """Return scheme and host of the query API. Raises ConfigurationError, as `hosts.host` does."""
     return hosts.host(hosts.QUERIES, region, base_url)
 
 
 def app_path(credentials: Credentials, name: str) -> str:
-    """The path of something of the project's in the app's API, such as `annotations`.
+    """Return the path of `name`, such as `annotations`, in the app's API.
 
     Raises:
-        ConfigurationError: a project secret, which tells nobody which project it belongs to.
+        ConfigurationError: the credentials are a project secret, which does not tell its project's id.
     """
     try:
         project = project_parameter(credentials)["project_id"]
@@ -56,14 +56,14 @@ def app_path(credentials: Credentials, name: str) -> str:
     return f"/api/app/projects/{project}/{name}"
 
 
-def judge_told(told: object) -> ExportError | None:
-    """What the JSON of a 200 means: an error to raise, or `None` for an answer."""
-    if not isinstance(told, dict) or ("results" in told and told.get("status") != "error"):
+def error_from_payload(payload: object) -> ExportError | None:
+    """Return the error that the JSON of a 200 holds; `None` if it is a result."""
+    if not isinstance(payload, dict) or ("results" in payload and payload.get("status") != "error"):
         return None
-    if not isinstance(said := told.get("error"), str):
-        if told.get("status") != "error":
+    if not isinstance(message := payload.get("error"), str):
+        if payload.get("status") != "error":
             return None
-        said = ""
-    if "date range exceeds" in said.lower():
-        return QueryError(f"Mixpanel rejects the dates: {said[:500]}", status=200)
-    return ServerError(f"Mixpanel answers with an error: {said[:500] or '(no text)'}", status=200)
+        message = ""
+    if "date range exceeds" in message.lower():
+        return QueryError(f"Mixpanel rejects the dates: {message[:500]}", status=200)
+    return ServerError(f"Mixpanel responded with an error: {message[:500] or '(no text)'}", status=200)

@@ -1,89 +1,80 @@
-"""What an answer of Mixpanel's means, by its status, its headers and its first bytes. No I/O here.
+"""What a response of Mixpanel's means, by its status, its headers and its first bytes.
 
 Source: Mixpanel's docs, and what its clients have met in the field: errors come as JSON, as plain text and as web
-pages, and some 400s are none.
+pages, and some 400 responses are transient.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mixpanel_async.api.retry import retry_after
+from mixpanel_async.decode.error_text import error_text
+from mixpanel_async.decode.gunzip import gunzip_beginning
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mixpanel_async.api.transport import Response
+
+_BEGINNING = 4096
+"""Bytes of an error's body that are read."""
+
 _REJECTED = frozenset({400, 402, 404, 412, 413})
-_EXCERPT = 500
 
-QUARTER = 900.0
-"""Seconds to wait where the hour's limit is met and no Retry-After says for how long: the window is a rolling one."""
+HOURLY_LIMIT_WAIT = 900.0
+"""Seconds to wait when the hourly limit is exceeded and there is no Retry-After. The hour is a rolling window."""
 
 
-def judge(  # noqa: PLR0911 - a case an answer
+def error_from_response(  # noqa: PLR0911 - a case a kind of response
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
 ) -> ExportError | None:
-    """What an answer's status and first bytes mean: an error to raise, or `None` for a body worth reading.
+    """Return the error that a response means; `None` if its body is to be read.
 
-    `headers` is case-insensitive, `now` is the time of day in epoch seconds (for a Retry-After that is a date).
+    Args:
+        status: the HTTP status.
+        headers: a mapping whose names are case-insensitive.
+        body: the first bytes, as text in UTF-8.
+        now: seconds since 1970, for a Retry-After that is a date.
     """
     if status == 200:
-        return _judge_ok(headers)
-    said = what_it_says(body)
-    if status == 403 and "date range exceeds" in said.lower():
-        return QueryError(f"Mixpanel rejects the dates ({status}): {said}", status=status)
-    if status in (401, 403) or (status == 400 and "unable to authenticate" in said.lower()):
-        return AuthenticationError(f"Mixpanel does not accept these credentials ({status}): {said}", status=status)
-    if status == 504 or (status == 400 and "timeout error" in said.lower()):
-        error = ServerError(f"Mixpanel ran out of time ({status}): {said}", status=status)
+        return _error_from_ok(headers)
+    message = error_text(body)
+    if status == 403 and "date range exceeds" in message.lower():
+        return QueryError(f"Mixpanel rejects the dates ({status}): {message}", status=status)
+    if status in (401, 403) or (status == 400 and "unable to authenticate" in message.lower()):
+        return AuthenticationError(f"Mixpanel does not accept these credentials ({status}): {message}", status=status)
+    if status == 504 or (status == 400 and "timeout error" in message.lower()):
+        error = ServerError(f"Mixpanel ran out of time ({status}): {message}", status=status)
         error.may_be_too_large = True
         return error
     if status == 429:
         wait = retry_after(headers.get("Retry-After"), now)
-        if wait is None and "in the last hour" in said:
-            wait = QUARTER
-        return RateLimitError(f"Mixpanel's rate limit (429): {said}", retry_after=wait)
+        if wait is None and "in the last hour" in message:
+            wait = HOURLY_LIMIT_WAIT
+        return RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
     if status in _REJECTED:
-        return QueryError(f"Mixpanel rejects the query ({status}): {said}{_hint(status, said)}", status=status)
+        return QueryError(f"Mixpanel rejects the query ({status}): {message}{_hint(status, message)}", status=status)
     if status >= 500:
         wait = retry_after(headers.get("Retry-After"), now)
-        return ServerError(f"Mixpanel failed ({status}): {said}", status=status, retry_after=wait)
+        return ServerError(f"Mixpanel failed ({status}): {message}", status=status, retry_after=wait)
     if 300 <= status < 400:
         host = _host(headers.get("Location", "")) or "nowhere"
-        away = ExportError(f"Redirected ({status}) to {host}: not followed. Check region and base_url.", status=status)
-        away.ends_the_run = True
-        return away
-    return ExportError(f"An answer that Mixpanel never gives ({status}): {said}", status=status)
+        redirect = ExportError(
+            f"Redirected ({status}) to {host}: not followed. Check region and base_url.", status=status
+        )
+        redirect.fatal = True
+        return redirect
+    return ExportError(f"An unexpected response ({status}): {message}", status=status)
 
 
-def what_it_says(body: bytes) -> str:
-    """The text of an error body: JSON's `error`, or the plain words; never more than an excerpt."""
-    text = body[: 8 * _EXCERPT].decode("utf-8", "replace").strip()
-    told = json_object(text)
-    if isinstance(error := told.get("error"), str):
-        text = error
-    if text[:1] == "<":
-        text = "a web page: " + re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
-    return text[:_EXCERPT] or "(no text)"
-
-
-def json_object(text: str) -> dict[str, object]:
-    """The text as a JSON object; an empty one where it is none."""
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _judge_ok(headers: Mapping[str, str]) -> ExportError | None:
+def _error_from_ok(headers: Mapping[str, str]) -> ExportError | None:
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
-        return ServerError(f"The answer came as {encoding[:40]!r}, and only gzip was asked for", status=200)
+        return ServerError(f"The response is encoded as {encoding[:40]!r}, and only gzip was accepted", status=200)
     if headers.get("Content-Type", "").lower().startswith("text/html"):
         return ServerError("A web page came instead of data (a login, a proxy, maintenance)", status=200)
     return None
@@ -96,8 +87,8 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _hint(status: int, said: str) -> str:
-    if "later than today" in said:
+def _hint(status: int, message: str) -> str:
+    if "later than today" in message:
         return " (today is the project's own today: UTC, or the project's time zone for one made before 2023)"
     if status == 402:
         return (
@@ -106,3 +97,10 @@ def _hint(status: int, said: str) -> str:
     if status == 404:
         return " (check region and base_url)"
     return ""
+
+
+async def raise_for_response(response: Response) -> None:
+    """Raise the error that a response means, unless its body is to be read."""
+    beginning = b"" if response.status == 200 else gunzip_beginning(await response.read_beginning(_BEGINNING))
+    if (error := error_from_response(response.status, response.headers, beginning, now=time.time())) is not None:
+        raise error

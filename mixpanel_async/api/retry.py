@@ -1,7 +1,7 @@
-"""When to ask again: how often, after how long, and what Mixpanel says of it.
+"""How often a request is tried, and how long to wait in between.
 
-A retry covers the whole of a chunk, because the usual fault is a body that breaks off half way, which no retry of
-a request alone would notice.
+A retry covers the whole of a chunk: the usual fault is a body that breaks off half way, and a retry of the request
+alone would not notice it.
 """
 
 from __future__ import annotations
@@ -13,44 +13,44 @@ import re
 from dataclasses import dataclass
 
 PATIENCE = 3600.0
-"""The longest that a Retry-After is believed, in seconds: Mixpanel's longest window is an hour."""
+"""The longest Retry-After that is followed, in seconds: Mixpanel's longest window is an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a chunk is asked for, and how long is waited in between (full jitter)."""
+    """How often a chunk is requested, and how long to wait in between (exponential backoff with full jitter)."""
 
     attempts: int = 5
     """Requests for one chunk, the first included."""
     wait_initial: float = 1.0
     """Seconds: the longest wait before the second attempt; it doubles with each one after."""
     wait_max: float = 60.0
-    """Seconds: no wait of ours is longer. A Retry-After may be."""
+    """Seconds: the longest backoff. A Retry-After may be longer."""
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
             raise ValueError("RetryPolicy.attempts must be a whole number, 1 or more.")
         if not (0 <= self.wait_initial <= self.wait_max < math.inf):
             raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
 
     def wait(self, attempt: int, asked: float | None = None, *, limited: bool = False) -> float:
-        """Seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a jittered backoff.
+        """Return the seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a backoff.
 
-        `limited`: it was a rate limit, whose window no short wait outlasts.
+        `limited`: a rate limit was exceeded. Its window is long, so a short wait would not help.
         """
         if asked is not None:
             return asked
         if limited:
-            return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - no secret hangs on it
-        # Full jitter, drawn from the whole span: clients that failed together do not come back together.
+            return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - not a secret
+        # Full jitter: clients that failed together do not come back together.
         return random.uniform(0, min(self.wait_max, self.wait_initial * 2 ** min(attempt - 1, 60)))  # noqa: S311 - as above
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (whole seconds or an HTTP date), at most `PATIENCE`.
+    """Return the seconds of a Retry-After header (whole seconds or an HTTP date), at most `PATIENCE`.
 
-    `None` for no header and for one that is nonsense: `int` and `float` would take signs, `nan`, `1e400` and the
+    `None` if there is no header, or if it cannot be read: `int` and `float` would accept signs, `nan`, `1e400` and the
     digits of other scripts.
     """
     if value is None:

@@ -1,4 +1,4 @@
-"""Mixpanel, as one client sees it: where it is asked, by whom, how fast, and when again."""
+"""Mixpanel as a client sees it: one of its APIs, with the client's credentials, limits and retry policy."""
 
 from __future__ import annotations
 
@@ -18,29 +18,65 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-LONG = 60.0
-"""Seconds from which on a wait for a rate limit is worth a warning."""
+LONG_WAIT = 60.0
+"""Seconds from which on a wait for a rate limit is logged as a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of Mixpanel's APIs: raw exports, or queries. Each has limits of its own."""
+    """Source for raw exports, or for query endpoints. Each has limits of its own."""
 
     url: str
-    """The whole URL of exports; scheme and host of queries."""
+    """For exports the whole URL; for queries scheme and host."""
     credentials: Credentials
     transport: Transport
     limiter: Limiter
     retry: RetryPolicy
 
-    async def wait(self, what: str, attempt: int, error: ExportError) -> None:
-        """Wait after `attempt` (from 1) at `what` failed. After a rate limit all wait: it is the project's."""
-        limited = isinstance(error, RateLimitError)
-        wait = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=limited)
-        is_news = limited and wait >= LONG and wait > self.limiter.wait() + 1
+    async def wait(self, name: str, attempt: int, error: ExportError) -> None:
+        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request of the project."""
+        is_limit = isinstance(error, RateLimitError)
+        seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
+        is_news = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
         level = logging.WARNING if is_news else logging.INFO
-        logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", what, error, attempt + 1, wait)
-        if limited:
-            self.limiter.pause(wait)
+        logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", name, error, attempt + 1, seconds)
+        if is_limit:
+            self.limiter.pause(seconds)
         else:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(seconds)
+
+
+class Attempts:
+    """The attempts at one request, or at one chunk: counted, with a wait between two of them."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        """`name` is what errors and logs call it."""
+        self.name = name
+        self.number = 1
+        """Of the attempt that runs, from 1."""
+        self._source = source
+
+    async def failed(self, error: ExportError, *, retryable: bool | None = None, may_exceed: bool = False) -> None:
+        """Wait for the next attempt.
+
+        Args:
+            error: what ended this attempt.
+            retryable: whether another attempt may succeed, if the error's own `retryable` does not tell.
+            may_exceed: try again even if the retry policy's attempts are used up.
+
+        Raises:
+            ExportError: the same one, if there is no other attempt; it tells name and attempts.
+        """
+        is_last = self.number >= self._source.retry.attempts and not may_exceed
+        if is_last or not (error.retryable if retryable is None else retryable):
+            raise self._described(error) from None
+        await self._source.wait(self.name, self.number, error)
+        self.number += 1
+
+    def _described(self, error: ExportError) -> ExportError:
+        if error.attempts:
+            return error  # it was described before
+        error.attempts = self.number
+        attempts = f" (after {self.number} attempts)" if self.number > 1 else ""
+        error.args = (f"{self.name}: {error}{attempts}",)
+        return error

@@ -1,8 +1,8 @@
-"""The wire: the one module that imports aiohttp.
+"""The connection to Mixpanel: the one module that imports aiohttp.
 
-What leaves here is an `Answer` with a status, headers and the body's bytes as they came, still gzip
-(`auto_decompress=False`: aiohttp never checks that a gzip body is whole, so the decoder does). What goes wrong
-leaves as an error of ours that is not chained to aiohttp's, whose repr holds the request's headers.
+A `Response` has a status, headers and the body's bytes as they came, still gzip: with `auto_decompress` aiohttp would
+not check that a gzip body is whole, so the decoder does. Errors are translated, and not chained to aiohttp's errors,
+whose repr holds the request's headers.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
 
 SLOWEST = 1024
-"""Bytes that must come within each `idle` seconds: a trickle below that is a stall."""
+"""Bytes that must arrive within each `idle` seconds; fewer count as a stall."""
 
 E = TypeVar("E", bound=BaseException)
 
-_TROUBLE = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError)
+_CONNECTION_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a silence may last, in seconds. There is no limit on a whole answer: it may stream for hours."""
+    """How long to wait in silence, in seconds. A whole response has no limit: it may stream for hours."""
 
     connect: float = 30.0
-    """To a connection, TLS included."""
+    """For a connection, TLS included."""
     first_byte: float = 1200.0
-    """From the request to the answer's headers: Mixpanel prepares large exports for minutes."""
+    """From the request to the response's headers: Mixpanel prepares large exports for minutes."""
     idle: float = 300.0
-    """Between two pieces of the body."""
+    """Between two arrivals of the body's bytes."""
 
     def __post_init__(self) -> None:
-        """Hold the rules."""
+        """Check the values."""
         for name in ("connect", "first_byte", "idle"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"Timeouts.{name} must be a number of seconds above 0.")
 
 
-class Answer:
-    """An answer whose headers are in and whose body is still to be read."""
+class Response:
+    """A response whose headers have arrived and whose body can be read."""
 
     def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
         self._response = response
@@ -70,59 +70,59 @@ class Answer:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; names in any case."""
+        """The headers; names are case-insensitive."""
         return self._response.headers
 
     @property
     def has_end_mark(self) -> bool:
-        """Whether the framing tells where the body ends; where only the connection's end does, a cut looks the same."""
+        """Whether the framing marks the body's end. Where only the end of the connection does, a cut looks the same."""
         return "Content-Length" in self.headers or "chunked" in self.headers.get("Transfer-Encoding", "").lower()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body's bytes as they come, in pieces of no fixed size.
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the body's bytes as they arrive.
 
-        The time that the consumer takes is not counted: a slow consumer is no stall.
+        The time that the consumer takes is not counted as a stall.
 
         Raises:
             ConnectionLostError: the connection broke, or stalled for `Timeouts.idle` seconds.
         """
-        while piece := await self._next():
-            yield piece
+        while data := await self._next():
+            yield data
 
-    async def excerpt(self, most: int) -> bytes:
-        """The body's first bytes, `most` of them at the most, for an error's text; what came of them if it breaks."""
+    async def read_beginning(self, size: int) -> bytes:
+        """Return at most `size` of the body's first bytes; fewer if the connection breaks."""
         taken = bytearray()
         with suppress(ConnectionLostError):
-            async for piece in self.pieces():
-                taken += piece
-                if len(taken) >= most:
+            async for data in self.iter_bytes():
+                taken += data
+                if len(taken) >= size:
                     break
-        return bytes(taken[:most])
+        return bytes(taken[:size])
 
     async def _next(self) -> bytes:
         content = self._response.content
         try:
             async with asyncio.timeout(self._idle):
                 taken = await content.readany()
-                while 0 < len(taken) < SLOWEST and (piece := await content.readany()):
-                    taken += piece
-        except _TROUBLE as error:
-            raise _lost(error, f"nothing came for {self._idle:g} s") from None
+                while 0 < len(taken) < SLOWEST and (data := await content.readany()):
+                    taken += data
+        except _CONNECTION_ERRORS as error:
+            raise _translated(error, f"nothing came for {self._idle:g} s") from None
         return taken
 
 
 class Transport:
     """A connection pool to Mixpanel. Belongs to one event loop.
 
-    A caller's own `session` is used as it is and never closed; redirects, decompression, timeouts and middlewares
-    are ours for each request, whatever it is set to.
+    A caller's own `session` is never closed. Its settings for redirects, decompression, timeouts and middlewares are
+    overridden in each request.
     """
 
     def __init__(self, session: aiohttp.ClientSession | None, timeouts: Timeouts) -> None:
         if session is not None and session.auth is not None:
             raise ConfigurationError("The session has credentials of its own (auth=): pass one without.")
         self._owned = session is None
-        # No limit of the pool's own: the limiter says how many may be open, and its queue is fair.
+        # The pool has no limit: the limiter decides how many requests are open, first in, first out.
         self._session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._timeouts = timeouts
 
@@ -133,26 +133,29 @@ class Transport:
 
     def get(
         self, url: str, parameters: Mapping[str, str], credentials: Credentials
-    ) -> AbstractAsyncContextManager[Answer]:
-        """Send a GET; inside the block the answer is open. Left early or cancelled, the connection is closed.
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a GET; inside the block the response is open. If the block is left early or cancelled, the connection
+        closes.
 
         Raises:
-            ConnectionLostError: no connection, or no answer in time.
-            ExportError: the server's certificate is not accepted; it is not worth asking again.
+            ConnectionLostError: no connection, or no response in time.
+            ExportError: the server's certificate is not accepted; a retry would not help.
         """
-        return self._answer("GET", url, parameters, credentials)
+        return self._open("GET", url, parameters, credentials)
 
-    def post(self, url: str, form: Mapping[str, str], credentials: Credentials) -> AbstractAsyncContextManager[Answer]:
-        """Send a form by POST; the project is named in the URL. All else is as with `get`."""
-        return self._answer("POST", url, form, credentials)
+    def post(
+        self, url: str, form: Mapping[str, str], credentials: Credentials
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a form by POST, the project in the URL; otherwise as `get`."""
+        return self._open("POST", url, form, credentials)
 
     @asynccontextmanager
-    async def _answer(
+    async def _open(
         self, method: str, url: str, values: Mapping[str, str], credentials: Credentials
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[Response]:
         response = await self._send(method, url, values, credentials)
         try:
-            yield Answer(response, self._timeouts.idle)
+            yield Response(response, self._timeouts.idle)
         finally:
             response.close()
 
@@ -160,13 +163,13 @@ class Transport:
         self, method: str, url: str, values: Mapping[str, str], credentials: Credentials
     ) -> aiohttp.ClientResponse:
         async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            """Keep aiohttp from sending a GET again by itself: no limiter would know of it."""
+            """Keep aiohttp from repeating a GET by itself, which no limiter would count."""
             try:
                 return await handler(request)
-            except _TROUBLE as error:
-                raise _lost(error, late) from None
+            except _CONNECTION_ERRORS as error:
+                raise _translated(error, late) from None
 
-        late = f"no answer within {self._timeouts.first_byte:g} s"
+        late = f"no response within {self._timeouts.first_byte:g} s"
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
                 return await self._session.request(
@@ -187,19 +190,19 @@ class Transport:
                     raise_for_status=False,
                 )
         except asyncio.CancelledError as error:
-            raise _bare(error)  # noqa: B904 - it is the same error
+            raise _without_frames(error)  # noqa: B904 - it is the same error
         except ExportError as error:  # of `once`
             lost = error
-        except _TROUBLE as error:
-            lost = _lost(error, late)
-        raise _bare(lost)
+        except _CONNECTION_ERRORS as error:
+            lost = _translated(error, late)
+        raise _without_frames(lost)
 
 
-def _lost(error: BaseException, late: str) -> ExportError:
-    """Name the trouble without aiohttp's own texts, which hold the URL and may hold the headers."""
+def _translated(error: BaseException, late: str) -> ExportError:
+    """Translate an error without aiohttp's own texts, which hold the URL and may hold the headers."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
-        refused.ends_the_run = True
+        refused.fatal = True
         return refused
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ConnectionLostError("No connection in time", may_be_too_large=False)
@@ -211,8 +214,8 @@ def _lost(error: BaseException, late: str) -> ExportError:
     return ConnectionLostError(f"The connection broke: {_reason(error)}")
 
 
-def _bare(error: E) -> E:
-    """The error without the frames of aiohttp, whose locals hold the headers, and without what led to it."""
+def _without_frames(error: E) -> E:
+    """Return the error without its cause and without the frames of aiohttp, whose locals hold the headers."""
     error.__context__ = None
     return error.with_traceback(None)
 

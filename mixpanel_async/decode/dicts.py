@@ -1,34 +1,34 @@
-"""From parts of a body to Python's own objects.
+"""For streams: from small blocks to Python dicts.
 
-msgspec reads a part in one call. It keeps integers of any size, where other fast parsers make floats of those beyond
-64 bits. What it refuses, a patient eye reads line by line: a lone surrogate becomes U+FFFD, and a number that Python
-has no int or float for becomes a Decimal.
+msgspec parses a small block in one call. It keeps integers of any size, where other fast parsers make floats of those
+beyond 64 bits. A block that it refuses, or in which a value might differ from what `event.parse_event` reads, is
+parsed line by line.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-import math
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mixpanel_async.decode.event import FIRST_TIME, LAST_TIME, RejectedLine
-from mixpanel_async.decode.slow_parser import OddLines
+from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.slow_parser import SlowParser
+from mixpanel_async.decode.strict_json import mend_surrogates, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from mixpanel_async.decode.parts import Part
+    from mixpanel_async.decode.event import RejectedLine
+    from mixpanel_async.decode.proven_blocks import SmallBlock
+    from mixpanel_async.decode.slow_parser import EventLine
 
-    Event = dict[str, Any]
+    EventDict = dict[str, Any]
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError)
-"""What a parser raises at a part that only the patient reader can read."""
+NEEDS_SLOW_PARSER = (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError)
+"""What a fast parser raises at a block that only the slow parser can read."""
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -36,144 +36,102 @@ class _Line(msgspec.Struct, gc=False):
     properties: dict[str, Any]
 
 
-_read_lines = msgspec.json.Decoder(_Line).decode_lines
-_read_objects = msgspec.json.Decoder().decode_lines
+_parse_lines = msgspec.json.Decoder(_Line).decode_lines
+_parse_objects = msgspec.json.Decoder().decode_lines
+_from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
 
 
-class PatientReader:
-    """Reads the parts of one body that have an odd line, one line after the other."""
-
-    def __init__(self, reject: Callable[[RejectedLine], None]) -> None:
-        self._odd = OddLines()
-        self._reject = reject
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the last line was broken, so that the next may complete it: the next part is for this reader."""
-        return self._odd.broken is not None
-
-    def skip(self, part: Part) -> None:
-        """Count a part that was read elsewhere."""
-        self._odd.count += part.lines
-
-    def read(self, part: Part) -> Iterator[tuple[bytes, Event]]:
-        """Read each event's properties as JSON, and the event, normalized. `reject` is called for each other line."""
-        for line in self._odd.read(part.text):
-            if isinstance(line, RejectedLine):
-                self._reject(line)
-                continue
-            try:
-                event = normalized(parse(line.event), parse(line.properties))
-            except (RecursionError, ValueError, TypeError, OverflowError) as error:  # a second `time`, say
-                text = b'{"event":%b,"properties":%b}' % (line.event, line.properties)
-                self._reject(RejectedLine(line.line_number, f"no event: {error}", text))
-            else:
-                yield line.properties, event
-
-    def end(self) -> None:
-        """Say that there are no more parts: a broken line that waits for its neighbour is none."""
-        if self._odd.broken is not None:
-            self._reject(self._odd.broken)
-
-
-class EventReader:
-    """Reads one body's events: Mixpanel's own objects with `raw`, normalized ones without."""
+class DictReader:
+    """Reads one body's events as dicts: Mixpanel's own objects with `raw`, else with the columns of a table."""
 
     def __init__(self, reject: Callable[[RejectedLine], None], *, raw: bool) -> None:
-        self._patient = PatientReader(reject)
+        """`reject` is called for each line that is not an event, in order."""
+        self._slow = SlowParser(reject)
         self._raw = raw
 
-    def read(self, part: Part) -> Iterable[Event]:
-        """Read the next part, in order; `reject` is called for a line that is no event when its turn comes."""
-        if not self._patient.is_waiting and (events := self._read_at_once(part)) is not None:
-            self._patient.skip(part)
+    def read(self, block: SmallBlock) -> Iterable[EventDict]:
+        """Read the next small block."""
+        if not self._slow.is_waiting and (events := self._read_fast(block)) is not None:
+            self._slow.lines += block.lines
             return events
-        read = (event for _, event in self._patient.read(part))
-        return map(_as_it_came, read) if self._raw else read
+        return map(_raw_dict if self._raw else _event_dict, self._slow.parse(block.text))
 
-    def end(self) -> Iterable[Event]:
-        """Say that there are no more parts."""
-        self._patient.end()
+    def end(self) -> Iterable[EventDict]:
+        """End the body."""
+        self._slow.end()
         return ()
 
-    def _read_at_once(self, part: Part) -> list[Event] | None:
-        """All events of a part; `None` where a line of it needs a closer look."""
+    def _read_fast(self, block: SmallBlock) -> list[EventDict] | None:
+        """Return all events of a block; `None` where it needs the slow parser."""
         try:
-            events = _checked(_read_objects(part.text)) if self._raw else _all_normalized(_read_lines(part.text))
-        except UNREADABLE:
+            events = _raw_dicts(_parse_objects(block.text)) if self._raw else _event_dicts(_parse_lines(block.text))
+        except NEEDS_SLOW_PARSER:
             return None
-        return events if len(events) == part.lines else None
+        return events if len(events) == block.lines else None
 
 
-def parse(text: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Parse a JSON text, and lose no number: one that Python has no int or float for becomes a Decimal."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.MsgspecError:
-        return _PATIENT.decode(text.decode())
+def plain_id_text(value: object) -> str | None:
+    """Return an id as `event.id_text` does, of the value that a parser made of it.
+
+    Raises:
+        TypeError: only its JSON text tells how it was spelled (`1.50`, `-0`, `{"a": 1}`).
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value:
+        return str(value)
+    raise TypeError
 
 
-def text_of(value: object) -> str | None:
-    """An id as the table has it: a text as it is, another value as JSON, `None` for null."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _raw_dicts(events: list[EventDict]) -> list[EventDict]:
+    """Return the same objects.
 
-
-def _checked(events: list[Event]) -> list[Event]:
-    """The same; raises where one is none, or its time is no whole number of seconds in the years 1 to 9999."""
+    Raises:
+        TypeError: one is not an event, or its time is not a whole number of seconds in the years 1 to 9999.
+    """
     for event in events:
         time = event["properties"]["time"]
-        if type(time) is not int or not FIRST_TIME <= time < LAST_TIME or type(event["event"]) is not str:
+        if type(time) is not int or not FIRST_TIME <= time < END_TIME or type(event["event"]) is not str:
             raise TypeError
     return events
 
 
-def _all_normalized(lines: list[_Line]) -> list[Event]:
-    """As above, normalized. All in one loop: a call an event would take a tenth of the time."""
-    normalized = []
+def _event_dicts(lines: list[_Line]) -> list[EventDict]:
+    """Return events with the columns of a table, in one loop: a call an event would take a tenth of the time.
+
+    Raises:
+        TypeError: one has another time than a whole number of seconds in the years 1 to 9999, or an unusual id.
+    """
+    events = []
     for line in lines:
         properties = line.properties
         time, distinct_id, insert_id = properties["time"], properties.get("distinct_id"), properties.get("$insert_id")
-        if type(time) is not int or not FIRST_TIME <= time < LAST_TIME:
+        if type(time) is not int or not FIRST_TIME <= time < END_TIME:
             raise TypeError
-        normalized.append(
+        events.append(
             {
                 "event_name": line.event,
                 "event_time": _from_timestamp(time, _UTC),
-                "distinct_id": distinct_id if type(distinct_id) is str else text_of(distinct_id),
-                "insert_id": insert_id if type(insert_id) is str else text_of(insert_id),
+                "distinct_id": distinct_id if type(distinct_id) is str else plain_id_text(distinct_id),
+                "insert_id": insert_id if type(insert_id) is str else plain_id_text(insert_id),
                 "properties": properties,
             }
         )
-    return normalized
+    return events
 
 
-def _as_it_came(event: Event) -> Event:
-    return {"event": event["event_name"], "properties": event["properties"]}
-
-
-def normalized(name: str, properties: dict[str, Any]) -> Event:
-    """Name an event's parts as a table's columns."""
-    time = properties["time"]
-    seconds = dt.timedelta(seconds=time) if isinstance(time, int) else dt.timedelta(seconds=float(time))
+def _event_dict(line: EventLine) -> EventDict:
+    event = line.event
     return {
-        "event_name": name,
-        "event_time": EPOCH + seconds,
-        "distinct_id": text_of(properties.get("distinct_id")),
-        "insert_id": text_of(properties.get("$insert_id")),
-        "properties": properties,
+        "event_name": event.name,
+        "event_time": EPOCH + dt.timedelta(microseconds=event.micros),
+        "distinct_id": event.distinct_id,
+        "insert_id": event.insert_id,
+        "properties": parse(event.properties),
     }
 
 
-def _int(text: str) -> int | Decimal:
-    try:
-        return int(text)
-    except ValueError:  # more digits than Python turns into an int
-        return Decimal(text)
-
-
-def _float(text: str) -> float | Decimal:
-    return number if math.isfinite(number := float(text)) else Decimal(text)
-
-
-_PATIENT = json.JSONDecoder(parse_int=_int, parse_float=_float)
-_from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
+def _raw_dict(line: EventLine) -> EventDict:
+    return parse(mend_surrogates(line.line.decode()).encode())  # type: ignore[no-any-return] # an object

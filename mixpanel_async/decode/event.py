@@ -1,181 +1,170 @@
-"""What a single line of an export is: an event, or not, and why not.
+"""What an event is, and why a line is not one. Tables, streams and record batches all keep to this definition.
 
-The decoder lets whole blocks of ordinary lines pass by their shape, and DuckDB's parser judges their JSON; here is
-the judge for the few lines that one of the two did not take. It is strict where DuckDB is lenient (`NaN`, trailing
-commas), because others will read the table too, and patient where JSON parsers are not (big numbers, a lone
-surrogate), because nothing may be lost.
+A line is an event if it is
+
+- UTF-8 and JSON as other parsers read it, too: no `NaN`, no trailing comma, at any depth of nesting;
+- an object whose `event` is a text and whose `properties` is an object;
+- and `properties.time` is a usable time: a number, or a text that holds one, of seconds since 1970 in the years 1 to
+  9999. It is rounded to a microsecond, half to even.
+
+The ids are texts. An id that is another JSON value is stored as the JSON text it came as (`12`, `1.50`, `{"a": 1}`),
+and one that is missing or `null` is NULL. Of a name that occurs twice in an object the first counts.
+
+`parse_event` is the definition. Fast parsers (`duck.parser` for tables, `dicts` and `record_batches` for streams)
+accept only lines of which they know that it accepts them with the same values, and leave all others to it;
+`tests/decode/test_agreement.py` compares them.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import NoReturn
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+
+from mixpanel_async.decode.strict_json import (
+    ConstantError,
+    is_json_but_for_constants,
+    members,
+    mend_surrogates,
+    parse,
+)
 
 BOM = b"\xef\xbb\xbf"
-"""What may stand before the first line, and is no part of it."""
+"""A byte order mark, which may stand before the first line and is not part of it."""
 
 FIRST_TIME = -62_135_596_800
-"""Epoch seconds of the year 1, the first that Python and DuckDB both know."""
-LAST_TIME = 253_402_300_800
-"""Epoch seconds of the year 10000, which is too late. Milliseconds taken for seconds land far beyond it."""
+"""Seconds since 1970 of the year 1, the first that Python and DuckDB both have."""
+END_TIME = 253_402_300_800
+"""Seconds since 1970 of the year 10000, which is too late. Milliseconds taken for seconds lie far beyond it."""
 
-_ESCAPE = re.compile(
-    r"\\(?:u([dD][89aAbB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)"
-)
-_NUMBER = re.compile(r'"?(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"?', re.ASCII)
-_BLANKS = (" ", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_BLANKS = " \t\n\v\f\r"
+_INT64 = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event, as a table holds it."""
+
+    name: str
+    micros: int
+    """Its time, in microseconds since 1970: UTC, or the project's wall clock for a project made before 2023."""
+    distinct_id: str | None
+    insert_id: str | None
+    processed: int | None
+    """`mp_processing_time_ms`: when Mixpanel processed it, in milliseconds since 1970."""
+    properties: bytes
+    """JSON text, as it came; only a lone surrogate (`"\\ud800"`), which UTF-8 cannot hold, became U+FFFD."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedLine:
-    """A line that is no event, kept word for word."""
+    """A line that is not an event, kept word for word."""
 
     line_number: int
-    """From 1, in the body of its chunk's answer."""
+    """From 1, in the body of its answer."""
     reason: str
     line: bytes
     """Without the line break."""
 
 
-class NoEventError(Exception):
-    """Why a line is no event; `broken` where it is no JSON either, so that a neighbour may complete it."""
+class NotAnEventError(Exception):
+    """Why a line is not an event."""
 
-    def __init__(self, reason: str, *, broken: bool = False) -> None:
+    def __init__(self, reason: str, *, is_json: bool = True) -> None:
         super().__init__(reason)
-        self.broken = broken
+        self.is_json = is_json
+        """False for a line that is not JSON either: it may be part of an event that was cut apart or cut off."""
 
 
-def read_line(line: bytes) -> tuple[bytes, bytes]:
-    r"""Give the JSON text of the event's name and of its properties, as they came.
-
-    Only a lone surrogate (`"\ud800"`), which no UTF-8 can hold, is changed: to U+FFFD.
+def parse_event(line: bytes) -> Event:
+    """Read a line without its line break.
 
     Raises:
-        NoEventError: with the reason.
+        NotAnEventError: with the reason.
     """
-    text, bad_byte = _text(line)
+    text, bad_byte = _decode_utf8(line)
     try:
-        parts = _members(mend_surrogates(text))
+        outer = members(mend_surrogates(text))
+    except ConstantError as error:
+        raise NotAnEventError(str(error), is_json=is_json_but_for_constants(text)) from None
     except ValueError as error:
-        raise NoEventError(f"not JSON: {error}", broken=True) from None
-    except _ConstantError as error:
-        raise NoEventError(str(error), broken=not _is_whole(text)) from None
-    except RecursionError:
-        raise NoEventError("nested too deeply") from None
+        raise NotAnEventError(f"not JSON: {error}", is_json=False) from None
     if bad_byte is not None:
-        raise NoEventError(f"not UTF-8 at byte {bad_byte}")
-    if parts is None:
-        raise NoEventError("not a JSON object")
-    return _event(parts), _properties(parts)
+        raise NotAnEventError(f"not UTF-8 at byte {bad_byte}")
+    if outer is None:
+        raise NotAnEventError("not a JSON object")
+    name, properties = outer.get("event", ""), outer.get("properties", "")
+    if not name.startswith('"'):
+        raise NotAnEventError("no event name")
+    if not properties.startswith("{"):
+        raise NotAnEventError("no properties")
+    inner = members(properties) or {}
+    return Event(
+        parse(name.encode()),
+        _micros(inner.get("time")),
+        id_text(inner.get("distinct_id")),
+        id_text(inner.get("$insert_id")),
+        _milliseconds(inner.get("mp_processing_time_ms")),
+        properties.encode(),
+    )
 
 
-def mend_surrogates(text: str) -> str:
-    r"""JSON with U+FFFD in place of each lone surrogate (`"\ud800"`), which no UTF-8 can hold."""
-    return _ESCAPE.sub(_mend_surrogate, text) if "\\u" in text else text
+def join_lines(first: bytes, second: bytes) -> tuple[bytes, Event] | None:
+    """Read two lines as the one event that a raw line break inside a text cut apart.
 
-
-def join_lines(first: bytes, second: bytes) -> tuple[bytes, bytes] | None:
-    """The event of two lines that a raw line break inside a text cut apart; `None` where they make none."""
+    Returns:
+        The joined line and the event; `None` where the lines are not one event.
+    """
     for joint in (rb"\n", b""):
         try:
-            return read_line(first + joint + second)
-        except NoEventError:
+            return first + joint + second, parse_event(first + joint + second)
+        except NotAnEventError:
             continue
     return None
 
 
-def _text(line: bytes) -> tuple[str, int | None]:
-    """The line as text, and where it stops being UTF-8, if it does."""
+def id_text(value: str | None) -> str | None:
+    """Return an id as text, of the JSON text that it came as."""
+    if value is None or value == "null":
+        return None
+    return parse(value.encode()) if value.startswith('"') else value
+
+
+def _decode_utf8(line: bytes) -> tuple[str, int | None]:
+    """Decode a line; also return the first byte that is not UTF-8, if there is one."""
     try:
         return line.decode("utf-8"), None
     except UnicodeDecodeError as error:
         return line.decode("utf-8", "replace"), error.start
 
 
-def _members(text: str) -> dict[str, str] | None:
-    """The members of a line's object, each value as the JSON text it came as; the first of a repeated name."""
-    at = _after_blanks(text, 0)
-    if text[at : at + 1] != "{":
-        _JSON.decode(text)
+def _micros(time: str | None) -> int:
+    """Return a usable time in microseconds since 1970, of the JSON text that it came as."""
+    if time is None:
+        raise NotAnEventError("no time")
+    number = _number(time)
+    if number is not None and number.adjusted() < 15:
+        micros = int((number * 1_000_000).to_integral_value(ROUND_HALF_EVEN))
+        if FIRST_TIME * 1_000_000 <= micros < END_TIME * 1_000_000:
+            return micros
+    raise NotAnEventError(f"no usable time: {time[:50]}")
+
+
+def _milliseconds(time: str | None) -> int | None:
+    number = None if time is None else _number(time)
+    if number is None or number.adjusted() > 18:
         return None
-    members: dict[str, str] = {}
-    at = _after_blanks(text, at + 1)
-    while text[at : at + 1] == '"':
-        name, at = _JSON.raw_decode(text, at)
-        at = _after_blanks(text, at)
-        if text[at : at + 1] != ":":
-            raise ValueError(f"a colon is missing at character {at}")
-        start = _after_blanks(text, at + 1)
-        _, end = _JSON.raw_decode(text, start)
-        members.setdefault(name, text[start:end])  # as DuckDB reads it
-        at = _after_blanks(text, end)
-        if text[at : at + 1] != ",":
-            break
-        at = _after_blanks(text, at + 1)
-        if text[at : at + 1] != '"':
-            raise ValueError(f"a name is missing at character {at}")
-    if text[at : at + 1] != "}":
-        raise ValueError(f"the object does not end at character {at}")
-    if _after_blanks(text, at + 1) != len(text):
-        raise ValueError(f"more follows the object at character {at + 1}")
-    return members
+    milliseconds = int(number.to_integral_value(ROUND_HALF_UP))
+    return milliseconds if -_INT64 <= milliseconds < _INT64 else None
 
 
-def _is_whole(text: str) -> bool:
-    """Whether it would be JSON, were it not for its constants."""
-    try:
-        _LENIENT.decode(text.strip())
-    except ValueError:
-        return False
-    return True
-
-
-def _event(members: dict[str, str]) -> bytes:
-    name = members.get("event", "")
-    if not name.startswith('"'):
-        raise NoEventError("no event name")
-    return name.encode()
-
-
-def _properties(members: dict[str, str]) -> bytes:
-    properties = members.get("properties", "")
-    if not properties.startswith("{"):
-        raise NoEventError("no properties")
-    time = (_members(properties) or {}).get("time", "null")
-    if not _usable(time):
-        raise NoEventError(f"no usable time: {time[:40]}")
-    return properties.encode()
-
-
-def _usable(time: str) -> bool:
-    """Whether DuckDB makes a timestamp of it: a number, or a text that is one, of seconds in the years 1 to 9999.
-
-    `float` alone would take the digits of other scripts and blanks that DuckDB does not.
-    """
-    number = _NUMBER.fullmatch(time)
-    return number is not None and FIRST_TIME <= float(number[1]) < LAST_TIME
-
-
-def _mend_surrogate(escape: re.Match[str]) -> str:
-    return r"\ufffd" if escape[3] else escape[0]
-
-
-def _after_blanks(text: str, at: int) -> int:
-    while text[at : at + 1] in _BLANKS:
-        at += 1
-    return at
-
-
-class _ConstantError(Exception):
-    """`NaN` or `Infinity`, which JSON does not have."""
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _ConstantError(f"{name} is no JSON")
-
-
-# Numbers stay text: a number of 5000 digits is no error, and none is rounded.
-_JSON: json.JSONDecoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
-_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
+def _number(value: str) -> Decimal | None:
+    """Return the number that a JSON number is, or that a JSON text holds."""
+    text = str(parse(value.encode())).strip(_BLANKS) if value.startswith('"') else value
+    if not _NUMBER.fullmatch(text):
+        return None
+    mantissa, _, exponent = text.lower().partition("e")
+    if len(exponent) > 5:  # far too large, or nothing; Decimal has no such exponents
+        return Decimal(0) if exponent.startswith("-") or not Decimal(mantissa) else None
+    return Decimal(text)

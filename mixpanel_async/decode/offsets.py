@@ -1,8 +1,8 @@
-r"""Where the events' texts stand in a block: found for all lines at once, and no line becomes an object.
+r"""Where the texts of ordinary lines stand in a block: found for all lines at once, without an object for each line.
 
-An ordinary line, in Mixpanel's own spelling, begins `{"event":"`, holds `","properties":{` and ends `}}\n`. What stands
-between, and whether it is UTF-8, is for the JSON parser to judge, but for one thing that DuckDB's lets pass: a comma
-before the end of an object or array. So that is looked for here.
+An ordinary line, in Mixpanel's own spelling, begins `{"event":"`, contains `","properties":{` and ends `}}\n`. DuckDB's
+parser checks what stands between, and whether it is UTF-8. But that parser also accepts commas before a closing
+bracket, `NaN` and `Infinity`, in upper and lower case. Lines that may hold one of these are found here, too.
 """
 
 from __future__ import annotations
@@ -14,86 +14,116 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Bytes = NDArray[np.uint8]
+
 _HEAD = b'{"event":"'
 _MARK = b'","properties":{'
 _TAIL = b"}}\n"
 
-_LEAST = len(_HEAD) + len(_MARK) + len(_TAIL) - 1
+_SHORTEST = len(_HEAD) + len(_MARK) + len(_TAIL) - 1
 """Bytes of the shortest ordinary line."""
 _NEAR = 80
 """Bytes of a line after its head in which the mark is looked for first, for all lines at once."""
 
-_SPACE, _COMMA, _CLOSING = b" ,}"
 _SLICE = 1 << 18
-"""Bytes that are looked over at a time: they and what is made of them stay in a core's cache."""
-_NEWLINE = b"\n"[0]
+"""Bytes that are examined at a time: they and what is computed from them stay in a core's cache."""
+
+_NEWLINE, _SPACE, _COMMA, _CLOSING = b"\n ,}"
+_BEFORE_A_VALUE = np.frombuffer(b":,-[", np.uint8)
+_NAN, _INF, _THREE_LETTERS = np.frombuffer(b"nan\0inf\0\xff\xff\xff\0", np.uint32)
+_NOWHERE = np.empty(0, np.intp)
 
 
-class Cuts(NamedTuple):
-    """Where the texts of a block's events stand, and which need a stricter look."""
+class Offsets(NamedTuple):
+    """Where the texts of a block's events begin, and which events need the slow parser."""
 
-    offsets: NDArray[np.int32]
+    texts: NDArray[np.int32]
     """A row an event: where its name begins and ends, and its properties; the name with its quotes."""
     suspects: NDArray[np.uint8]
     """1 where an event may hold what only DuckDB takes for JSON."""
 
 
-def cut(block: bytes) -> Cuts | None:
-    """Cut a block of whole lines; `None` where one of them is not ordinary."""
-    if len(block) < _LEAST:
+def find_offsets(block: bytes) -> Offsets | None:
+    """Find the texts of a block of whole lines; `None` where one of them is not ordinary."""
+    if len(block) < _SHORTEST:
         return None
-    ends, commas = _look_over(np.frombuffer(block, np.uint8))
+    ends, suspicious = _examine(np.frombuffer(block, np.uint8))
     starts = np.zeros_like(ends)
     np.add(ends[:-1], 1, out=starts[1:])
-    if len(ends) == 0 or (ends - starts).min() < _LEAST - 1:
+    if len(ends) == 0 or (ends - starts).min() < _SHORTEST - 1:
         return None
     names = starts + len(_HEAD)
     marks = _marks(block, names, ends)
-    heads, tails = _texts(block, starts, len(_HEAD)), _texts(block, ends - 2, len(_TAIL))
+    heads, tails = _texts_at(block, starts, len(_HEAD)), _texts_at(block, ends - 2, len(_TAIL))
     if not ((heads == _HEAD) & (tails == _TAIL) & (marks >= names) & (marks + len(_MARK) < ends)).all():
         return None
     # From the mark's quote to its comma, and from the mark's brace to the line's last.
-    offsets = np.stack([names - 1, marks + 1, marks + len(_MARK) - 1, ends - 1], axis=1).astype(np.int32)
+    texts = np.stack([names - 1, marks + 1, marks + len(_MARK) - 1, ends - 1], axis=1).astype(np.int32)
     suspects = np.zeros(len(ends), np.uint8)
-    suspects[ends.searchsorted(commas)] = 1
-    if b"\t" in block or b"\r" in block:  # never within a text: somebody else's spelling
+    suspects[ends.searchsorted(suspicious)] = 1
+    if b"\t" in block or b"\r" in block:  # never within a text: another spelling than Mixpanel's
         suspects[:] = 1
-    return Cuts(offsets, suspects)
+    return Offsets(texts, suspects)
 
 
-def _look_over(text: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where the lines end, and where a comma may stand before a closing bracket, blanks between them or not."""
-    ends, commas = [], []
-    scratch = np.empty((2, _SLICE), np.uint8)
+def _examine(text: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find the line breaks, and the places where something may stand that only DuckDB takes for JSON."""
+    ends, suspicious = [], []
+    scratch = np.empty((2, _SLICE + 3), np.uint8)
     for start in range(0, len(text), _SLICE):
         here, after = text[start : start + _SLICE], text[start + 1 : start + _SLICE + 1]
-        before, closing = scratch[0, : len(here)], scratch[1, : len(after)]
-        ends.append(np.flatnonzero(np.equal(here, _NEWLINE, out=before.view(np.bool_))) + start)
-        # 0 for "," and " ", and "$" and "(", which are sorted out below; then for "}" and "]".
-        np.bitwise_and(here, 0xF3, out=before)
-        np.bitwise_xor(before, _SPACE, out=before)
-        np.bitwise_or(after, 0x20, out=closing)
-        np.bitwise_xor(closing, _CLOSING, out=closing)
-        pairs = np.bitwise_or(before[: len(after)], closing, out=closing)
-        if not pairs.min(initial=1):
-            at = np.flatnonzero(pairs == 0) + start
-            blank = (text[at] == _SPACE) & np.isin(text[at - 1], (_SPACE, _COMMA))
-            commas.append(at[blank | (text[at] == _COMMA)])
-    return np.concatenate(ends), np.concatenate([*commas, np.empty(0, np.intp)])
+        is_end = np.equal(here, _NEWLINE, out=scratch[0, : len(here)].view(np.bool_))
+        ends.append(np.flatnonzero(is_end) + start)
+        suspicious += [_commas(text, start, here, after, scratch), _constants(text, start, scratch)]
+    return np.concatenate(ends), np.concatenate([*suspicious, _NOWHERE])
+
+
+def _commas(text: Bytes, start: int, before: Bytes, after: Bytes, scratch: Bytes) -> NDArray[np.intp]:
+    """Find commas before a closing bracket, with or without blanks between them."""
+    first, second = scratch[0, : len(before)], scratch[1, : len(after)]
+    # 0 for "," and " ", and for "$" and "(", which are sorted out below; then 0 for "}" and "]".
+    np.bitwise_and(before, 0xF3, out=first)
+    np.bitwise_xor(first, _SPACE, out=first)
+    np.bitwise_or(after, 0x20, out=second)
+    np.bitwise_xor(second, _CLOSING, out=second)
+    pairs = np.bitwise_or(first[: len(after)], second, out=second)
+    if pairs.min(initial=1):
+        return _NOWHERE
+    at = np.flatnonzero(pairs == 0) + start
+    blank = (text[at] == _SPACE) & np.isin(text[at - 1], (_SPACE, _COMMA))
+    found: NDArray[np.intp] = at[blank | (text[at] == _COMMA)]
+    return found
+
+
+def _constants(text: Bytes, start: int, scratch: Bytes) -> NDArray[np.intp]:
+    """Find `NaN` and `Infinity`, in upper or lower case, where a value may begin: after `:`, `,`, `-` or `[`."""
+    found = []
+    for shift in range(4):  # four bytes are compared at once, the last of them masked out
+        here = text[start + shift : start + shift + _SLICE + 3]
+        here = here[: len(here) & ~3]
+        words = np.bitwise_or(here, 0x20, out=scratch[0, : len(here)]).view(np.uint32)
+        np.bitwise_and(words, _THREE_LETTERS, out=words)
+        is_word = (words == _NAN) | (words == _INF)
+        if is_word.any():
+            found.append(np.flatnonzero(is_word) * 4 + (start + shift))
+    if not found:
+        return _NOWHERE
+    at = np.concatenate(found)
+    return at[np.isin(text[at - 1], _BEFORE_A_VALUE)]
 
 
 def _marks(block: bytes, names: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Where the mark of each line is; before its name where it has none."""
+    """Find the mark of each line; the place before its name where it has none."""
     marks = names - 1
     near = names[: names.searchsorted(len(block) - _NEAR)]
-    marks[: len(near)] = near + np.strings.find(_texts(block, near, _NEAR), _MARK)
+    marks[: len(near)] = near + np.strings.find(_texts_at(block, near, _NEAR), _MARK)
     for line in np.flatnonzero(marks < names):
         marks[line] = block.find(_MARK, names[line], ends[line] - 1)
     return marks
 
 
-def _texts(block: bytes, places: NDArray[np.intp], size: int) -> NDArray[np.bytes_]:
-    """The bytes at each of these places, so many."""
+def _texts_at(block: bytes, places: NDArray[np.intp], size: int) -> NDArray[np.bytes_]:
+    """Return the `size` bytes at each of these places."""
     if not len(places):
         return np.empty(0, f"S{size}")
     return np.ndarray((len(block) - size + 1,), f"S{size}", block, 0, (1,))[places]

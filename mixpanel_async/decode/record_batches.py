@@ -1,33 +1,32 @@
-"""From parts of a body to Arrow record batches: the columns of a table, `properties` as the JSON text that came.
+"""For streams: from small blocks to pyarrow record batches with the columns of a table, `properties` as JSON text.
 
-msgspec looks a line over for its keys and makes no object of the rest.
+msgspec reads a line's keys and makes no object of the rest.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mixpanel_async.decode.dicts import EPOCH, UNREADABLE, PatientReader
-from mixpanel_async.decode.event import FIRST_TIME, LAST_TIME
+from mixpanel_async.decode.dicts import NEEDS_SLOW_PARSER, plain_id_text
+from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.slow_parser import SlowParser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     import pyarrow as pa
 
     from mixpanel_async.decode.event import RejectedLine
-    from mixpanel_async.decode.parts import Part
+    from mixpanel_async.decode.proven_blocks import SmallBlock
+    from mixpanel_async.decode.slow_parser import EventLine
 
     Columns = tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]
     """Names, microseconds since 1970, distinct ids, insert ids, properties as UTF-8."""
 
-BATCH = 8 << 20
-"""Bytes of lines in a batch, about: what is made Arrow at a time, in some 5 ms."""
-
-_MICROSECOND = dt.timedelta(microseconds=1)
+BATCH_SIZE = 8 << 20
+"""Bytes of lines in a batch, about: what is turned into Arrow at a time, in some 5 ms."""
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -37,58 +36,63 @@ class _Line(msgspec.Struct, gc=False):
 
 class _Keys(msgspec.Struct, gc=False):
     time: int
-    distinct_id: str | None = None
-    insert_id: str | None = msgspec.field(default=None, name="$insert_id")
+    distinct_id: str | int | None = None
+    insert_id: str | int | None = msgspec.field(default=None, name="$insert_id")
 
 
-_read_lines = msgspec.json.Decoder(_Line).decode_lines
-_read_keys = msgspec.json.Decoder(_Keys).decode
+_parse_lines = msgspec.json.Decoder(_Line).decode_lines
+_parse_keys = msgspec.json.Decoder(_Keys).decode
 
 
-class BatchReader:
-    """Reads one body's events, some 8 MB in a batch; the last batch is what is left."""
+class RecordBatchReader:
+    """Reads one body's events as record batches of some 8 MB; the last batch holds what is left."""
 
     def __init__(self, reject: Callable[[RejectedLine], None], *, pyarrow: Any) -> None:  # noqa: ANN401 - a module
-        self._patient = PatientReader(reject)
+        """`reject` is called for each line that is not an event, in order."""
+        self._slow = SlowParser(reject)
         self._pa = pyarrow
         self._text, self._bytes = pyarrow.string(), pyarrow.binary()
         self._time = pyarrow.timestamp("us", tz="UTC")
         self._columns: Columns = ([], [], [], [], [])
         self._size = 0
 
-    def read(self, part: Part) -> Iterable[pa.RecordBatch]:
-        """Read the next part, in order, and give a batch where there is one."""
-        columns = None if self._patient.is_waiting else self._read_at_once(part)
+    def read(self, block: SmallBlock) -> Iterable[pa.RecordBatch]:
+        """Read the next small block; return a batch when enough has come together."""
+        columns = None if self._slow.is_waiting else self._read_fast(block)
         if columns is None:
-            columns = _columns_of(self._patient.read(part))
+            columns = _columns_of(self._slow.parse(block.text))
         else:
-            self._patient.skip(part)
+            self._slow.lines += block.lines
         for column, more in zip(self._columns, columns, strict=True):
             column.extend(more)
-        self._size += len(part.text)
-        return self._batch() if self._size >= BATCH else ()
+        self._size += len(block.text)
+        return self._batch() if self._size >= BATCH_SIZE else ()
 
     def end(self) -> Iterable[pa.RecordBatch]:
-        """Give what is left."""
-        self._patient.end()
+        """End the body; return what is left."""
+        self._slow.end()
         return self._batch()
 
-    def _read_at_once(self, part: Part) -> Columns | None:
-        """The columns of a part; `None` where a line of it needs a closer look."""
+    def _read_fast(self, block: SmallBlock) -> Columns | None:
+        """Return the columns of a block; `None` where it needs the slow parser."""
         try:
-            self._pa.array([part.text], self._bytes).cast(self._text)  # msgspec takes what is no UTF-8
-            lines = _read_lines(part.text)
-            keys = [_read_keys(line.properties) for line in lines]
-        except UNREADABLE:
+            self._pa.array([block.text], self._bytes).cast(self._text)  # msgspec accepts what is not UTF-8
+            lines = _parse_lines(block.text)
+            keys = [_parse_keys(line.properties) for line in lines]
+            distinct_ids, insert_ids = (
+                [plain_id_text(key.distinct_id) for key in keys],
+                [plain_id_text(key.insert_id) for key in keys],
+            )
+        except NEEDS_SLOW_PARSER:
             return None
         times = [key.time for key in keys]
-        if len(lines) != part.lines or not FIRST_TIME <= min(times) <= max(times) < LAST_TIME:
+        if len(lines) != block.lines or not FIRST_TIME <= min(times) <= max(times) < END_TIME:
             return None
         return (
             [line.event for line in lines],
             [time * 1_000_000 for time in times],
-            [key.distinct_id for key in keys],
-            [key.insert_id for key in keys],
+            distinct_ids,
+            insert_ids,
             [bytes(line.properties) for line in lines],
         )
 
@@ -107,11 +111,11 @@ class BatchReader:
         return (self._pa.RecordBatch.from_pydict(arrays),)
 
 
-def _columns_of(rows: Iterator[tuple[bytes, dict[str, Any]]]) -> Columns:
+def _columns_of(lines: Iterable[EventLine]) -> Columns:
     columns: Columns = ([], [], [], [], [])
-    for properties, event in rows:
-        time = (event["event_time"] - EPOCH) // _MICROSECOND
-        row = event["event_name"], time, event["distinct_id"], event["insert_id"], properties
+    for line in lines:
+        event = line.event
+        row = event.name, event.micros, event.distinct_id, event.insert_id, event.properties
         for column, value in zip(columns, row, strict=True):
             column.append(value)
     return columns

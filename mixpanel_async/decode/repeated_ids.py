@@ -1,8 +1,8 @@
-"""Insert ids that come twice in a chunk, seen before it is decoded: a hint, so that copies wait for one another.
+"""For tables: insert ids that occur more than once in a long chunk, found before it is decoded.
 
-A row that is deleted after its insert costs its whole chunk a second way to disk, so copies must be in memory
-together. In a long chunk they can be a million rows apart. Looking at the ids alone is cheap; what is overlooked (an
-id that is spelled in an unusual way) is found in the table later.
+A row that is deleted after its insert makes DuckDB write its whole chunk a second time, so duplicates should be in
+memory together. In a long chunk they can be a million rows apart. This first pass reads only the ids, which is cheap.
+An id that it misses (one spelled in an unusual way) is found in the table at the end.
 """
 
 from __future__ import annotations
@@ -13,49 +13,51 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixpanel_async.decode.arrow_blocks import GROUP, LongLineError, blocks, gunzip
+from mixpanel_async.decode.event_batches import GROUP_SIZE
+from mixpanel_async.decode.gunzip import gunzip
+from mixpanel_async.decode.lines import LineTooLongError, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONG = 8 << 20
-"""Bytes of a day's body, still gzip, from which on it is looked through: no more text than the store holds at a time
-comes of less."""
+LONG_DAY = 8 << 20
+"""Bytes of a day's body, still gzip, from which on this pass is worth its cost. Less text fits in memory at once."""
 
 _SLOTS = 1 << 28
-"""Bits that ids are hashed to: of five million ids one in a hundred is taken for another's copy, and only waits."""
+"""Bits that ids are hashed to. Of five million ids one in a hundred shares a bit with another by chance; its row is
+then only held longer."""
 
 _MARK = b'"$insert_id":"'
 
 
 class RepeatedIds:
-    """Reads a chunk's bodies a part at a time, in a thread."""
+    """Reads a chunk's bodies a step at a time, in a thread."""
 
     def __init__(self, bodies: Iterable[Iterable[bytes]]) -> None:
         self._blocks = chain.from_iterable(blocks(gunzip(body)) for body in bodies)
-        self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # a bytearray's zeros are written: the loop would wait
+        self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # lazily zeroed, unlike a bytearray
         self.found: set[str] = set()
-        """The ids that came twice so far, and a few that only share a slot with another."""
+        """The ids that occurred more than once so far, and a few that only share a bit with another."""
 
     def read(self) -> bool:
-        """Read on; gives whether there is more.
+        """Read about `GROUP_SIZE` bytes; return whether there is more.
 
         Raises:
-            ConnectionLostError: as in decoding, which comes next.
+            ConnectionLostError: the gzip is cut or damaged.
         """
         size = 0
-        with suppress(LongLineError):  # decoding will tell where
+        with suppress(LineTooLongError):  # decoding raises it again, with the line's number
             for block in self._blocks:
-                self._look(block)
+                self._read_block(block)
                 size += len(block)
-                if size >= GROUP:
+                if size >= GROUP_SIZE:
                     return True
         return False
 
-    def _look(self, block: bytes) -> None:
+    def _read_block(self, block: bytes) -> None:
         seen = self._seen
-        for piece in islice(block.split(_MARK), 1, None):
-            insert_id = piece[: piece.find(b'"')]
+        for text in islice(block.split(_MARK), 1, None):
+            insert_id = text[: text.find(b'"')]
             slot = hash(insert_id) % _SLOTS
             byte, bit = slot >> 3, 1 << (slot & 7)
             if seen[byte] & bit:

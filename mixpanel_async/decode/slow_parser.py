@@ -1,67 +1,78 @@
-"""Lines read one by one: those of a block in which one of them is odd."""
+"""Blocks read line by line, by the definition in `event`: blocks in which a line is unusual."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mixpanel_async.decode.event import BOM, NoEventError, RejectedLine, join_lines, read_line
-from mixpanel_async.export.request import judge_line
+from mixpanel_async.decode.ending import error_from_line
+from mixpanel_async.decode.event import BOM, Event, NotAnEventError, RejectedLine, join_lines, parse_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class EventLine(NamedTuple):
     """A line that is an event."""
 
     line_number: int
-    """From 1, in the body of its chunk's answer."""
-    event: bytes
-    """The event's name, as JSON."""
-    properties: bytes
-    """As JSON, word for word; only a lone surrogate became U+FFFD."""
+    """From 1, in the body of its answer."""
+    event: Event
+    line: bytes
+    """The JSON it was read from: of an event that a raw line break cut apart, both lines joined."""
 
 
-@dataclass(slots=True)
-class OddLines:
-    """Reads blocks of one body in order: counts lines, and keeps a broken one until its neighbour is seen."""
+class SlowParser:
+    """Parses the blocks of one body in order. It keeps a line that is not JSON until it has seen the next one."""
 
-    count: int = 0
-    """Lines read so far. Who reads others without this class adds them."""
-    broken: RejectedLine | None = None
-    """The last line, if it is no JSON and may be the first half of an event."""
+    def __init__(self, reject: Callable[[RejectedLine], None]) -> None:
+        """`reject` is called for each line that is not an event, in order."""
+        self._reject = reject
+        self._broken: RejectedLine | None = None
+        self.lines = 0
+        """Lines so far. Lines that are parsed elsewhere are added by the caller."""
 
-    def read(self, block: bytes) -> Iterator[EventLine | RejectedLine]:
-        """Read a block of whole lines, in order.
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last line was not JSON and may be the first half of an event: the next line must come here."""
+        return self._broken is not None
+
+    def parse(self, block: bytes) -> Iterator[EventLine]:
+        """Parse a block of whole lines, in order.
 
         Raises:
             ConnectionLostError, ServerError: a line says that Mixpanel broke off its answer.
         """
         for line in block[:-1].split(b"\n"):
-            self.count += 1
+            self.lines += 1
             bare = line.removesuffix(b"\r")
-            bare = bare.removeprefix(BOM) if self.count == 1 else bare
-            if bare.strip():
-                yield from self._take(bare)
+            bare = bare.removeprefix(BOM) if self.lines == 1 else bare
+            if bare.strip() and (event := self._parse(bare)) is not None:
+                yield event
 
-    def _take(self, line: bytes) -> Iterator[EventLine | RejectedLine]:
-        neighbour, self.broken = self.broken, None
+    def end(self) -> None:
+        """End the body: a line that waits for the next one is rejected."""
+        if self._broken is not None:
+            self._reject(self._broken)
+            self._broken = None
+
+    def _parse(self, line: bytes) -> EventLine | None:
+        before = self._broken
         try:
-            event = read_line(line)
-        except NoEventError as error:
-            if (fault := judge_line(line)) is not None:
-                raise fault from None
-            bad, broken = RejectedLine(self.count, str(error), line), error.broken
+            event = parse_event(line)
+        except NotAnEventError as error:
+            if (broken_off := error_from_line(line)) is not None:
+                raise broken_off from None
+            if before is not None and not error.is_json and (joined := join_lines(before.line, line)) is not None:
+                self._broken = None
+                line, event = joined
+                return EventLine(before.line_number, event, line)
+            rejected, is_json = RejectedLine(self.lines, str(error), line), error.is_json
         else:
-            yield from (neighbour,) if neighbour else ()
-            yield EventLine(self.count, *event)
-            return
-        if neighbour is not None and broken and (whole := join_lines(neighbour.line, line)) is not None:
-            yield EventLine(neighbour.line_number, *whole)
-            return
-        yield from (neighbour,) if neighbour else ()
-        if broken:
-            self.broken = bad
+            self.end()
+            return EventLine(self.lines, event, line)
+        self.end()
+        if is_json:
+            self._reject(rejected)
         else:
-            yield bad
+            self._broken = rejected
+        return None

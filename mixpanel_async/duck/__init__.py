@@ -1,1 +1,20 @@
-"""The tables: the one package that imports duckdb. All of it blocks, so all of it is called from threads."""
+"""The tables: the one package that imports duckdb. Everything here blocks, so it runs in threads.
+
+Read from the file to a chunk's rows in it:
+
+schema          names and columns
+versions        the library's own tables, their version and migrations
+connection      which file is open, for how long, and who else has it open
+arrow_input     Arrow batches as a table that SQL reads
+keys            which rows are duplicates
+row_buffer      parsed rows in memory
+parser          event batches to rows, by DuckDB's JSON parser
+dedup           rows held until they can be inserted without duplicates
+chunk_loader    a chunk's batches to a sink, through parser and dedup
+out_of_range    rows whose own time lies outside the dates they were returned for
+journal         which dates a table holds
+table_sink      a chunk's transaction on a table
+events_table    a table of events
+profiles_table  a table of profiles
+lookup_tables   tables of lookups
+"""

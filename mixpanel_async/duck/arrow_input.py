@@ -1,27 +1,22 @@
-"""How Arrow comes into a statement: as a table of some name."""
+"""Arrow batches as a table that SQL reads."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from arro3.core import DataType, Field, RecordBatch, Schema, Table
+from arro3.core import RecordBatch, Schema, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import duckdb
 
-_JSON_TYPE = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
 
-# Known as JSON, texts are stored as they come; one that is cast to JSON DuckDB would parse once more.
-JSON = Field("item", DataType.utf8(), metadata=_JSON_TYPE)
+class ArrowInput:
+    """A table of this name, which holds whatever batches it is given for a statement.
 
-
-class Feed:
-    """What a query reads as a table of this name: whichever blocks are put here.
-
-    It is registered once, before the transaction. What is registered within one stays in memory until its end.
+    It is registered once, before the transaction: what is registered within one stays in memory until its end.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> None:
@@ -29,9 +24,9 @@ class Feed:
         cursor.register(name, self)
 
     @contextmanager
-    def of(self, blocks: Sequence[RecordBatch]) -> Iterator[None]:
-        """Feed these."""
-        self._table = Table.from_batches(blocks) if blocks else self._empty
+    def holding(self, batches: Sequence[RecordBatch]) -> Iterator[None]:
+        """Hold these batches while the block runs."""
+        self._table = Table.from_batches(batches) if batches else self._empty
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The database: what is open, for how long, and who else has it."""
+"""The database: which file is open, for how long, and who else has it open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck.schema import Schema, create_journal, quoted
+from mixpanel_async.duck.schema import Schema, quoted
+from mixpanel_async.duck.versions import prepare_our_tables
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 
 if TYPE_CHECKING:
@@ -32,40 +33,42 @@ ROW_GROUP = 8192
 
 DuckDB writes a transaction's rows straight to their place only in full row groups (122,880 by default), and the
 rest through the write-ahead log, to be compressed again at the next checkpoint. Small groups let a chunk of some
-ten thousand rows be written once. The size belongs to the attachment, not to the file: plain DuckDB reads it all.
+ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
 """
 
 MEMORY = "192MB"
-"""What DuckDB may keep in memory for a file: else it keeps all that it has written, up to most of the machine."""
+"""DuckDB's memory limit for a file. Without one it keeps all that it has written, up to most of the machine's
+memory.
+"""
 
 LEFT_BEHIND = 3600
-"""Seconds after which nobody can still be making a file: it takes some milliseconds."""
+"""Seconds after which no process can still be creating a file, which takes some milliseconds."""
 
 LONG_ROW = 4096
-"""Bytes a row, on average over a block, from which on a row group may want more than `MEMORY`."""
+"""Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY`."""
 
 CHECKPOINT = "16MB"
-"""How much write-ahead log may come together: it is in memory too until the checkpoint."""
+"""Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
 
 _SETTINGS = {
-    # A statement a core is what is parallel here; more threads in each would only take turns.
+    # Statements run in parallel, one a core; more threads in each would only compete.
     "threads": 1,
-    # Never a download behind the caller's back: all that is needed is built in.
+    # Nothing is downloaded: all that is needed is built into DuckDB.
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
 
 _OPEN: set[tuple[int, int]] = set()
-"""Device and inode of each file that is open here. DuckDB knows files by their paths, and the system's locks hold off
-other processes only: under a second name (a hard link) a file could be written by two who see nothing of each other."""
-_OPEN_TURN = threading.Lock()
+"""Device and inode of each file that is open here. DuckDB tells files apart by their paths, and the system's locks
+keep out other processes only: under a second name (a hard link) one file could be written by two connections."""
+_OPEN_LOCK = threading.Lock()
 
 
 class Database:
     """A DuckDB file, a database in memory, or a caller's open connection.
 
-    A file is attached while a lease is open, and free for `duckdb.connect` otherwise. A database in memory lives
+    A file is attached while a lease is open; otherwise others can `duckdb.connect` it. A database in memory lives
     until `close`. A caller's connection is never closed and its settings stay.
     """
 
@@ -76,7 +79,7 @@ class Database:
         self._opened = ExitStack()
         self._bounded = False
         self._leases = 0
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
             self._callers = target
         elif os.fspath(target) != ":memory:":
@@ -84,56 +87,56 @@ class Database:
         self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
 
     def lease(self) -> Lease:
-        """A claim to have it open; nothing happens before the lease's own `open`."""
+        """Return a lease, which opens the database with its own `open`."""
         return Lease(self)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own for one thread, with its own transaction. The caller closes it."""
+        """Return a connection for one thread, with its own transaction. The caller closes it."""
         if self._connection is None:
             raise StoreError("The database is closed.")
         return self._connection.cursor()
 
     def make_room(self, row_bytes: int) -> None:
-        """Lift the bound on memory, to DuckDB's own, where rows are so long that they may not fit."""
+        """Raise the memory limit to DuckDB's own, where rows are so long that a row group may not fit."""
         if row_bytes > LONG_ROW and self.path is not None and self._bounded:
             self._bounded = False
             with self.cursor() as cursor:
                 cursor.execute("RESET memory_limit")
 
     def close(self) -> None:
-        """Let it go, checkpointed; a database in memory is gone then. Every cursor must be closed before."""
-        with self._turn:
-            self._let_go()
+        """Close it, checkpointed; a database in memory is then gone. Every cursor must be closed before."""
+        with self._lock:
+            self._close()
 
-    def claim(self) -> None:
-        """Count one more user, and open it for the first."""
-        with self._turn:
+    def acquire(self) -> None:
+        """Count one user more; the first opens the database."""
+        with self._lock:
             if self._connection is None:
                 self._open()
             self._leases += 1
 
-    def give_back(self) -> None:
-        """Count one user less, and let a file go with the last."""
-        with self._turn:
+    def release(self) -> None:
+        """Count one user less; the last closes a file."""
+        with self._lock:
             self._leases -= 1
             if self._leases == 0 and self.path is not None:
-                self._let_go()
+                self._close()
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
             return
         self._opened.close()
         if self.path is not None and _has_bytes(log := self.path.with_name(f"{self.path.name}.wal")):
             logger.warning(
-                "%s was closed, but not all could be moved into it; is the disk full? Nothing is lost: the rest is in "
-                "%s until the file is opened again. Do not copy or move the one without the other.",
+                "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
+                "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
                 self.path,
                 log,
             )
 
     def _open(self) -> None:
-        with _explained(self.path), ExitStack() as opened:
+        with _translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
                 row = connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
@@ -141,18 +144,18 @@ class Database:
             else:
                 connection = self._connect(opened)
                 self._bounded = True
-            create_journal(connection, self.schema)
+            prepare_our_tables(connection, self.schema)
             self._opened = opened.pop_all()
         self._connection = connection
 
     def _connect(self, opened: ExitStack) -> duckdb.DuckDBPyConnection:
         if self.path is not None:
-            _sweep(self.path)
+            _remove_left_behind(self.path)
         connection = opened.enter_context(closing(duckdb.connect(":memory:", config=dict(_SETTINGS))))
         if self.path is not None:
             if not self.path.exists():
                 _create(connection, self.path)
-            opened.enter_context(_alone(self.path))
+            opened.enter_context(_open_once(self.path))
             connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
             connection.execute(f"SET memory_limit = '{MEMORY}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
@@ -161,27 +164,27 @@ class Database:
 
 
 class Lease:
-    """One user's claim. `open` and `close` block, so they are for threads."""
+    """Keeps the database open for one user. `open` and `close` block, so they run in threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._held = False
 
     def open(self) -> None:
-        """Have the database open until `close`.
+        """Keep the database open until `close`.
 
         Raises:
             DatabaseLockedError: another process, or another connection of this one, holds the file.
-            StoreError: it cannot be made, read or written.
+            StoreError: it cannot be created, read or written, or a newer version of this library made it.
         """
-        self._database.claim()
+        self._database.acquire()
         self._held = True
 
     def close(self) -> None:
-        """Give the claim back; nothing where it is not held."""
+        """End the lease; do nothing if it is not open."""
         if self._held:
             self._held = False
-            self._database.give_back()
+            self._database.release()
 
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -189,8 +192,8 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
 
 
-def _sweep(path: Path) -> None:
-    """Take away what a process left that was killed while it made the file: else it would hold on to its space."""
+def _remove_left_behind(path: Path) -> None:
+    """Remove what a process left that was killed while it created the file."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFT_BEHIND:
@@ -198,7 +201,9 @@ def _sweep(path: Path) -> None:
 
 
 def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the file under another name first: DuckDB refuses for ever a file that a kill left half made."""
+    """Create the file under another name first: DuckDB refuses a file that a kill left half written, and always
+    will.
+    """
     if not path.parent.is_dir():
         raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
@@ -214,11 +219,11 @@ def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Be the only one in this process who has the file open, under whichever of its names."""
+def _open_once(path: Path) -> Iterator[None]:
+    """Make sure that this process opens the file only once, by whichever of its names."""
     status = path.stat()
     file = (status.st_dev, status.st_ino)
-    with _OPEN_TURN:
+    with _OPEN_LOCK:
         if file in _OPEN:
             raise DatabaseLockedError(
                 f"{path} is open in this process (PID {os.getpid()}), under this name or another: use one client for "
@@ -228,56 +233,52 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with _OPEN_TURN:
+        with _OPEN_LOCK:
             _OPEN.discard(file)
 
 
 def _has_bytes(path: Path) -> bool:
-    """An empty log may stay for good: nothing is in it."""
+    """Whether a file exists and is not empty: an empty write-ahead log may stay."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
         return False
 
 
-def in_words(error: BaseException) -> str:
-    """The first line of what DuckDB or the system says, and what to do where that is known."""
-    said = str(error)
-    hint = ": No space left on the disk. Free some space and resume." if "No space left" in said else ""
-    return said.partition("\n")[0][:300] + hint
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of DuckDB or the system, and what to do where that is known."""
+    message = str(error)
+    hint = ": No space left on the disk. Free some space and resume." if "No space left" in message else ""
+    return message.partition("\n")[0][:300] + hint
 
 
 @contextmanager
-def explained(table: str) -> Iterator[None]:
-    """Tell what DuckDB could not do with a table.
-
-    Raises:
-        StoreError: names the table.
-    """
+def translate_errors(what: str) -> Iterator[None]:
+    """Turn an error of DuckDB into a StoreError that begins with `what`."""
     try:
         yield
     except duckdb.Error as error:
-        raise StoreError(f"Table {table!r}: {in_words(error)}") from None
+        raise StoreError(f"{what}: {first_line(error)}") from None
 
 
 @contextmanager
-def _explained(path: Path | None) -> Iterator[None]:
+def _translate_open_errors(path: Path | None) -> Iterator[None]:
     """Turn the ways in which a file cannot be opened into errors that say what to do."""
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        said = str(error)
-        if "Could not set lock" in said:
-            holder = re.search(r"Conflicting lock is held in (.*?\(PID [0-9]+\))", said)
+        message = str(error)
+        if "Could not set lock" in message:
+            holder = re.search(r"Conflicting lock is held in (.*?\(PID [0-9]+\))", message)
             who = holder[1] if holder else "another process"
             raise DatabaseLockedError(f"{path} is held by {who}: close it there first.") from None
-        if "already attached" in said or "different configuration" in said:
+        if "already attached" in message or "different configuration" in message:
             raise DatabaseLockedError(
                 f"{path} is open in this process (PID {os.getpid()}): close that connection, or pass it as `database`."
             ) from None
-        if "not a valid DuckDB database" in said or "Could not read enough bytes" in said:
-            raise StoreError(f"{path} is no DuckDB database: choose another path, or move that file away.") from None
-        raise StoreError(f"{path or 'The database'} cannot be opened: {in_words(error)}") from error
+        if "not a valid DuckDB database" in message or "Could not read enough bytes" in message:
+            raise StoreError(f"{path} is not a DuckDB database: choose another path, or move that file away.") from None
+        raise StoreError(f"{path or 'The database'} cannot be opened: {first_line(error)}") from error
 
 
 def _text(value: str) -> str:

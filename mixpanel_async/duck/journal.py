@@ -1,147 +1,123 @@
-"""The journal: which dates a table holds, and what was asked for them.
+"""The journal: which dates a table holds, and what was selected for them.
 
-A chunk's row is written in the transaction of its rows, so the two are there together or not at all, and a
-write-ahead log that is torn loses both, for a resume to bring both back.
+A chunk's row is written in the transaction of its rows, so both are there or neither is. A write-ahead log that is torn
+loses both, and a resume brings both back.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mixpanel_async.duck import out_of_range as strays
+from mixpanel_async.duck import out_of_range
 from mixpanel_async.duck.schema import EVENTS_COLUMNS, check_columns, table_exists
-from mixpanel_async.errors import (
-    SelectionMismatchError,
-    StoreError,
-    TableExistsError,
-    TableNotFoundError,
-)
+from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
+from mixpanel_async.records import JournalRow
+from mixpanel_async.selections import EventSelection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import duckdb
 
+    from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.schema import Schema
-
-Dates = tuple[str, str]
-"""First and last date, `YYYY-MM-DD`, both inclusive."""
+    from mixpanel_async.records import ChunkRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a table holds of a project's events."""
-
-    events: tuple[str, ...] | None = None
-    where: str | None = None
-    limit: int | None = None
-
-    def as_json(self) -> str:
-        """The same text for the same selection; the order of `events` is none."""
-        events = None if self.events is None else sorted(set(self.events))
-        return json.dumps({"events": events, "where": self.where, "limit": self.limit}, ensure_ascii=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """One row of `_mixpanel_chunks`, before it is counted."""
-
-    dates: Dates
-    bytes: int
-    retries: int
-    fetched_at: dt.datetime
-
-
-def prepare_table(  # noqa: PLR0913 - one statement of what the caller allows
+def check_table(  # noqa: PLR0913 - what the caller wants of which table
     cursor: duckdb.DuckDBPyConnection,
     schema: Schema,
     name: str,
-    selection: Selection,
+    selection: EventSelection,
     *,
     append: bool,
     resume: bool,
-) -> bool:
-    """Make the table, or check that it may take this selection. Gives whether it was made.
+) -> None:
+    """Check that a table is missing and may be created, or may take this selection. Writes nothing.
 
     Raises:
         TableExistsError, TableNotFoundError, SelectionMismatchError: by `append` and `resume`.
-        StoreError: a table of that name is there that is no events table of ours.
+        StoreError: a table of that name is not an events table of this library.
     """
     if not table_exists(cursor, schema, name):
         if append:
             raise TableNotFoundError(f"There is no table {name!r} to append to: fetch it first without append.")
-        cursor.execute("BEGIN")
-        cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
-        forget(cursor, schema, name)  # a table that was dropped behind our back
-        cursor.execute(
-            f"INSERT INTO {schema}._mixpanel_selections VALUES (lower(?), 'events', ?, now())",
-            [name, selection.as_json()],
-        )
-        cursor.execute("COMMIT")
-        return True
+        return
     if not (append or resume):
         raise TableExistsError(
-            f"Table {name!r} is there: pass resume=True to fetch the dates it lacks, append=True to fetch these "
-            "dates anew, or another name."
+            f"Table {name!r} exists: pass resume=True to fetch the dates it lacks, append=True to fetch these "
+            "dates again, or another name."
         )
     _check_selection(cursor, schema, name, selection)
-    return False
+
+
+def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection) -> None:
+    """Create an events table, in one transaction with its row in `_mixpanel_selections`."""
+    cursor.execute("BEGIN")
+    cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
+    forget(cursor, schema, name)  # what is left of a table that somebody else dropped
+    cursor.execute(
+        f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at) "
+        "VALUES (lower(?), 'events', ?, now())",
+        [name, selection.to_json()],
+    )
+    cursor.execute("COMMIT")
 
 
 def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
-    """Take the table and all that is known of it away, in one transaction."""
+    """Drop a table and all that is known of it, in one transaction."""
     cursor.execute("BEGIN")
     cursor.execute(f"DROP TABLE {schema.table(name)}")
     forget(cursor, schema, name)
     cursor.execute("COMMIT")
 
 
-def final_ranges(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[tuple[dt.date, dt.date]]:
-    """The dates that need no fetching any more, as ranges in order."""
-    return cursor.execute(
-        f"SELECT from_date, to_date FROM {schema}._mixpanel_chunks "
-        "WHERE table_name = lower(?) AND final ORDER BY from_date",
+def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
+    """Within a transaction: delete all that is known of a table."""
+    for ours in ("selections", "chunks", "out_of_range", "rejected"):
+        cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
+
+
+def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[JournalRow]:
+    """Return a table's committed chunks, in the order of their dates."""
+    atomic = set(out_of_range.atomic_chunks(cursor, schema, name))
+    rows = cursor.execute(
+        f"SELECT from_date, to_date, final FROM {schema}._mixpanel_chunks "
+        "WHERE table_name = lower(?) ORDER BY from_date",
         [name],
     ).fetchall()
+    return [JournalRow(first, last, is_final, (first, last) in atomic) for first, last, is_final in rows]
 
 
-def has_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> bool:
-    """Whether anything was committed to the table."""
-    query = f"SELECT count(*) > 0 FROM {schema}._mixpanel_chunks WHERE table_name = lower(?)"
-    return bool(cursor.execute(query, [name]).fetchall()[0][0])
+def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> None:
+    """Split the journal's rows where the planned chunks begin and end, so that each chunk replaces whole rows.
 
-
-def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, plan: Sequence[Dates]) -> None:
-    """Cut the journal's chunks where the plan's chunks will begin and end, so that each replaces whole ones.
-
-    What is in the table stays; each piece is counted anew. Two chunks of one plan that replace parts of the same
-    older one would otherwise collide in its row.
+    The table's rows stay, and each part of a split row is counted again. Otherwise two chunks that replace parts of the
+    same older one would conflict in its row.
     """
     held = cursor.execute(
         f"SELECT from_date, to_date FROM {schema}._mixpanel_chunks WHERE table_name = lower(?)", [name]
     ).fetchall()
-    starts = {dt.date.fromisoformat(first) for first, _ in plan}
-    starts |= {dt.date.fromisoformat(last) + dt.timedelta(days=1) for _, last in plan}
+    starts = {dt.date.fromisoformat(first) for first, _ in chunks}
+    starts |= {dt.date.fromisoformat(last) + dt.timedelta(days=1) for _, last in chunks}
     for first, last in held:
         for start in sorted(start for start in starts if first < start <= last):
-            _cut(cursor, schema, name, f"DATE '{start}'")
+            _split(cursor, schema, name, f"DATE '{start}'")
 
 
-def replace(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: Dates) -> int:
-    """Within a transaction: take away what the table holds for these dates. Gives how many chunks it was."""
+def delete_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> int:
+    """Within a transaction: delete what the table holds for these dates. Return how many chunks that was."""
     where = "table_name = lower(?) AND from_date >= ?::DATE AND to_date <= ?::DATE"
     deleted = cursor.execute(f"DELETE FROM {schema}._mixpanel_chunks WHERE {where}", [name, *dates])
-    gone = int(deleted.fetchall()[0][0])
-    if gone:
+    count = int(deleted.fetchall()[0][0])
+    if count:
         cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}", [name, *dates])
-        strays.delete_rows(cursor, schema, name, dates)
-    return gone
+        out_of_range.delete_rows(cursor, schema, name, dates)
+    return count
 
 
-def record(  # noqa: PLR0913 - the row's columns
+def record_chunk(  # noqa: PLR0913 - the row's columns
     cursor: duckdb.DuckDBPyConnection,
     schema: Schema,
     name: str,
@@ -152,15 +128,18 @@ def record(  # noqa: PLR0913 - the row's columns
     duplicates: int,
     rejected: int,
 ) -> None:
-    """Within a chunk's transaction: write its row. One that is not `final` a resume asks for again."""
+    """Within a chunk's transaction: write its row. A resume asks again for one that is not `final`."""
     cursor.execute(
-        f"INSERT INTO {schema}._mixpanel_chunks VALUES (lower(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO {schema}._mixpanel_chunks (table_name, from_date, to_date, final, rows, duplicates, rejected, "
+        "bytes, retries, fetched_at) VALUES (lower(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [name, *chunk.dates, final, rows, duplicates, rejected, chunk.bytes, chunk.retries, chunk.fetched_at],
     )
 
 
-def shorten_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: Dates, last: dt.date) -> None:
-    """Within a chunk's transaction: let its rejected lines go with its dates up to `last`."""
+def shorten_rejected(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk, last: dt.date
+) -> None:
+    """Within a chunk's transaction: assign its rejected lines to its dates up to `last`."""
     cursor.execute(
         f"UPDATE {schema}._mixpanel_rejected SET to_date = ? "
         "WHERE table_name = lower(?) AND from_date = ?::DATE AND to_date = ?::DATE",
@@ -168,29 +147,28 @@ def shorten_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
     )
 
 
-def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
-    """Within a transaction: take away all that is known of a table."""
-    for ours in ("selections", "chunks", "strays", "rejected"):
-        cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
-
-
-def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: Selection) -> None:
-    query = f"SELECT selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
-    rows = cursor.execute(query, [name]).fetchall()
-    if not rows:
+def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection) -> None:
+    query = f"SELECT type, selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
+    found = cursor.execute(query, [name]).fetchall()
+    if not found:
         raise StoreError(f"Table {name!r} was not made by this library: choose another name.")
     check_columns(cursor, schema.table(name), "events")
-    if rows[0][0] != selection.as_json():
+    ((kind, held),) = found
+    try:
+        is_same = kind == "events" and EventSelection.from_json(held) == selection
+    except (ValueError, TypeError):
+        is_same = False
+    if not is_same:
         raise SelectionMismatchError(
-            f"Table {name!r} holds the selection {rows[0][0]}, and {selection.as_json()} is asked for: "
-            "use the same selection, or another table."
+            f"Table {name!r} holds the selection {held}, and this call selects {selection.to_json()}: pass the "
+            "same selection, or another table name."
         )
 
 
-def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:
-    """Make two journal rows of the one whose dates hold `date` as neither its first nor beyond its last.
+def _split(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:
+    """Split the journal row that begins before `date` and ends on it or after it.
 
-    What was counted for the whole, and its rejected lines, stay with the first: which date they are of is not known.
+    What was counted for the whole, and its rejected lines, stay with the first part: their dates are not known.
     """
     journal = f"{schema}._mixpanel_chunks"
     hit = f"table_name = lower($name) AND from_date < {date} AND to_date >= {date}"
@@ -208,8 +186,8 @@ def _cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str
     cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit}", {"name": name})
     cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
     for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
-        rows = strays.count_rows(cursor, schema, name, dates)
+        rows = out_of_range.count_rows(cursor, schema, name, dates)
         cursor.execute("UPDATE halves SET rows = ? WHERE from_date = ?", [rows, dates[0]])
-    cursor.execute(f"INSERT INTO {journal} SELECT * FROM halves")
+    cursor.execute(f"INSERT INTO {journal} BY NAME SELECT * FROM halves")
     cursor.execute("DROP TABLE halves")
     cursor.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""Tables of lookups: each holds what was answered last, and is replaced in one transaction."""
+"""Tables of lookups: each holds the last result, and is replaced in one transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mixpanel_async.duck.connection import explained
+from mixpanel_async.duck.connection import translate_errors
 from mixpanel_async.duck.journal import forget
 from mixpanel_async.duck.schema import quoted, table_exists
 from mixpanel_async.errors import StoreError
@@ -47,13 +47,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "tags": "JSON",
     },
 }
-"""For each kind, which is the table's `type` in `_mixpanel_selections`, its columns but `fetched_at TIMESTAMPTZ`."""
+"""For each kind (the table's `type` in `_mixpanel_selections`) its columns, without `fetched_at TIMESTAMPTZ`."""
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
 
 class LookupTable:
-    """One lookup's table of an open database. Its methods block, so they are for threads."""
+    """One lookup's table of an open database. Its methods block, so they run in threads."""
 
     def __init__(self, database: Database, name: str, kind: str) -> None:
         self._database = database
@@ -64,26 +64,26 @@ class LookupTable:
         self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMPTZ"}
 
     def check(self) -> None:
-        """See that the name is free, or this lookup's.
+        """Check that the name is free, or that of this lookup's table.
 
         Raises:
-            StoreError: another table has it, which is left alone.
+            StoreError: another table has this name.
         """
         with self._cursor() as cursor:
-            self._is_there(cursor)
+            self._exists(cursor)
 
     def replace(
         self, rows: Sequence[Sequence[object]], *, event_name: str | None, selection: str, fetched_at: dt.datetime
     ) -> None:
-        """Put rows in place of those that are there, or of this event's; all of it or nothing.
+        """Replace all rows, or those of this event, in one transaction.
 
         Raises:
             StoreError: DuckDB cannot write, or the table is not this lookup's; it is as before.
         """
         with self._cursor() as cursor:
             cursor.execute("BEGIN")
-            if not self._is_there(cursor):
-                self._make(cursor)
+            if not self._exists(cursor):
+                self._create(cursor)
             cursor.execute(
                 f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
                 [selection, self._name],
@@ -100,20 +100,23 @@ class LookupTable:
     ) -> None:
         """One list a column, so that five thousand rows are one statement."""
         types = COLUMNS[self._kind].values()
-        lists = [[_as_stored(row[place], of) for row in rows] for place, of in enumerate(types)]
+        lists = [[_stored_value(row[place], of) for row in rows] for place, of in enumerate(types)]
         unnested = ", ".join(f"unnest(?::{of}[])" for of in types)
-        cursor.execute(f"INSERT INTO {self._table} SELECT {unnested}, ?::TIMESTAMPTZ", [*lists, fetched_at])
+        columns = ", ".join(map(quoted, self._columns))
+        insert = f"INSERT INTO {self._table} ({columns}) SELECT {unnested}, ?::TIMESTAMPTZ"
+        cursor.execute(insert, [*lists, fetched_at])
 
-    def _make(self, cursor: duckdb.DuckDBPyConnection) -> None:
+    def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
         columns = ", ".join(f"{quoted(column)} {of}" for column, of in self._columns.items())
         cursor.execute(f"CREATE TABLE {self._table} ({columns})")
-        forget(cursor, self._schema, self._name)  # a table that was dropped behind our back
+        forget(cursor, self._schema, self._name)  # what is left of a table that somebody else dropped
         cursor.execute(
-            f"INSERT INTO {self._schema}._mixpanel_selections VALUES (lower(?), ?, '{{}}', now())",
+            f"INSERT INTO {self._schema}._mixpanel_selections (table_name, type, selection, created_at) "
+            "VALUES (lower(?), ?, '{}', now())",
             [self._name, self._kind],
         )
 
-    def _is_there(self, cursor: duckdb.DuckDBPyConnection) -> bool:
+    def _exists(self, cursor: duckdb.DuckDBPyConnection) -> bool:
         if not table_exists(cursor, self._schema, self._name):
             return False
         query = f"SELECT type FROM {self._schema}._mixpanel_selections WHERE table_name = lower(?)"
@@ -128,9 +131,9 @@ class LookupTable:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with closing(self._database.cursor()) as cursor, explained(self._name):
+        with closing(self._database.cursor()) as cursor, translate_errors(f"Table {self._name!r}"):
             yield cursor
 
 
-def _as_stored(value: object, of: str) -> object:
+def _stored_value(value: object, of: str) -> object:
     return _json.encode(value).decode() if of == "JSON" and value is not None else value

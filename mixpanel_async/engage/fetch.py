@@ -1,23 +1,26 @@
-"""A fetch of profiles: a task a page, from the question to the commit that keeps it, and the table made of them.
+"""`fetch_profiles`: a task a page, from its request to the commit that keeps it, and then the table made of all pages.
 
-What bounds what: `max_workers` the pages that are open or in memory, and one page at a time is written. So a slow disk
-holds back the network, and memory is that of some pages, however many there are.
+Back-pressure: `max_workers` limits the pages that are open or in memory, and one page at a time is written. So a slow
+disk holds the network back, and memory is that of a few pages, however many there are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async.api.source import Attempts
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
-from mixpanel_async.engage.page import batch
-from mixpanel_async.engage.request import SessionExpiredError
-from mixpanel_async.engage.sessions import Download, Place, Session
+from mixpanel_async.duck.schema import check_table_name
+from mixpanel_async.engage.page import profiles_batch
+from mixpanel_async.engage.request import SessionExpiredError, session_parameters
+from mixpanel_async.engage.results import ProfileOutcome
+from mixpanel_async.engage.sessions import PageKey, ProfileSessions, Session
 from mixpanel_async.errors import ExportError, QueryError
 from mixpanel_async.progress import HookCalls
-from mixpanel_async.tasks import first_alone
+from mixpanel_async.tasks import check_workers, raise_first_cause
 from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import ProfileBatchProgress
 
@@ -26,42 +29,56 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.connection import Database
-    from mixpanel_async.export.order import ProfileOrder
+    from mixpanel_async.selections import ProfileSelection
+
+    PageHook = Callable[[ProfileBatchProgress], Awaitable[None] | None]
 
 logger = logging.getLogger("mixpanel_async")
 
 
-@dataclass(slots=True)
-class ProfileOutcome:
-    """How a fetch ended."""
+@dataclass(frozen=True, slots=True)
+class ProfileFetch:
+    """What a call of `fetch_profiles` fetches into which table; `of` checks the call's arguments."""
 
-    rows: int = 0
-    """In the table; 0 where it stayed as it was."""
-    pages: int = 0
-    """That are in."""
-    errors: dict[int, ExportError] = field(default_factory=dict)
-    """What each page's last attempt ended with, by its index."""
+    table: str
+    selection: ProfileSelection
+    append: bool
+    resume: bool
+    parallel: bool
+    max_workers: int
+
+    @classmethod
+    def of(  # noqa: PLR0913 - the call's arguments
+        cls,
+        name: str,
+        selection: ProfileSelection,
+        *,
+        append: bool = False,
+        resume: bool = False,
+        parallel: bool = False,
+        max_workers: int = 5,
+    ) -> ProfileFetch:
+        """Check the arguments; the selection is checked already. Raises ValueError."""
+        check_workers(max_workers)
+        return cls(check_table_name(name), selection, append, resume, parallel, max_workers if parallel else 1)
 
 
-async def fill_profiles(
-    order: ProfileOrder,
-    source: Source,
-    database: Database,
-    hook: Callable[[ProfileBatchProgress], Awaitable[None] | None] | None,
+async def fetch_profiles(
+    fetch: ProfileFetch, source: Source, database: Database, hook: PageHook | None
 ) -> ProfileOutcome:
-    """Have all pages kept, then replace the table.
+    """Keep all pages, then replace the table.
 
     Raises:
-        ExportError: one that every other page would meet too; any, if the order is not parallel.
-        StoreError: of the table as it is, or because DuckDB cannot write.
+        ExportError: a fatal one, which every other page would meet, too; any, if the fetch is not parallel.
+        StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
-    table = ProfilesTable(database, order.table, order.selection.as_json(), append=order.append)
+    table = ProfilesTable(database, fetch.table, fetch.selection, append=fetch.append)
     try:
         await finish_in_thread(table.open)
         await finish_in_thread(table.check)
         hooks = HookCalls(hook)
         async with hooks.running():
-            outcome = await _all_pages(order, source, table, hooks)
+            outcome = await _fetch_pages(fetch, source, table, hooks)
             if not outcome.errors:
                 outcome.rows = await finish_in_thread(table.publish)
         return outcome
@@ -69,110 +86,108 @@ async def fill_profiles(
         await finish_in_thread(table.close)
 
 
-async def _all_pages(
-    order: ProfileOrder, source: Source, table: ProfilesTable, hooks: HookCalls[ProfileBatchProgress]
+async def _fetch_pages(
+    fetch: ProfileFetch, source: Source, table: ProfilesTable, hooks: HookCalls[ProfileBatchProgress]
 ) -> ProfileOutcome:
-    """Go on with what was broken off, or begin; begin again where a session has expired, or cannot be gone on with."""
-    workers = asyncio.Semaphore(_workers(order, source.limiter.concurrent))
-    broken_off = await finish_in_thread(table.go_on) if order.resume else None
-    attempt = 1
+    """Resume the download that was broken off, or begin one; begin again if its session has expired."""
+    workers = asyncio.Semaphore(_workers(fetch, source.limiter.concurrent))
+    resumed = await finish_in_thread(table.resume) if fetch.resume else None
+    attempts = Attempts(source, "All profiles, from the first page")
     while True:
-        began, kept = broken_off or (await finish_in_thread(table.begin), [])
-        download = Download(source, order.selection.parts(began))
+        began, kept = resumed or (await finish_in_thread(table.begin), [])
+        sessions = ProfileSessions(source, session_parameters(fetch.selection, began))
         try:
-            return await PageFetch(download, table, hooks, workers, parallel=order.parallel).run(kept)
+            return await PageFetcher(sessions, table, hooks, workers, parallel=fetch.parallel).run(kept)
         except QueryError as error:
-            # of a session that is gone on with, any refusal may be that it is over, in other words
-            is_over = broken_off is not None or isinstance(error, SessionExpiredError)
-            if not is_over or attempt >= source.retry.attempts:
-                raise
-            await source.wait("All profiles, from the first page", attempt, error)
-        attempt, broken_off = attempt + 1, None
+            # In a resumed session any rejection may mean, in other words, that it has expired.
+            has_expired = resumed is not None or isinstance(error, SessionExpiredError)
+            await attempts.failed(error, retryable=has_expired)
+        resumed = None
 
 
-class PageFetch:
+class PageFetcher:
     """One download's pages on their way to where they are kept."""
 
     def __init__(
         self,
-        download: Download,
+        sessions: ProfileSessions,
         table: ProfilesTable,
         hooks: HookCalls[ProfileBatchProgress],
         workers: asyncio.Semaphore,
         *,
         parallel: bool,
     ) -> None:
-        self._download = download
+        self._sessions = sessions
         self._table = table
         self._hooks = hooks
         self._workers = workers
         self._parallel = parallel
         self._writing = asyncio.Lock()
-        self._indices: dict[Place, int] = {}
-        self._kept: dict[Place, int] = {}
+        self._indices: dict[PageKey, int] = {}
+        self._kept: dict[PageKey, int] = {}
         self._outcome = ProfileOutcome()
-        self._ended: ExportError | None = None
+        self._fatal: ExportError | None = None
 
     async def run(self, kept: Sequence[KeptPage]) -> ProfileOutcome:
-        """Have all pages kept that are not yet. One that fails stops no other, if it is `parallel`.
+        """Fetch and keep all pages but those that are `kept`. If it is `parallel`, one that fails stops no other.
 
         Raises:
-            SessionExpiredError: all that is kept is worth nothing.
-            ExportError, StoreError: see `fill_profiles`.
+            SessionExpiredError: all pages must be fetched again.
+            ExportError, StoreError: see `fetch_profiles`.
         """
-        self._kept = {Place(page.part, page.page): page.rows for page in kept}
+        self._kept = {PageKey(page.part, page.page): page.rows for page in kept}
         for page in kept:
             if page.page == 0:
-                self._download.sessions[page.part] = Session(page.session_id, page.total, page.page_size)
-        with first_alone():
+                self._sessions.opened[page.part] = Session(page.session_id, page.total, page.page_size)
+        with raise_first_cause():
             async with asyncio.TaskGroup() as group:
-                self._start(self._download.first(), group)
+                self._start(self._sessions.first_pages(), group)
         return self._outcome
 
-    def _start(self, places: list[Place], group: asyncio.TaskGroup) -> None:
-        for place in places:
-            self._indices[place] = len(self._indices)
-        for place in places:
-            group.create_task(self._fetch(place, group))
+    def _start(self, keys: list[PageKey], group: asyncio.TaskGroup) -> None:
+        for key in keys:
+            self._indices[key] = len(self._indices)
+        for key in keys:
+            group.create_task(self._fetch(key, group))
 
-    async def _fetch(self, place: Place, group: asyncio.TaskGroup) -> None:
-        rows, error = self._kept.get(place), None
-        if is_news := rows is None:
-            rows, error = await self._have(place)
+    async def _fetch(self, key: PageKey, group: asyncio.TaskGroup) -> None:
+        rows, error = self._kept.get(key), None
+        if is_new := rows is None:
+            rows, error = await self._fetch_and_keep(key)
         if error is None:
             self._outcome.pages += 1
-            self._start(self._download.following(place, rows), group)
+            self._start(self._sessions.following(key, rows), group)
         else:
-            self._outcome.errors[self._indices[place]] = error
-        if is_news:
-            told = None if error is None else str(error)
-            index, total = self._indices[place], len(self._indices)
-            self._hooks.tell(ProfileBatchProgress(index, total, rows, success=error is None, error=told))
+            self._outcome.errors[self._indices[key]] = error
+        if is_new:
+            message = None if error is None else str(error)
+            index, total = self._indices[key], len(self._indices)
+            self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
 
-    async def _have(self, place: Place) -> tuple[int, ExportError | None]:
-        """Have a page and keep it: how many profiles are on it, and what it was given up for."""
+    async def _fetch_and_keep(self, key: PageKey) -> tuple[int, ExportError | None]:
+        """Fetch a page and keep it; return how many profiles it has, and the error of one that failed."""
         async with self._workers:
-            if self._ended is not None:
-                raise self._ended  # it would be of no use, and costs no request
+            if self._fatal is not None:
+                raise self._fatal  # this page would be useless, and costs no request
             try:
-                profiles = await self._download.page(place, batch)
+                profiles = await self._sessions.fetch_page(key, profiles_batch)
             except ExportError as error:
-                if error.ends_the_run or not self._parallel:
-                    self._ended = error
+                if error.fatal or not self._parallel:
+                    self._fatal = error
                     if self._outcome.pages:
-                        error.add_note(f"The {self._outcome.pages} pages that are in are kept: see resume=True.")
+                        error.add_note(f"The {self._outcome.pages} pages that came are kept: see resume=True.")
                     raise
                 return 0, error
-            session = self._download.sessions[place.part]
-            page = KeptPage(*place, profiles.num_rows, session.id, session.total, session.page_size)
+            session = self._sessions.opened[key.part]
+            page = KeptPage(*key, profiles.num_rows, session.id, session.total, session.page_size)
             async with self._writing:
                 await finish_in_thread(self._table.keep, page, profiles)
             return page.rows, None
 
 
-def _workers(order: ProfileOrder, most: int) -> int:
-    if order.max_workers > most:
+def _workers(fetch: ProfileFetch, most: int) -> int:
+    if fetch.max_workers > most:
         logger.warning(
-            "max_workers=%d: Mixpanel answers %d queries at once, so it is %d.", order.max_workers, most, most
+            "max_workers=%d: Mixpanel allows %d queries at once, so %d are used.", fetch.max_workers, most, most
         )
-    return min(order.max_workers, most)
+    return min(fetch.max_workers, most)

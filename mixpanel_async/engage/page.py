@@ -1,40 +1,42 @@
-"""A page of profiles: read as strictly as JSON is, each profile's properties left the text they came as."""
+"""A page of profiles: parsed strictly, each profile's properties left as the text they came as."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from arro3.core import Array, DataType, RecordBatch
 
-from mixpanel_async.api.ask import read_json
-from mixpanel_async.decode.dicts import UNREADABLE, text_of
-from mixpanel_async.decode.event import mend_surrogates
-from mixpanel_async.duck.profiles_table import PAGE
+from mixpanel_async.api.send_query import read_json
+from mixpanel_async.decode.event import id_text
+from mixpanel_async.decode.layout import PROFILES
+from mixpanel_async.decode.strict_json import mend_surrogates
 from mixpanel_async.errors import ServerError
 
-SIZE = 1000
-"""Profiles on a page, where Mixpanel does not say."""
+DEFAULT_SIZE = 1000
+"""Profiles on a full page, where Mixpanel does not say."""
 
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - Mixpanel's times of profiles have no zone
 MICROSECOND = dt.timedelta(microseconds=1)
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}.*", re.ASCII)
-_NONE = msgspec.Raw(b"{}")
+_NOT_A_PAGE = (msgspec.MsgspecError, ValueError, RecursionError)
+_EMPTY = msgspec.Raw(b"{}")
+_NULL = msgspec.Raw(b"null")
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Profile(msgspec.Struct, gc=False):
-    distinct_id: Any = msgspec.field(name="$distinct_id")
-    properties: msgspec.Raw = msgspec.field(name="$properties", default=_NONE)
+    distinct_id: msgspec.Raw = msgspec.field(name="$distinct_id", default=_NULL)
+    properties: msgspec.Raw = msgspec.field(name="$properties", default=_EMPTY)
 
 
-class _Page(msgspec.Struct, gc=False):
+class _Payload(msgspec.Struct, gc=False):
     results: list[_Profile]
     status: str = "ok"
     session_id: str | None = None
@@ -44,11 +46,11 @@ class _Page(msgspec.Struct, gc=False):
 
 
 class _Properties(msgspec.Struct, gc=False):
-    last_seen: Any = msgspec.field(name="$last_seen", default=None)
+    last_seen: msgspec.Raw = msgspec.field(name="$last_seen", default=_NULL)
 
 
-_read_page = msgspec.json.Decoder(_Page).decode
-_read_properties = msgspec.json.Decoder(_Properties).decode
+_parse_payload = msgspec.json.Decoder(_Payload).decode
+_parse_properties = msgspec.json.Decoder(_Properties).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,11 @@ class Profile:
     """One profile."""
 
     distinct_id: str
+    """As text; an id that is another JSON value is the JSON text it came as."""
     last_seen: dt.datetime | None
-    """Without a zone, as Mixpanel gives it; `None` where it gives none."""
+    """Without a zone, as Mixpanel returns it; `None` where it returns none."""
     properties: bytes
-    """JSON, as it came; only a lone surrogate became U+FFFD."""
+    """JSON text, as it came; only a lone surrogate became U+FFFD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,9 @@ class Page:
 
     session_id: str | None
     total: int | None
-    """Profiles on all pages; Mixpanel tells it on the first page alone, if at all."""
+    """Profiles on all pages; Mixpanel sends it on the first page alone, if at all."""
     size: int
-    """Profiles on a page that is full."""
+    """Profiles on a full page."""
     profiles: list[Profile]
 
 
@@ -78,25 +81,25 @@ def read_page(body: bytes, number: int) -> Page:
     """Read the page of this number.
 
     Raises:
-        ServerError: it is no such page.
-        QueryError: Mixpanel tells of an error that will stay.
+        ServerError: it is not this page.
+        QueryError: it holds an error that a retry would meet again.
     """
     try:
-        told = _told(body)
-        profiles = [_profile(each) for each in told.results]
-    except UNREADABLE as error:
-        read_json(body)  # it may say what is wrong
-        raise ServerError(f"No page of profiles: {error}", status=200) from None
-    if told.status != "ok":
+        payload = _parse(body)
+        profiles = [_profile(each) for each in payload.results]
+    except _NOT_A_PAGE as error:
+        read_json(body)  # raises the error that it may hold
+        raise ServerError(f"The response is not a page of profiles: {error}", status=200) from None
+    if payload.status != "ok":
         read_json(body)
-        raise ServerError(f"The page says status {told.status[:40]!r}, which is not ok", status=200)
-    if told.page not in (None, number):
-        raise ServerError(f"Page {told.page} came instead", status=200)
-    return Page(told.session_id or None, told.total, told.page_size or SIZE, profiles)
+        raise ServerError(f"The page has the status {payload.status[:40]!r}, which is not ok", status=200)
+    if payload.page not in (None, number):
+        raise ServerError(f"Page {payload.page} came instead", status=200)
+    return Page(payload.session_id or None, payload.total, payload.page_size or DEFAULT_SIZE, profiles)
 
 
-def batch(page: Page) -> RecordBatch:
-    """A page's profiles as Arrow."""
+def profiles_batch(page: Page) -> RecordBatch:
+    """Return a page's profiles as Arrow, with the columns `layout.PROFILES`."""
     profiles = page.profiles
     seen = [None if each.last_seen is None else (each.last_seen - EPOCH) // MICROSECOND for each in profiles]
     columns = [
@@ -104,38 +107,38 @@ def batch(page: Page) -> RecordBatch:
         Array(seen, type=DataType.int64()),
         _texts([each.properties for each in profiles]),
     ]
-    return RecordBatch.from_arrays(columns, schema=PAGE)
+    return RecordBatch.from_arrays(columns, schema=PROFILES)
 
 
 def _texts(values: list[bytes]) -> Array:
-    """Texts as Arrow. Raises UnicodeError where one is not UTF-8."""
+    """Return texts as Arrow. Raises UnicodeError where one is not UTF-8."""
     array = Array(values, type=DataType.binary()).cast(DataType.utf8())
     if array.null_count:  # the cast makes a null of what is not UTF-8
         raise UnicodeError("not UTF-8")
     return array
 
 
-def _told(body: bytes) -> _Page:
-    text = body.decode()  # msgspec does not look whether the text that it leaves is UTF-8
+def _parse(body: bytes) -> _Payload:
+    text = body.decode()  # msgspec does not check that the text of a Raw is UTF-8
     try:
-        return _read_page(body)
+        return _parse_payload(body)
     except msgspec.DecodeError:
-        return _read_page(mend_surrogates(text))
+        return _parse_payload(mend_surrogates(text))
 
 
-def _profile(told: _Profile) -> Profile:
-    distinct_id = text_of(told.distinct_id)
+def _profile(payload: _Profile) -> Profile:
+    distinct_id = id_text(bytes(payload.distinct_id).decode())
     if distinct_id is None:
         raise ValueError("a profile has no $distinct_id")
-    properties = bytes(told.properties)
-    if properties == b"null":  # a cohort's member that has no profile, perhaps
+    properties = bytes(payload.properties)
+    if properties == b"null":  # perhaps a cohort's member without a profile
         properties = b"{}"
-    return Profile(distinct_id, _time(_read_properties(properties).last_seen), properties)
+    return Profile(distinct_id, _time(id_text(bytes(_parse_properties(properties).last_seen).decode())), properties)
 
 
-def _time(text: object) -> dt.datetime | None:
-    """`2008-06-09T23:08:40`, which has no zone; with one it is turned to UTC. Any other value is none."""
-    if not isinstance(text, str) or not _TIME.fullmatch(text):
+def _time(text: str | None) -> dt.datetime | None:
+    """Read `2008-06-09T23:08:40`, which has no zone; a time with a zone becomes UTC, any other text `None`."""
+    if text is None or not _TIME.fullmatch(text):
         return None
     try:
         time = dt.datetime.fromisoformat(text)

@@ -1,8 +1,8 @@
 """A download of profiles: its sessions, and which page follows which.
 
-The first page of a session is asked for alone; it tells how many there are, and the others come in any order. Mixpanel
-holds a session for a while that it does not tell. When it is over, every page of the download is to be had anew:
-a page of another session may lack profiles that moved since, or repeat them.
+The first page of a session is requested alone; it tells how many there are, and the others come in any order. Mixpanel
+keeps a session for a time that it does not state. When the session has expired, every page of the download must be
+fetched again: a page of another session may lack profiles that moved meanwhile, or repeat them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from mixpanel_async.api.ask import ask
+from mixpanel_async.api.send_query import send_query
 from mixpanel_async.engage.page import Page, read_page
 from mixpanel_async.engage.request import SessionExpiredError, is_expired, page_query
 from mixpanel_async.errors import ExportError, ServerError
@@ -25,75 +25,76 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
-    """Where a page stands."""
+class PageKey(NamedTuple):
+    """Which page of a download."""
 
     part: int
-    """Which of the download's sessions, from 0."""
+    """Which of the download's sessions, from 0. There are several only for many distinct ids."""
     page: int
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a first page told of its session."""
+    """What the first page says of its session."""
 
     id: str | None
     total: int | None
     page_size: int
 
 
-class Download:
-    """One download's sessions. `parts` are the parameters of each."""
+class ProfileSessions:
+    """One download's sessions."""
 
     def __init__(self, source: Source, parts: Sequence[Mapping[str, str]]) -> None:
-        self.sessions: dict[int, Session] = {}
+        """`parts` are the parameters of each session."""
+        self.opened: dict[int, Session] = {}
         self._source = source
         self._parts = parts
 
-    def first(self) -> list[Place]:
-        """The pages to begin with."""
-        return [Place(part, 0) for part in range(len(self._parts))]
+    def first_pages(self) -> list[PageKey]:
+        """Return the pages to begin with."""
+        return [PageKey(part, 0) for part in range(len(self._parts))]
 
-    async def page(self, place: Place, make: Callable[[Page], T]) -> T:
-        """Have a page, as `make` makes it in a thread; the first of a session opens it.
+    async def fetch_page(self, key: PageKey, convert: Callable[[Page], T]) -> T:
+        """Fetch a page; return what `convert` makes of it, in a thread. The first page of a session opens it.
 
         Raises:
-            SessionExpiredError: the session is over.
-            ExportError: the page could not be had.
+            SessionExpiredError: the session has expired.
+            ExportError: the page's last attempt failed.
         """
-        session = self.sessions.get(place.part) if place.page else None
+        session = self.opened.get(key.part) if key.page else None
         session_id = None if session is None else session.id
-        query = page_query(self._parts[place.part], place.page, session_id, self._name(place))
+        query = page_query(self._parts[key.part], key.page, session_id, self._name(key))
         try:
-            opened, made = await ask(self._source, query, partial(_read, place, session, make))
+            opened, converted = await send_query(self._source, query, partial(_read, key, session, convert))
         except ExportError as error:
             if session is not None and is_expired(error):
                 raise SessionExpiredError(str(error), status=error.status, attempts=error.attempts) from None
             raise
-        self.sessions.setdefault(place.part, opened)
-        return made
+        self.opened.setdefault(key.part, opened)
+        return converted
 
-    def following(self, place: Place, rows: int) -> list[Place]:
-        """The pages that are known of now that this one is there: by the total, or else one after each full page."""
-        session = self.sessions[place.part]
+    def following(self, key: PageKey, rows: int) -> list[PageKey]:
+        """Return the pages that follow one with so many `rows`: by the total, or else one after each full page."""
+        session = self.opened[key.part]
         if session.total is None:
-            return [Place(place.part, place.page + 1)] if rows >= session.page_size else []
-        pages = 0 if place.page else math.ceil(session.total / session.page_size)
-        return [Place(place.part, page) for page in range(1, pages)]
+            return [PageKey(key.part, key.page + 1)] if rows >= session.page_size else []
+        pages = 0 if key.page else math.ceil(session.total / session.page_size)
+        return [PageKey(key.part, page) for page in range(1, pages)]
 
-    def _name(self, place: Place) -> str:
-        part = f"Profiles, part {place.part + 1} of {len(self._parts)}" if len(self._parts) > 1 else "Profiles"
-        return f"{part}, page {place.page}"
+    def _name(self, key: PageKey) -> str:
+        part = f"Profiles, part {key.part + 1} of {len(self._parts)}" if len(self._parts) > 1 else "Profiles"
+        return f"{part}, page {key.page}"
 
 
-def _read(place: Place, session: Session | None, make: Callable[[Page], T], body: bytes) -> tuple[Session, T]:
-    page = read_page(body, place.page)
+def _read(key: PageKey, session: Session | None, convert: Callable[[Page], T], body: bytes) -> tuple[Session, T]:
+    page = read_page(body, key.page)
     session = session or Session(page.session_id, page.total, page.size)
     if None not in (page.total, session.total) and page.total != session.total:
-        raise ServerError(f"A page of {page.total} profiles came among those of {session.total}", status=200)
-    expected = 0 if session.total is None else min(session.page_size, session.total - place.page * session.page_size)
+        raise ServerError(f"This page counts {page.total} profiles in all, the first one {session.total}", status=200)
+    expected = 0 if session.total is None else min(session.page_size, session.total - key.page * session.page_size)
     if len(page.profiles) < expected:
-        raise ServerError(f"{len(page.profiles)} profiles came of the {expected} that are on this page", status=200)
+        raise ServerError(f"The page has {len(page.profiles)} profiles instead of {expected}", status=200)
     if session.id is None and len(page.profiles) >= session.page_size and session.total != session.page_size:
-        raise ServerError("There may be more pages, and Mixpanel named no session to ask for them in", status=200)
-    return session, make(page)
+        raise ServerError("There may be more pages, and Mixpanel sent no session id to request them with", status=200)
+    return session, convert(page)

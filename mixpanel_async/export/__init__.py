@@ -1,9 +1,20 @@
-"""From date chunks to committed rows. Read in the order of an event's way.
+"""The way of an event, from a call's arguments to committed rows or yielded dicts.
 
-order and dates (the plan), fill (the table), fetch (a task a chunk), download and spool (the body, still gzip),
-decode and lines (blocks of events), messages (what travels in the queue), writer (transactions), hooks (what the
-caller hears), results.
+Read in the order in which it travels. Into a table:
 
-Or, of a stream: stream (a task a chunk, in order), download and spool, body and proof (is it whole?), parts and parse
-(Python's objects) or batches (Arrow), oddlines and lines.
+plan         arguments, journal rows and limits to chunks of dates; pure
+request      a chunk's query parameters
+spool        where a body waits, still gzip
+download     request, body, spool; retried until the body is whole
+messages     what travels in the queue between the tasks that decode and the writer
+writer       the one task that reads the queue: a transaction a chunk
+results      what the caller gets
+fetch        `fetch_events`: a task a chunk, through all of the above
+
+To the caller, nothing stored (plan, request, spool and download are shared):
+
+stream_body  a body proven whole, then yielded in small blocks
+stream       `stream_events`: chunks in the order of their dates
+
+`decode` turns bodies into events in between, `duck` writes them.
 """

@@ -1,135 +1,117 @@
-"""The bodies of a chunk: asked for, judged, spooled, and asked for again until they will do.
+"""A chunk's bodies: requested, checked, spooled, and requested again until they are whole.
 
-A retry covers the whole of a chunk, what is done with its bodies included, because only that tells whether they are
-whole. What bounds what: `max_workers` the requests that are open, and one `Budget` the bytes of all bodies in memory.
+A retry covers the whole of a chunk, also what is done with its bodies, because only that shows whether they are whole.
+Back-pressure: `max_workers` limits the requests that are open, one `MemoryBudget` the bytes of all bodies in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from mixpanel_async.api.responses import judge
+from mixpanel_async.api.responses import raise_for_response
+from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
-from mixpanel_async.decode.arrow_blocks import opening
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError
-from mixpanel_async.export.spool import Budget, Spool
+from mixpanel_async.export.request import export_parameters
+from mixpanel_async.export.spool import MemoryBudget, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AsyncExitStack
 
     from mixpanel_async.api.source import Source
-    from mixpanel_async.api.transport import Answer
+    from mixpanel_async.api.transport import Response
     from mixpanel_async.dates import DateChunk
-    from mixpanel_async.export.request import ExportQuery
+    from mixpanel_async.selections import EventSelection
 
 logger = logging.getLogger("mixpanel_async")
 
 T = TypeVar("T")
 
-EXCERPT = 4096
-"""Bytes of an error's body that are read."""
-
-ON_TRUST = (
-    "%s to %s: the answer's headers told neither its length nor its end. It is taken as whole, but if its "
-    "connection was closed early between two lines, that could not be seen."
+UNFRAMED = (
+    "%s to %s: the response's headers gave neither its length nor an end mark. It is taken as whole, but a connection "
+    "that was closed early between two lines would look the same."
 )
 
 
 class Downloads:
-    """One call's downloads."""
+    """The downloads of one call."""
 
-    def __init__(self, source: Source, query: ExportQuery, *, max_workers: int) -> None:
-        self._memory = Budget()
+    def __init__(self, source: Source, selection: EventSelection, *, max_workers: int) -> None:
+        self._memory = MemoryBudget()
         self._source = source
-        self._query = query
+        self._selection = selection
         self._workers = asyncio.Semaphore(max_workers)
-        self._ended: ExportError | None = None
+        self._fatal: ExportError | None = None
 
-    async def persist(self, chunk: DateChunk, attempt: Callable[[list[DateChunk], int], Awaitable[T]]) -> T:
-        """Attempt a chunk, in smaller and smaller requests if it may be too large for one, as often as the policy says.
+    async def with_retries(self, chunk: DateChunk, attempt: Callable[[list[DateChunk], int], Awaitable[T]]) -> T:
+        """Attempt a chunk until it succeeds or the retry policy ends it.
 
-        `attempt` gets the dates of its requests and its number, from 1.
+        From the second failure on, a chunk that may be too large for its requests is asked for in halves.
+
+        Args:
+            chunk: its dates.
+            attempt: gets the dates of each request, and its own number, from 1.
 
         Raises:
-            ExportError: what ended the last attempt; it names the dates.
+            ExportError: of the last attempt; it names the dates.
             DecodeError: of the first attempt that raised it; it names the dates.
         """
-        policy, number, requests = self._source.retry, 1, [chunk]
+        attempts, requests = Attempts(self._source, " to ".join(chunk)), [chunk]
         while True:
             try:
-                return await attempt(requests, number)
+                return await attempt(requests, attempts.number)
             except DecodeError as error:
                 error.from_date, error.to_date = chunk
-                error.args = (f"{chunk[0]} to {chunk[1]}: {error}",)
+                error.args = (f"{attempts.name}: {error}",)
                 raise
             except ExportError as error:
-                smaller = self._halved(requests) if error.may_be_too_large and number > 1 else requests
-                if not error.passing or (number >= policy.attempts and smaller == requests):
-                    raise _located(error, chunk, number) from None
-                await self._source.wait(" to ".join(chunk), number, error)
-                number, requests = number + 1, smaller
+                if not error.attempts:  # else it is fatal, and another chunk met it first
+                    error.from_date, error.to_date = chunk
+                smaller = self._halved(requests) if error.may_be_too_large and attempts.number > 1 else requests
+                await attempts.failed(error, may_exceed=smaller != requests)
+                requests = smaller
 
-    async def bodies(self, requests: Sequence[DateChunk], stack: AsyncExitStack) -> tuple[list[Spool], bool]:
-        """Have a body a request; gives them, open as long as `stack`, and whether the framing told where each ends.
+    async def fetch_bodies(self, requests: Sequence[DateChunk], stack: AsyncExitStack) -> tuple[list[Spool], bool]:
+        """Fetch a body a request; they stay open as long as `stack`. Also return whether the framing marked each end.
 
         Raises:
-            ExportError: an answer that is none, or a connection that broke.
-            StoreError: no room for them.
+            ExportError: Mixpanel's response is not a body, or the connection broke.
+            StoreError: the disk is full.
         """
-        spools, marked = [], True
+        spools, all_framed = [], True
         for dates in requests:
             spools.append(await stack.enter_async_context(Spool(self._memory)))
-            marked &= await self._body(dates, spools[-1])
-        return spools, marked
+            all_framed &= await self._fetch_body(dates, spools[-1])
+        return spools, all_framed
 
-    async def _body(self, dates: DateChunk, spool: Spool) -> bool:
+    async def _fetch_body(self, dates: DateChunk, spool: Spool) -> bool:
         source = self._source
-        parameters = replace(self._query, from_date=dates[0], to_date=dates[1]).parameters()
+        parameters = export_parameters(dates, self._selection)
         async with self._workers, source.limiter.slot():
-            if self._ended is not None:
-                raise self._ended  # what another chunk met this one would meet too: it costs no request
+            if self._fatal is not None:
+                raise self._fatal  # this chunk would meet the same error, so it costs no request
             try:
-                async with source.transport.get(source.url, parameters, source.credentials) as answer:
-                    return await _receive(answer, spool)
+                async with source.transport.get(source.url, parameters, source.credentials) as response:
+                    return await _receive(response, spool)
             except ExportError as error:
-                if error.ends_the_run:
-                    self._ended = error
+                if error.fatal:
+                    self._fatal = error
                 raise
 
     def _halved(self, requests: list[DateChunk]) -> list[DateChunk]:
-        if self._query.limit is not None:
-            return requests  # a limit is one request's
+        if self._selection.limit is not None:
+            return requests  # a limit belongs to one request
         return [half for request in requests for half in halves(request)]
 
 
-async def check(answer: Answer) -> None:
-    """Raise what an answer's status and headers mean, unless that is a body worth reading."""
-    excerpt = b"" if answer.status == 200 else opening(await answer.excerpt(EXCERPT))
-    if (error := judge(answer.status, answer.headers, excerpt, now=time.time())) is not None:
-        raise error
-
-
-async def _receive(answer: Answer, spool: Spool) -> bool:
-    """Judge an answer, and keep its body if it is one."""
-    await check(answer)
-    async for piece in answer.pieces():
-        await spool.write(piece)
-    if not (spool.size or answer.has_end_mark):
-        raise ConnectionLostError("The connection was closed before the answer's first byte")
-    return answer.has_end_mark
-
-
-def _located(error: ExportError, chunk: DateChunk, attempts: int) -> ExportError:
-    """The error, knowing which dates it is about and how often they were asked for."""
-    if error.attempts:
-        return error  # it ended the run, and other chunks met it too
-    error.from_date, error.to_date = chunk
-    error.attempts = attempts
-    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
-    error.args = (f"{chunk[0]} to {chunk[1]}: {error}{tries}",)
-    return error
+async def _receive(response: Response, spool: Spool) -> bool:
+    """Check a response and spool its body; return whether the framing marks the body's end."""
+    await raise_for_response(response)
+    async for data in response.iter_bytes():
+        await spool.write(data)
+    if not (spool.size or response.has_end_mark):
+        raise ConnectionLostError("The connection was closed before the first byte of the response's body")
+    return response.has_end_mark

@@ -1,91 +1,146 @@
-"""A fetch: a task a chunk, from the question to the acknowledged commit.
+"""`fetch_events`: plan the chunks, prepare the table, then a task a chunk from its request to its commit.
 
-What bounds what: `max_workers` the requests that are open, the number of cores the chunks that are decoded and
-written, `ON_THE_WAY` more than both the chunks that wait in a spool between the two, and the queue's length the
-blocks in memory. So a slow disk holds back the network, and a slow answer holds no transaction.
+Back-pressure: `max_workers` limits the open requests, the number of cores the chunks that are decoded and written,
+`SPOOLED` more than both the chunks that wait in a spool between the two, and the queue's length the batches in memory.
+So a slow disk holds the network back, and a slow response holds no transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from mixpanel_async.dates import days_in
-from mixpanel_async.decode.arrow_blocks import decode, groups
-from mixpanel_async.decode.repeated_ids import LONG, RepeatedIds
+from mixpanel_async.dates import date_range, days_in, last_complete_day
+from mixpanel_async.decode.event_batches import decode, grouped
+from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
+from mixpanel_async.duck.events_table import EventsTable
+from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
-from mixpanel_async.export.download import ON_TRUST, Downloads
-from mixpanel_async.export.messages import ChunkEnd, EventBatch, Repeats
+from mixpanel_async.export.download import UNFRAMED, Downloads
+from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
+from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.export.results import Outcome
 from mixpanel_async.export.writer import Writer
-from mixpanel_async.tasks import first_alone
-from mixpanel_async.threads import CORES, Cores
+from mixpanel_async.progress import HookCalls
+from mixpanel_async.selections import EventSelection
+from mixpanel_async.tasks import raise_first_cause
+from mixpanel_async.threads import CORES, Cores, finish_in_thread
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
-    from mixpanel_async.duck.events_table import ChunkTransaction
+    from mixpanel_async.duck.connection import Database
     from mixpanel_async.export.messages import Message
-    from mixpanel_async.export.request import ExportQuery
     from mixpanel_async.export.spool import Spool
-    from mixpanel_async.progress import HookCalls
+
+    BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
 
 logger = logging.getLogger("mixpanel_async")
 
 WRITING = CORES
-"""Chunks that are decoded and inserted at the same time: each of them is held in memory."""
-QUEUE_GROUPS = 1
-"""Groups of decoded blocks that wait for the writer, for all chunks together."""
-ON_THE_WAY = CORES
+"""Chunks that are decoded and inserted at the same time; each of them is held in memory."""
+QUEUE_LENGTH = 1
+"""Messages that wait for the writer, for all chunks together."""
+SPOOLED = CORES
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a chunk ended, and the error that ended it."""
+class EventFetch:
+    """What a call of `fetch_events` fetches into which table; `of` checks the call's arguments."""
 
-    result: BatchResult
-    error: MixpanelError | None = None
+    table: str
+    dates: tuple[dt.date, dt.date]
+    selection: EventSelection
+    cut: Cut
+    append: bool
+    resume: bool
+    deduplicate: bool
+
+    @classmethod
+    def of(  # noqa: PLR0913 - the call's arguments
+        cls,
+        name: str,
+        from_date: str | dt.date,
+        to_date: str | dt.date,
+        *,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        append: bool = False,
+        resume: bool = False,
+        deduplicate: bool = True,
+        parallel: bool = False,
+        max_workers: int = 10,
+        chunk_days: int | Literal["auto"] = 7,
+    ) -> EventFetch:
+        """Check the arguments.
+
+        Raises:
+            ValueError: names the argument and what it must be.
+        """
+        dates, selection = date_range(from_date, to_date), EventSelection.of(events, where, limit)
+        cut = Cut.of(chunk_days, max_workers, limit, parallel=parallel, stream=False)
+        if append and resume:
+            raise ValueError("append fetches the dates again, resume only those that are missing: pass one of them.")
+        return cls(check_table_name(name), dates, selection, cut, append, resume, deduplicate)
 
 
-class Fetch:
+async def fetch_events(fetch: EventFetch, source: Source, database: Database, hook: BatchHook | None) -> list[Outcome]:
+    """Fetch what the table lacks. A table that was created for it and stayed empty is dropped again.
+
+    Raises, and leaves on a cancel, what `ChunkFetcher.run` does.
+    """
+    table = EventsTable(database, fetch.table)
+    try:
+        chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
+        await finish_in_thread(table.prepare, fetch.selection, chunks)
+        hooks = HookCalls(hook)
+        async with hooks.running():
+            return await ChunkFetcher(fetch, source, table, hooks).run(chunks)
+    finally:
+        await finish_in_thread(table.drop_if_empty)
+
+
+def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
+    table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
+    return plan_chunks(fetch.dates, fetch.cut, table.journal(), requests_per_hour, resume=fetch.resume)
+
+
+class ChunkFetcher:
     """One call's chunks on their way into one table."""
 
-    def __init__(  # noqa: PLR0913 - each is one independent thing
-        self,
-        source: Source,
-        query: ExportQuery,
-        transaction: Callable[[DateChunk], ChunkTransaction],
-        hooks: HookCalls[BatchProgress],
-        *,
-        max_workers: int,
-        deduplicate: bool,
-    ) -> None:
-        self._deduplicate = deduplicate
-        self._downloads = Downloads(source, query, max_workers=max_workers)
+    def __init__(self, fetch: EventFetch, source: Source, table: EventsTable, hooks: HookCalls[BatchProgress]) -> None:
+        self._deduplicate = fetch.deduplicate
+        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.cut.max_workers)
         self._hooks = hooks
         self._cores = Cores()
         self._writing = asyncio.Semaphore(WRITING)
-        self._on_the_way = asyncio.Semaphore(max_workers + ON_THE_WAY)
-        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_GROUPS)
-        self._writer = Writer(self._queue, transaction, self._cores)
+        self._spooled = asyncio.Semaphore(fetch.cut.max_workers + SPOOLED)
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
+        # A limited answer is never complete; a day that has not ended may still grow.
+        last_day = None if fetch.selection.limit else last_complete_day(dt.datetime.now(dt.UTC))
+        loader = partial(table.loader, deduplicate=fetch.deduplicate, last_complete_day=last_day)
+        self._writer = Writer(self._queue, loader, self._cores)
 
     async def run(self, chunks: Sequence[DateChunk]) -> list[Outcome]:
         """Fetch all chunks; the outcomes are in the chunks' order.
 
-        A chunk that fails does not stop the others. Cancelled, it waits for the threads that are writing, and
+        A chunk that fails does not stop the others. When it is cancelled, this waits for the threads that write, and
         leaves whole chunks only.
 
         Raises:
-            ExportError: one that every other chunk would meet too.
+            ExportError: a fatal one, which every other chunk would meet, too.
             StoreError: DuckDB cannot write.
         """
-        with first_alone():
+        with raise_first_cause():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._writer.run())
                 async with asyncio.TaskGroup() as inner:
@@ -96,51 +151,48 @@ class Fetch:
         return [task.result() for task in tasks]
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
-        async with self._on_the_way:
+        async with self._spooled:
             try:
-                outcome = Outcome(await self._downloads.persist(chunk, partial(self._attempt, chunk)))
+                outcome = Outcome(await self._downloads.with_retries(chunk, partial(self._attempt, chunk)))
             except (ExportError, DecodeError) as error:
-                if isinstance(error, ExportError) and error.ends_the_run:
+                if isinstance(error, ExportError) and error.fatal:
                     raise
                 outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
-        done = outcome.result
-        self._hooks.tell(BatchProgress(*chunk, index, total, done.rows, done.success, done.error))
+        result = outcome.result
+        self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome
 
     async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> BatchResult:
-        """Have all of the chunk's bodies, then write them in its one transaction."""
+        """Download all of the chunk's bodies, then write them in its one transaction."""
         async with AsyncExitStack() as stack:
-            spools, marked = await self._downloads.bodies(requests, stack)
+            spools, all_framed = await self._downloads.fetch_bodies(requests, stack)
             async with self._writing:
                 result = await self._write(chunk, spools, attempt)
-        if not marked:
-            logger.warning(ON_TRUST, *chunk)
+        if not all_framed:
+            logger.warning(UNFRAMED, *chunk)
         return result
 
     async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> BatchResult:
         size = sum(spool.size for spool in spools)
         try:
-            if self._deduplicate and size >= LONG * days_in(chunk):
-                await self._look_for_repeats(chunk, spools)
+            if self._deduplicate and size >= LONG_DAY * days_in(chunk):
+                await self._find_repeated_ids(chunk, spools)
             for spool in spools:
-                decoded = groups(decode(spool.pieces()))
-                while (blocks := await self._cores.finish(next, decoded, None)) is not None:
-                    await self._queue.put(EventBatch(chunk, blocks))
+                groups = grouped(decode(spool.read()))
+                while (batches := await self._cores.run(next, groups, None)) is not None:
+                    await self._queue.put(LoadBatches(chunk, batches))
         except MixpanelError:
-            await self._end(ChunkEnd(chunk, whole=False, bytes=size, attempts=attempt, acknowledge=_promise()))
+            await self._end(chunk, size, attempt, whole=False)
             raise
-        return await self._end(ChunkEnd(chunk, whole=True, bytes=size, attempts=attempt, acknowledge=_promise()))
+        return await self._end(chunk, size, attempt, whole=True)
 
-    async def _look_for_repeats(self, chunk: DateChunk, spools: list[Spool]) -> None:
-        repeated = RepeatedIds(spool.look() for spool in spools)
-        while await self._cores.finish(repeated.read):
+    async def _find_repeated_ids(self, chunk: DateChunk, spools: list[Spool]) -> None:
+        repeated = RepeatedIds(spool.peek() for spool in spools)
+        while await self._cores.run(repeated.read):
             pass
-        await self._queue.put(Repeats(chunk, repeated.found))
+        await self._queue.put(HoldRepeated(chunk, repeated.found))
 
-    async def _end(self, end: ChunkEnd) -> BatchResult:
-        await self._queue.put(end)
-        return await end.acknowledge
-
-
-def _promise() -> asyncio.Future[BatchResult]:
-    return asyncio.get_running_loop().create_future()
+    async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> BatchResult:
+        acknowledge: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
+        await self._queue.put(EndChunk(chunk, whole, size, attempt, acknowledge))
+        return await acknowledge

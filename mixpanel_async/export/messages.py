@@ -1,4 +1,4 @@
-"""What travels in the writer's queue: a chunk's batches of decoded events, and its end. `None` ends the writer."""
+"""What travels in the writer's queue. `None` ends the writer."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixpanel_async.dates import DateChunk
-    from mixpanel_async.decode.arrow_blocks import EventBlock
+    from mixpanel_async.decode.event_batches import EventBatch
     from mixpanel_async.types import BatchResult
 
 
 @dataclass(frozen=True, slots=True)
-class EventBatch:
-    """Decoded events of one chunk, in the order of its body."""
-
-    chunk: DateChunk
-    blocks: Sequence[EventBlock]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """The first message of a long chunk: insert ids that come twice in it."""
+class HoldRepeated:
+    """The first message of a long chunk: insert ids that occur more than once in it."""
 
     chunk: DateChunk
     insert_ids: set[str]
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkEnd:
-    """The last of an attempt's messages: commit the chunk, or roll it back as if it had never begun."""
+class LoadBatches:
+    """Decoded events of one chunk, in the order of its body."""
+
+    chunk: DateChunk
+    batches: Sequence[EventBatch]
+
+
+@dataclass(frozen=True, slots=True)
+class EndChunk:
+    """The last message of an attempt: commit the chunk, or roll it back."""
 
     chunk: DateChunk
     whole: bool
-    """Whether the end of the body is proven. Only then there is a commit."""
+    """Whether the end of each body is proven. Only then the chunk is committed."""
     bytes: int
-    """Of the answer's body, as it came over the wire."""
+    """Of the bodies, as they came over the wire."""
     attempts: int
     acknowledge: asyncio.Future[BatchResult]
-    """Set after the commit or the roll-back, never before."""
+    """Set after the commit or the rollback, never before."""
 
 
-Message = Repeats | EventBatch | ChunkEnd | None
+Message = HoldRepeated | LoadBatches | EndChunk | None

@@ -1,5 +1,5 @@
-"""Where a body waits, still gzip, between its download and its decoding: in memory up to a bound that all chunks
-share, in an unnamed temporary file beyond it.
+"""Where a body waits, still gzip, between its download and its decoding: in memory up to a limit that all chunks share,
+in an unnamed temporary file beyond it.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
     from typing import Self
 
 MEMORY = 64 << 20
-"""Bytes in memory, for all spools of a run together."""
+"""Bytes in memory, for all spools of a call together."""
 
 SPILL = 1 << 20
-"""Bytes that are written to the file at a time, and read from it."""
+"""Bytes that are written to the file, or read from it, at a time."""
 
 
-class Budget:
-    """Bytes of memory that several spools share."""
+class MemoryBudget:
+    """Bytes of memory that several users share."""
 
-    def __init__(self, left: int = MEMORY) -> None:
-        self.left = left
-        self._turn = threading.Lock()  # taken from on the event loop, given back to in threads
+    def __init__(self, size: int = MEMORY) -> None:
+        self.free = size
+        self._lock = threading.Lock()  # acquired on the event loop, released in threads
 
-    def take(self, size: int) -> bool:
-        """Take `size` bytes, or none where there are not so many."""
-        with self._turn:
-            if size > self.left:
+    def acquire(self, size: int) -> bool:
+        """Take `size` bytes; return False, and take none, if fewer are free."""
+        with self._lock:
+            if size > self.free:
                 return False
-            self.left -= size
+            self.free -= size
             return True
 
-    def give_back(self, size: int) -> None:
-        """Return what was taken."""
-        with self._turn:
-            self.left += size
+    def release(self, size: int) -> None:
+        """Return bytes that were acquired."""
+        with self._lock:
+            self.free += size
 
 
 class Spool:
-    """One body: written piece by piece from the event loop, then read from a thread; what is read is given back.
+    """One body: written on the event loop as it arrives, then read in a thread.
 
-    An async context manager: the memory and the file are given back at its end, read or not. To let go of a file of
-    some hundred MB takes the system up to half a second, so that is for a thread too.
+    An async context manager: at its end memory and file are freed, whether the body was read or not. The file is closed
+    in a thread, because the system may take half a second to free some hundred MB.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self.size = 0
         """Bytes written."""
         self._budget = budget
@@ -65,10 +65,10 @@ class Spool:
 
     async def __aexit__(self, *_: object) -> None:
         while self._memory:
-            self._give_back()
+            self._pop()
         self._unwritten.clear()
         if self._file is not None:
-            with suppress(OSError):  # what a full disk did not take it tries to write once more
+            with suppress(OSError):  # closing writes again what a full disk did not take
                 await finish_in_thread(self._file.close)
 
     @property
@@ -76,42 +76,42 @@ class Spool:
         """Whether some of it is in a file."""
         return self._file is not None
 
-    async def write(self, piece: bytes) -> None:
-        """Keep a piece.
+    async def write(self, data: bytes) -> None:
+        """Append bytes.
 
         Raises:
-            StoreError: the directory for temporary files takes no more.
+            StoreError: the directory for temporary files is full.
         """
-        self.size += len(piece)
-        if self._file is None and not self._unwritten and self._budget.take(len(piece)):
-            self._memory.append(piece)
+        self.size += len(data)
+        if self._file is None and not self._unwritten and self._budget.acquire(len(data)):
+            self._memory.append(data)
             return
-        self._unwritten.append(piece)
+        self._unwritten.append(data)
         if sum(map(len, self._unwritten)) >= SPILL:
             await finish_in_thread(self._spill)
 
-    def look(self) -> Iterator[bytes]:
-        """The body, which stays to be read. Blocks on the file, so it is for a thread."""
+    def peek(self) -> Iterator[bytes]:
+        """Yield the body, which can be read again. Blocks on the file, so it runs in a thread."""
         yield from self._memory
         yield from self._spilled()
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body, once. Blocks on the file, so it is for a thread."""
+    def read(self) -> Iterator[bytes]:
+        """Yield the body once; memory is freed on the way. Blocks on the file, so it runs in a thread."""
         while self._memory:
-            yield self._give_back()
+            yield self._pop()
         yield from self._spilled()
 
     def _spilled(self) -> Iterator[bytes]:
         if self._file is not None:
             self._file.seek(0)
-            while piece := self._file.read(SPILL):
-                yield piece
+            while data := self._file.read(SPILL):
+                yield data
         yield from self._unwritten
 
-    def _give_back(self) -> bytes:
-        piece = self._memory.popleft()
-        self._budget.give_back(len(piece))
-        return piece
+    def _pop(self) -> bytes:
+        data = self._memory.popleft()
+        self._budget.release(len(data))
+        return data
 
     def _spill(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A lookup: asked to the end of its list, and saved in place of what was saved before."""
+"""A lookup: fetched to the end of its list, and saved in place of what was saved before."""
 
 from __future__ import annotations
 
@@ -8,47 +8,48 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from mixpanel_async.api.ask import ask, read_json
-from mixpanel_async.lookups.request import next_page, read
+from mixpanel_async.api.send_query import read_json, send_query
+from mixpanel_async.lookups.request import next_page, read_response
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from mixpanel_async.api.query import Query
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.lookup_tables import LookupTable
-    from mixpanel_async.lookups.request import Lookup
+    from mixpanel_async.lookups.request import LookupRequest
 
 T = TypeVar("T")
 
 
-async def look_up(lookup: Lookup[T], source: Source) -> tuple[T, ...]:
-    """Have the whole answer, page by page where it comes in pages.
+async def fetch_lookup(lookup: LookupRequest[T], source: Source) -> tuple[T, ...]:
+    """Fetch the whole result, page by page where it has pages.
 
     Raises:
-        ExportError: Mixpanel did not give it; a ServerError for an answer of another shape than documented.
+        ExportError: the last attempt failed; a ServerError for a response of another shape than documented.
     """
     found: list[T] = []
-    asked: set[str] = set()
+    seen: set[str] = set()
     query: Query | None = lookup.query
     while query is not None:
-        told = await ask(source, query, read_json)
-        found += read(lookup, told)
-        query = next_page(query, told, asked)
+        payload = await send_query(source, query, read_json)
+        found += read_response(lookup, payload)
+        query = next_page(query, payload, seen)
         if query is not None:
-            asked.add(query.parameters["cursor"])
+            seen.add(query.parameters["cursor"])
     return tuple(found)
 
 
-async def save(lookup: Lookup[T], source: Source, table: LookupTable) -> tuple[T, ...]:
-    """Look up, and put what came in place of what the table held.
+async def fetch_and_save(lookup: LookupRequest[T], source: Source, table: LookupTable) -> tuple[T, ...]:
+    """Fetch a lookup, and replace what the table held.
 
-    Cancelled, it returns when the thread that writes has ended: the table is the old one or the new one.
+    A cancel returns when the thread that writes has ended: the table is the old one or the new one.
 
     Raises:
-        StoreError: the table holds something else, and nothing was asked; or it cannot be written.
+        StoreError: the table holds something else, and nothing was requested; or it cannot be written.
+        ExportError: as `fetch_lookup`.
     """
     await finish_in_thread(table.check)
-    found = await look_up(lookup, source)
+    found = await fetch_lookup(lookup, source)
     replace = partial(
         table.replace,
         [_row(each) for each in found],

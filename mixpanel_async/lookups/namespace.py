@@ -1,4 +1,4 @@
-"""Lookups: what analysts want beside events, each a coroutine."""
+"""`client.lookups`: a coroutine for each lookup."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from mixpanel_async.dates import date_range
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.lookups.request import (
-    ask_annotations,
-    ask_cohorts,
-    ask_event_names,
-    ask_lexicon_schemas,
-    ask_top_properties,
+    annotations_request,
+    cohorts_request,
+    event_names_request,
+    lexicon_schemas_request,
+    top_properties_request,
 )
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.catalog import Annotation, Cohort, LexiconSchema, TopProperty
-    from mixpanel_async.lookups.request import Lookup
+    from mixpanel_async.lookups.request import LookupRequest
 
 T = TypeVar("T")
 
 
-class Ask(Protocol):
-    """Asks Mixpanel, and saves the answer where a table is named."""
+class FetchLookup(Protocol):
+    """Fetches a lookup, and saves it if a table is named."""
 
-    async def __call__(self, lookup: Lookup[T], table: str | None) -> tuple[T, ...]:
+    async def __call__(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
         """Raises what the lookups' own coroutines do."""
         ...
 
@@ -35,24 +35,24 @@ class Ask(Protocol):
 class Lookups:
     """`client.lookups`: names, properties, cohorts, the lexicon and annotations, in Mixpanel's order.
 
-    Each takes `save`: `True` puts the answer into a table that is called as the coroutine, a name into one of that
-    name, in place of what a lookup of that kind had saved there, in one transaction. The columns are the fields, with
-    what is nested as JSON, and `fetched_at`. A table that holds anything else is refused. A failure leaves the old
-    table, a cancel the old or the new one. Without `save` the database is not opened.
+    Each takes `save`: `True` saves the result in a table with the coroutine's name, a text in a table of that name. It
+    replaces, in one transaction, what the same lookup had saved there. The columns are the fields, nested values as
+    JSON, and `fetched_at`. A table that holds anything else is refused. A failure leaves the old table, a cancel the
+    old or the new one. Without `save` the database is not opened.
 
-    A plan without the query API is a `QueryError` with Mixpanel's 402.
+    A project whose plan has no query API is a `QueryError` (402).
 
     Raises:
-        ValueError: an argument is out of its range; nothing was asked or written.
-        StoreError: the table holds something else (nothing was asked), or cannot be written.
-        ExportError: Mixpanel did not give it, as with `fetch_events`; a `ServerError` for an answer that is not of
-            the documented shape.
+        ValueError: an argument is out of its range; nothing was requested or written.
+        StoreError: the table holds something else (nothing was requested), or cannot be written.
+        ExportError: the request failed, as with `fetch_events`; a `ServerError` for a response of another shape than
+            documented.
         RuntimeError: the client is closed, or belongs to another event loop.
     """
 
-    def __init__(self, credentials: Credentials, ask: Ask) -> None:
+    def __init__(self, credentials: Credentials, fetch: FetchLookup) -> None:
         self._credentials = credentials
-        self._ask = ask
+        self._fetch = fetch
 
     async def event_names(
         self,
@@ -63,30 +63,30 @@ class Lookups:
         to_date: str | dt.date | None = None,
         save: bool | str = False,
     ) -> tuple[str, ...]:
-        """Names of events that came in the last 31 days, or between two dates.
+        """Names of events of the last 31 days, or between two dates.
 
         Args:
-            type: what Mixpanel counts to choose them: `general` (events), `unique` (users) or `average`.
+            type: what Mixpanel counts to rank them: `general` (events), `unique` (users) or `average`.
             limit: how many, 1 to 5000.
             from_date: first date, inclusive. Mixpanel takes the dates, but does not document them, and may refuse
                 those that are older than the plan's history with a `QueryError` (403).
             to_date: last date, inclusive; both or neither.
             save: see the class. Table `event_names`: `event_name`, `fetched_at`.
         """
-        asked = ask_event_names(type, limit, _dates(from_date, to_date))
-        return await self._ask(asked, _table(save, asked))
+        request = event_names_request(type, limit, _dates(from_date, to_date))
+        return await self._fetch(request, _table(save, request))
 
     async def top_properties(self, event: str, *, limit: int = 10, save: bool | str = False) -> tuple[TopProperty, ...]:
         """The properties that an event has most often.
 
         Args:
-            event: the event's name; Mixpanel gives nothing for one that it does not know.
+            event: the event's name; the result is empty for one that Mixpanel does not know.
             limit: how many.
             save: see the class. Table `top_properties`: `event_name`, `name`, `count`, `fetched_at`; only this
                 event's rows are replaced.
         """
-        asked = ask_top_properties(event, limit)
-        return await self._ask(asked, _table(save, asked))
+        request = top_properties_request(event, limit)
+        return await self._fetch(request, _table(save, request))
 
     async def cohorts(self, *, save: bool | str = False) -> tuple[Cohort, ...]:
         """The project's saved cohorts.
@@ -95,8 +95,8 @@ class Lookups:
             save: see the class. Table `cohorts`: `id`, `name`, `count`, `created_at`, `is_visible`, `description`,
                 `data_group_id`, `fetched_at`.
         """
-        asked = ask_cohorts()
-        return await self._ask(asked, _table(save, asked))
+        request = cohorts_request()
+        return await self._fetch(request, _table(save, request))
 
     async def lexicon_schemas(
         self,
@@ -105,7 +105,7 @@ class Lookups:
         *,
         save: bool | str = False,
     ) -> tuple[LexiconSchema, ...]:
-        """What the lexicon says of events and profiles. Mixpanel allows 5 of these requests a minute.
+        """The lexicon's schemas of events and profiles. Mixpanel allows 5 of these requests a minute.
 
         Args:
             entity_type: `event` or `profile`; `None` for both.
@@ -114,10 +114,10 @@ class Lookups:
                 `metadata`, `fetched_at`.
 
         Raises:
-            ConfigurationError: the credentials are a `ProjectSecret`, which does not say its project's number.
+            ConfigurationError: the credentials are a `ProjectSecret`, which does not tell the project's id.
         """
-        asked = ask_lexicon_schemas(self._credentials, entity_type, name)
-        return await self._ask(asked, _table(save, asked))
+        request = lexicon_schemas_request(self._credentials, entity_type, name)
+        return await self._fetch(request, _table(save, request))
 
     async def annotations(
         self,
@@ -135,10 +135,10 @@ class Lookups:
                 `fetched_at`.
 
         Raises:
-            ConfigurationError: the credentials are a `ProjectSecret`, which does not say its project's number.
+            ConfigurationError: the credentials are a `ProjectSecret`, which does not tell the project's id.
         """
-        asked = ask_annotations(self._credentials, _dates(from_date, to_date))
-        return await self._ask(asked, _table(save, asked))
+        request = annotations_request(self._credentials, _dates(from_date, to_date))
+        return await self._fetch(request, _table(save, request))
 
 
 def _dates(first: str | dt.date | None, last: str | dt.date | None) -> tuple[dt.date, dt.date] | None:
@@ -149,7 +149,7 @@ def _dates(first: str | dt.date | None, last: str | dt.date | None) -> tuple[dt.
     return date_range(first, last)
 
 
-def _table(save: bool | str, asked: Lookup[T]) -> str | None:  # noqa: FBT001 - the caller's own argument
+def _table(save: bool | str, request: LookupRequest[T]) -> str | None:  # noqa: FBT001 - the caller's own argument
     if save is False:
         return None
-    return asked.kind if save is True else check_table_name(save)
+    return request.kind if save is True else check_table_name(save)

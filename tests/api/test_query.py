@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
-from mixpanel_async.api.query import app_path, endpoint, judge_told
+from mixpanel_async.api.query import app_path, error_from_payload, query_url
 from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
 
 
@@ -19,7 +19,7 @@ from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
     ],
 )
 def test_where_it_is_asked(region, base_url, url):
-    assert endpoint(region, base_url) == url
+    assert query_url(region, base_url) == url
 
 
 def test_the_apps_api_has_the_project_in_its_path():
@@ -31,7 +31,7 @@ def test_the_apps_api_has_the_project_in_its_path():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {"status": "ok", "results": []},
         {"results": [], "error": "ignored"},
@@ -43,14 +43,14 @@ def test_the_apps_api_has_the_project_in_its_path():
         None,
     ],
 )
-def test_answers(told):
-    assert judge_told(told) is None
+def test_results(payload):
+    assert error_from_payload(payload) is None
 
 
 @pytest.mark.parametrize(
-    ("told", "kind", "says"),
+    ("payload", "kind", "says"),
     [
-        ({"status": "error", "error": "internal error"}, ServerError, "answers with an error: internal error"),
+        ({"status": "error", "error": "internal error"}, ServerError, "responded with an error: internal error"),
         ({"status": "error", "error": "x", "results": []}, ServerError, "x"),
         ({"status": "error", "results": []}, ServerError, "(no text)"),
         ({"status": "error", "error": {"code": 5}, "results": []}, ServerError, "(no text)"),
@@ -58,8 +58,8 @@ def test_answers(told):
         ({"error": "Date range exceeds 365 days into the past"}, QueryError, "rejects the dates: Date range exceeds"),
     ],
 )
-def test_errors_in_a_200(told, kind, says):
-    error = judge_told(told)
+def test_errors_in_a_200(payload, kind, says):
+    error = error_from_payload(payload)
     assert type(error) is kind
     assert says in str(error)
     assert error.status == 200

@@ -1,16 +1,17 @@
-"""What the answers of exports and queries mean."""
+"""What responses of exports and queries mean."""
 
 from __future__ import annotations
 
 import pytest
 from multidict import CIMultiDict
 
-from mixpanel_async.api.responses import judge, what_it_says
+from mixpanel_async.api.responses import error_from_response
+from mixpanel_async.decode.error_text import error_text
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
 
-def judged(status, body=b"", **headers):
-    return judge(
+def error_of(status, body=b"", **headers):
+    return error_from_response(
         status, CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}), body, now=1000.0
     )
 
@@ -37,18 +38,18 @@ def judged(status, body=b"", **headers):
         (503, b"", ServerError, "(503): (no text)"),
         (504, b"[" * 5000, ServerError, "ran out of time (504): [["),
         (301, b"", ExportError, "Redirected (301) to nowhere: not followed"),
-        (418, b"teapot", ExportError, "Mixpanel never gives (418): teapot"),
-        (204, b"", ExportError, "Mixpanel never gives (204)"),
+        (418, b"teapot", ExportError, "An unexpected response (418): teapot"),
+        (204, b"", ExportError, "An unexpected response (204)"),
     ],
 )  # fmt: skip
 def test_statuses(status, body, kind, message):
-    error = judged(status, body)
+    error = error_of(status, body)
     assert type(error) is kind
     assert message in str(error)
     assert error.status == status
     assert error.attempts == 0
-    assert error.passing == (kind in (ServerError, RateLimitError))
-    assert error.ends_the_run == (kind in (AuthenticationError, QueryError) or 300 <= status < 400)
+    assert error.retryable == (kind in (ServerError, RateLimitError))
+    assert error.fatal == (kind in (AuthenticationError, QueryError) or 300 <= status < 400)
 
 
 def test_what_fewer_dates_may_help_against():
@@ -62,12 +63,12 @@ def test_what_fewer_dates_may_help_against():
         (400, b""),
         (401, b""),
     ]
-    assert [judged(*answer).may_be_too_large for answer in answers] == [True, True] + [False] * 6
+    assert [error_of(*answer).may_be_too_large for answer in answers] == [True, True] + [False] * 6
 
 
 def test_mixpanels_words_are_never_more_than_an_excerpt():
-    assert len(str(judged(500, b"x" * 10_000))) < 600
-    assert what_it_says(b"x" * 10_000) == "x" * 500
+    assert len(str(error_of(500, b"x" * 10_000))) < 600
+    assert error_text(b"x" * 10_000) == "x" * 500
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -83,14 +84,14 @@ def test_mixpanels_words_are_never_more_than_an_excerpt():
     ],
 )
 def test_how_long_mixpanel_asks_to_wait(status, header, seconds):
-    assert judged(status, retry_after=header).retry_after == seconds
-    assert judged(status).retry_after is None
+    assert error_of(status, retry_after=header).retry_after == seconds
+    assert error_of(status).retry_after is None
 
 
 def test_a_spent_hour_is_waited_for_without_a_header_too():
     said = b"Query rate limit exceeded. 1/5 queries running concurrently and 61/60 queries running in the last hour."
-    assert judged(429, said).retry_after == 900.0
-    assert judged(429, said, retry_after="7").retry_after == 7.0
+    assert error_of(429, said).retry_after == 900.0
+    assert error_of(429, said, retry_after="7").retry_after == 7.0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_spent_hour_is_waited_for_without_a_header_too():
     [("https://user:secret@evil.example/x?y", "evil.example"), ("/elsewhere", "nowhere"), ("http://[bad", "nowhere"), ("file:///x", "nowhere")],
 )  # fmt: skip
 def test_a_redirect_names_the_host_alone(location, host):
-    error = judged(302, location=location)
+    error = error_of(302, location=location)
     assert str(error) == f"Redirected (302) to {host}: not followed. Check region and base_url."
 
 
@@ -108,12 +109,12 @@ def test_a_redirect_names_the_host_alone(location, host):
      {"content_encoding": "GZIP "}, {"content_encoding": "x-gzip"}, {"content_encoding": "identity"}, {"content_encoding": ""}],
 )  # fmt: skip
 def test_a_body_worth_reading(headers):
-    assert judged(200, b"anything", **headers) is None
+    assert error_of(200, b"anything", **headers) is None
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, br", "x" * 100])
 def test_an_encoding_that_was_not_asked_for(encoding):
-    error = judged(200, content_encoding=encoding)
+    error = error_of(200, content_encoding=encoding)
     assert type(error) is ServerError
     assert encoding[:40] in str(error)
     assert len(str(error)) < 150
@@ -121,4 +122,4 @@ def test_an_encoding_that_was_not_asked_for(encoding):
 
 @pytest.mark.parametrize("kind", ["text/html", "TEXT/HTML; charset=utf-8"])
 def test_a_web_page_under_a_200(kind):
-    assert type(judged(200, content_type=kind)) is ServerError
+    assert type(error_of(200, content_type=kind)) is ServerError

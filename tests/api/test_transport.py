@@ -20,7 +20,7 @@ from aioresponses import aioresponses
 from mixpanel_async._version import __version__
 from mixpanel_async.api import transport as transports
 from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAccount
-from mixpanel_async.api.responses import judge
+from mixpanel_async.api.responses import error_from_response
 from mixpanel_async.api.transport import Timeouts, Transport
 from mixpanel_async.errors import ConnectionLostError, ExportError, QueryError
 
@@ -80,9 +80,9 @@ async def transport(session=None, timeouts=SHORT):
 async def fetch(script, *, credentials=ACCOUNT, timeouts=SHORT, session=None, **parameters):
     """One request to one server: status, body, the request as it was sent."""
     async with serving(script) as server, transport(session, timeouts) as wire:
-        async with wire.get(server.url, parameters, credentials) as answer:
-            body = b"".join([piece async for piece in answer.pieces()])
-        return answer.status, body, server.requests[0]
+        async with wire.get(server.url, parameters, credentials) as response:
+            body = b"".join([piece async for piece in response.iter_bytes()])
+        return response.status, body, server.requests[0]
 
 
 def chunked(*pieces, last=b"0\r\n\r\n"):
@@ -128,8 +128,8 @@ async def test_a_form_is_sent_in_the_body_and_the_project_in_the_url():
         writer.write(WITH_LENGTH + BODY)
 
     async with serving(script) as server, transport() as wire:
-        async with wire.post(server.url, {"where": "ä & b", "page": "3"}, ACCOUNT) as answer:
-            assert answer.status == 200
+        async with wire.post(server.url, {"where": "ä & b", "page": "3"}, ACCOUNT) as response:
+            assert response.status == 200
         head, (path, headers) = server.requests[0], sent(server.requests[0])
 
     assert head.startswith(b"POST ")
@@ -172,9 +172,9 @@ async def test_a_redirect_is_not_followed():
 
 async def test_headers_are_read_in_any_case_and_an_excerpt_is_never_more():
     script = b"HTTP/1.1 503 Busy\r\nRETRY-AFTER: 7\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
-    async with serving(script) as server, transport() as wire, wire.get(server.url, {}, ACCOUNT) as answer:
-        assert answer.headers["Retry-After"] == "7"
-        assert await answer.excerpt(100) == b"x" * 100
+    async with serving(script) as server, transport() as wire, wire.get(server.url, {}, ACCOUNT) as response:
+        assert response.headers["Retry-After"] == "7"
+        assert await response.read_beginning(100) == b"x" * 100
 
 
 async def test_an_answer_that_is_left_early_closes_its_connection():
@@ -185,8 +185,8 @@ async def test_an_answer_that_is_left_early_closes_its_connection():
             await writer.drain()
 
     async with serving(endless) as server, transport() as wire:
-        async with wire.get(server.url, {}, ACCOUNT) as answer:
-            async for _ in answer.pieces():
+        async with wire.get(server.url, {}, ACCOUNT) as response:
+            async for _ in response.iter_bytes():
                 break
         await asyncio.wait_for(server.hung_up.wait(), 5)
 
@@ -222,8 +222,8 @@ async def test_no_request_is_made_twice_behind_the_limiters_back():
         server.requests.append(b"again")
 
     async with serving(once_then_close) as server, transport() as wire:
-        async with wire.get(server.url, {}, ACCOUNT) as answer:
-            assert b"".join([piece async for piece in answer.pieces()]) == BODY
+        async with wire.get(server.url, {}, ACCOUNT) as response:
+            assert b"".join([piece async for piece in response.iter_bytes()]) == BODY
         with pytest.raises(ConnectionLostError):
             await wire.get(server.url, {}, ACCOUNT).__aenter__()
         assert len(server.requests) == 2
@@ -313,7 +313,7 @@ def assert_safe(error):
 async def test_trouble_is_a_lost_connection_that_may_pass(kind):
     with pytest.raises(ConnectionLostError) as lost:
         await fetch(TROUBLE[kind], event="x")
-    assert lost.value.passing
+    assert lost.value.retryable
     assert lost.value.status is None
     assert_safe(lost.value)
 
@@ -360,9 +360,9 @@ async def test_a_slow_body_of_enough_bytes_is_no_stall():
 async def test_a_slow_consumer_is_no_stall():
     body = b"x" * 3_000_000
     script = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    async with serving(script) as server, transport() as wire, wire.get(server.url, {}, ACCOUNT) as answer:
+    async with serving(script) as server, transport() as wire, wire.get(server.url, {}, ACCOUNT) as response:
         size, pauses = 0, 0
-        async for piece in answer.pieces():
+        async for piece in response.iter_bytes():
             size += len(piece)
             if pauses < 2:
                 pauses += 1
@@ -395,7 +395,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_worth_asking_again(c
             await wire.get(server.url, {}, ACCOUNT).__aenter__()
         assert server.requests == []
     assert type(refused.value) is ExportError
-    assert not refused.value.passing
+    assert not refused.value.retryable
     assert_safe(refused.value)
 
 
@@ -421,8 +421,8 @@ async def test_https_to_a_server_that_speaks_http():
 async def test_a_rejected_query_says_what_mixpanel_said(body, said):
     with aioresponses() as mixpanel:
         mixpanel.get("https://data.mixpanel.com/api/2.0/export?project_id=42", status=400, body=body)
-        async with transport() as wire, wire.get("https://data.mixpanel.com/api/2.0/export", {}, ACCOUNT) as answer:
-            error = judge(answer.status, answer.headers, await answer.excerpt(1000), now=0)
+        async with transport() as wire, wire.get("https://data.mixpanel.com/api/2.0/export", {}, ACCOUNT) as response:
+            error = error_from_response(response.status, response.headers, await response.read_beginning(1000), now=0)
     assert type(error) is QueryError
     assert said in str(error)
 

@@ -16,6 +16,7 @@ import pytest
 
 from mixpanel_async import MixpanelClient, ServiceAccount
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
+from tests.conftest import tasks_of_the_library
 from tests.system.conftest import AT_ONCE, UNHURRIED, expected, journal, stored
 
 from .stepping import Steps
@@ -56,7 +57,7 @@ async def cancelled_at(server, path, steps, *, append=False):
         finally:
             loop.set_task_factory(None)
         assert task.done(), f"a cancel at {steps} hangs"
-        assert [other for other in asyncio.all_tasks() if "/mixpanel_async/pipeline" in repr(other)] == []
+        assert tasks_of_the_library() == []
     if not task.cancelled():
         assert not task.result().has_failures
     return counted.taken, task.cancelled(), heard

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixpanel_async.decode import offsets as cutting
-from mixpanel_async.decode.offsets import cut
+from mixpanel_async.decode.offsets import find_offsets
 
-TRAILING = re.compile(rb",[ \t\r]*[}\]]")
+SUSPICIOUS = re.compile(rb",[ \t\r]*[}\]]|[:,\[-](?i:nan|inf)")
 
 
 def line(name="sign up", **properties):
@@ -24,11 +24,11 @@ def block(*lines):
 
 
 def texts(block):
-    return [(block[a:b], block[c:d]) for a, b, c, d in cut(block).offsets]
+    return [(block[a:b], block[c:d]) for a, b, c, d in find_offsets(block).texts]
 
 
 def suspects(*lines):
-    return list(cut(block(*lines)).suspects)
+    return list(find_offsets(block(*lines)).suspects)
 
 
 def test_each_event_is_its_name_and_its_properties():
@@ -83,12 +83,12 @@ def test_what_looks_like_the_mark_within_a_text_or_the_properties_is_none():
 def test_a_block_with_a_line_of_another_shape_is_not_cut(odd, where, name):
     lines = [line(name, x=number) for number in range(6)]
     lines.insert(where, odd)
-    assert cut(block(*lines)) is None
+    assert find_offsets(block(*lines)) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"x" * 100, b"\n" * 100])
 def test_what_has_no_line_is_not_cut(text):
-    assert cut(text) is None
+    assert find_offsets(text) is None
 
 
 @given(
@@ -98,8 +98,8 @@ def test_what_has_no_line_is_not_cut(text):
 def test_whatever_is_cut_is_put_together_again_from_its_texts(inner, framed):
     lines = [b'{"event":"%b","properties":{"x":%b}}' % (text, text) if framed else text for text in inner]
     whole = block(*lines)
-    if (cuts := cut(whole)) is not None:
-        parts = [(whole[a:b], whole[c:d]) for a, b, c, d in cuts.offsets]
+    if (offsets := find_offsets(whole)) is not None:
+        parts = [(whole[a:b], whole[c:d]) for a, b, c, d in offsets.texts]
         assert [b'{"event":%b,"properties":%b}' % part for part in parts] == lines
         assert all(part.startswith(b"{") and part.endswith(b"}") for _, part in parts)
 
@@ -119,12 +119,21 @@ def test_wherever_in_the_memory_it_stands(slice_, monkeypatch):
     assert suspects(*lines) == [0] * 4 + [1, 1] + [0] * 5
 
 
+@pytest.mark.parametrize("value", ["nan", "NaN", "-inf", "[INF]", "[1,-Infinity]", "[nan]", "-NAN", "iNfInItY"])
+@pytest.mark.parametrize("slice_", [1, 5, 64, 1 << 18])
+@pytest.mark.parametrize("padding", range(4))
+def test_nan_and_infinity_are_suspected_in_any_spelling(value, slice_, padding, monkeypatch):
+    monkeypatch.setattr(cutting, "_SLICE", slice_)
+    bad = b'{"event":"a","properties":{"x":%b}}' % value.encode()
+    assert suspects(line("n" * padding), bad, line(x="nan", y=None, z=["info", "finance"])) == [0, 1, 0]
+
+
 def test_ordinary_events_are_not_suspected():
     lines = [line(x=["a", 1, None, True, {"b": []}], y="$}", z="(]", text="a ] b }", w="-}") for _ in range(5)]
     assert suspects(*lines) == [0] * 5
 
 
-JSON_LIKE = st.text(st.sampled_from(list(',, \t\r}]"[{$(\\a1')), max_size=30)
+JSON_LIKE = st.text(st.sampled_from(list(',, \t\r}]"[{$(\\a1:-nNaAiIfF')), max_size=30)
 
 
 @given(st.lists(JSON_LIKE, min_size=1, max_size=4), st.sampled_from([1, 5, 16, 1 << 18]))
@@ -133,5 +142,5 @@ def test_none_is_overlooked(inner, slice_):
     lines = [b'{"event":"a","properties":{"x":%b}}' % text.encode() for text in inner]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "_SLICE", slice_)
-        cuts = cut(block(*lines))
-    assert all(suspect or not TRAILING.search(each) for suspect, each in zip(cuts.suspects, lines, strict=True))
+        offsets = find_offsets(block(*lines))
+    assert all(suspect or not SUSPICIOUS.search(each) for suspect, each in zip(offsets.suspects, lines, strict=True))

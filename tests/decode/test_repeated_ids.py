@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from mixpanel_async.decode import arrow_blocks as decode
+from mixpanel_async.decode import gunzip, lines
 from mixpanel_async.decode import repeated_ids as repeats
 from mixpanel_async.decode.repeated_ids import RepeatedIds
 from mixpanel_async.errors import ConnectionLostError
@@ -33,9 +33,9 @@ def test_ids_that_come_once_in_each_of_two_bodies():
 
 
 def test_ids_that_are_blocks_apart(monkeypatch):
-    monkeypatch.setattr(decode, "BLOCK", 100)
-    monkeypatch.setattr(decode, "_PIECE", 100)
-    monkeypatch.setattr(repeats, "GROUP", 300)
+    monkeypatch.setattr(lines.blocks, "__defaults__", (100,))
+    monkeypatch.setattr(gunzip, "_PIECE_MAX", 100)
+    monkeypatch.setattr(repeats, "GROUP_SIZE", 300)
     repeated = RepeatedIds([[body(*(b"i%d" % (n % 40) for n in range(60)))]])
     parts = 1
     while repeated.read():
@@ -53,8 +53,8 @@ def test_lines_without_an_id_and_nonsense_have_none():
 
 
 def test_a_line_that_is_too_long_ends_the_search(monkeypatch):
-    monkeypatch.setattr(decode, "LINE_MAX", 10)
-    monkeypatch.setattr(decode, "BLOCK", 10)
+    monkeypatch.setattr(lines, "LINE_MAX", 10)
+    monkeypatch.setattr(lines.blocks, "__defaults__", (10,))
     assert found(gzip.compress(body(b"one", b"one") + b"x" * 1000)) == set()
 
 

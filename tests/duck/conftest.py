@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import chain
 
+import numpy as np
 import pytest
 
-from mixpanel_async.decode.arrow_blocks import batch
+from mixpanel_async.decode.event import RejectedLine
+from mixpanel_async.decode.event_batches import EventBatch, _unparsed_batch
+from mixpanel_async.decode.offsets import Offsets
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import ChunkRecord, Selection
+from mixpanel_async.duck.events_table import EventsTable
+from mixpanel_async.records import ChunkRecord
+from mixpanel_async.selections import EventSelection
 
 FETCHED_AT = dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
 
@@ -28,36 +33,45 @@ def event(moment="2024-01-02", name="a", insert_id=None, distinct_id="d", **more
     return f'"{name}"'.encode(), f"{{{text}}}".encode()
 
 
-class BadLine:
-    """A line that is no event."""
+def batch(events, first=1):
+    """A batch of lines, as the decoder makes it, of pairs of JSON texts."""
+    sizes = [(len(name), 0, len(properties), 0) for name, properties in events]
+    starts = np.cumsum([0, *chain.from_iterable(sizes)])[:-1].reshape(-1, 4).astype(np.int32)
+    lines, suspects = np.arange(first, first + len(events)), np.array([b"NaN" in each for _, each in events], np.uint8)
+    return EventBatch(_unparsed_batch(lines, b"".join(chain.from_iterable(events)), Offsets(starts, suspects)))
 
-    def __init__(self, line_number, line, reason="why"):
-        self.line_number, self.line, self.reason = line_number, line, reason
+
+def bad_line(line_number, line, reason="why"):
+    return RejectedLine(line_number, reason, line)
 
 
 class Shelf:
     """One table of an open database."""
 
     def __init__(self, database, name="events", selection=None):
-        self.database, self.name, self.selection = database, name, selection or Selection()
-        self.table = FetchedTable(database, name)
+        self.database, self.name, self.selection = database, name, selection or EventSelection()
+        self.table = EventsTable(database, name)
         self.cursor = database.cursor()
         self.cursor.execute(f"USE {database.schema}")
 
     def prepare(self, *, append=False, resume=False):
-        self.table.prepare(self.selection, append=append, resume=resume)
+        self.table.check(self.selection, append=append, resume=resume)
+        return self.align()
+
+    def align(self, *chunks):
+        self.table.prepare(self.selection, chunks)
         return self
 
-    def begun(self, dates, *blocks, deduplicate=True, final_to="2024-06-01", rejected=()):
-        """A chunk's transaction with these blocks in it, still open."""
-        over = None if final_to is None else dt.date.fromisoformat(final_to)
-        transaction = self.table.transaction(dates, deduplicate=deduplicate, final_to=over)
-        transaction.begin()
+    def begun(self, dates, *blocks, deduplicate=True, complete="2024-06-01", rejected=()):
+        """A chunk with these blocks loaded, not committed yet."""
+        day = None if complete is None else dt.date.fromisoformat(complete)
+        loader = self.table.loader(dates, deduplicate=deduplicate, last_complete_day=day)
+        loader.begin()
         for block in blocks:
-            assert transaction.insert([batch(block, range(1, 1 + len(block)))]) == []
+            loader.load([batch(block)])
         if rejected:
-            transaction.reject(rejected)
-        return transaction
+            loader.load([EventBatch(rejected=tuple(rejected))])
+        return loader
 
     def store(self, dates, *blocks, size=100, retries=0, **options):
         """Commit a chunk of these blocks."""

@@ -189,7 +189,7 @@ def test_a_file_with_two_names_is_one_file(path, tmp_path):
 def test_what_is_no_database_is_not_touched(path, content):
     path.write_bytes(content)
     with pytest.raises(
-        StoreError, match="is no DuckDB database: choose another path, or move that file away"
+        StoreError, match="is not a DuckDB database: choose another path, or move that file away"
     ) as refused:
         Database(path).lease().open()
     assert str(path) in str(refused.value)

@@ -6,14 +6,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from mixpanel_async.decode.arrow_blocks import batch
-from mixpanel_async.duck import dedup as window
-from mixpanel_async.duck import events_table as store_events
+from mixpanel_async.duck import chunk_loader, dedup, parser, table_sink
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.journal import ChunkRecord
 from mixpanel_async.errors import StoreError
+from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-from .conftest import FETCHED_AT, Shelf, event
+from .conftest import FETCHED_AT, Shelf, batch, event
 
 DAY = ("2024-01-02", "2024-01-02")
 
@@ -50,22 +48,23 @@ def test_columns_stay_with_their_properties_on_a_callers_connection_of_many_thre
 
 
 def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypatch):
-    monkeypatch.setattr(window, "_READ", f"{window._READ} ORDER BY line DESC")
-    transaction = shelf.begun(DAY)
+    monkeypatch.setattr(parser, "_FAST", f"{parser._FAST} ORDER BY line DESC")
+    loader = shelf.begun(DAY)
     with pytest.raises(StoreError, match="SET preserve_insertion_order = true"):
-        transaction.insert([batch(numbered(3), [1, 2, 3])])
-    transaction.roll_back()
+        loader.load([batch(numbered(3))])
+    loader.roll_back()
     assert shelf.rows() == []
 
 
-def test_an_empty_window_inserts_nothing(shelf):
-    held = window.Window(shelf.database.cursor(), "events")
-    assert held.insert(deduplicate=True) == window.Inserted()
+def test_an_empty_buffer_inserts_nothing(shelf):
+    buffer = dedup.DedupBuffer(shelf.database.cursor(), pytest.fail, deduplicate=True)
+    buffer.flush()
+    assert buffer.counts == ChunkCounts()
 
 
 def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follow_one_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_events, "WINDOW", 5_000_000)
-    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    monkeypatch.setattr(chunk_loader, "HELD", 5_000_000)
+    monkeypatch.setattr(table_sink, "_DELETE_DUPLICATES", "SELECT error('deleted after the insert')")
     database = Database(tmp_path / "events.duckdb")
     lease = database.lease()
     lease.open()
@@ -88,7 +87,7 @@ def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follo
 
 
 def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf, monkeypatch):
-    monkeypatch.setattr(store_events, "WINDOW", 1)
+    monkeypatch.setattr(chunk_loader, "HELD", 1)
     back = [
         event(day, insert_id="i", mp_processing_time_ms=n) for n, day in enumerate(["2024-01-02", "2024-01-04"] * 3)
     ]
@@ -98,46 +97,46 @@ def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf
 
 
 def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkeypatch):
-    monkeypatch.setattr(store_events, "WINDOW", 1)
-    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    monkeypatch.setattr(chunk_loader, "HELD", 1)
+    monkeypatch.setattr(table_sink, "_DELETE_DUPLICATES", "SELECT error('deleted after the insert')")
     rows = [event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n) for n in range(80)]
     rows += [event(n=80), event(n=80)]  # without an id
-    transaction = shelf.begun(DAY)
-    transaction.await_copies({f"i{n}" for n in range(30)} | {"i40", "an id that none has"})
+    loader = shelf.begun(DAY)
+    loader.hold_for_duplicates({f"i{n}" for n in range(30)} | {"i40", "an id that none has"})
     for row in rows:
-        assert transaction.insert([batch([row], [1])]) == []
-    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+        loader.load([batch([row])])
+    loader.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
     newest = [*range(50, 70), *range(20, 50)]
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*newest, 80, 80])
     assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]
 
 
-def test_what_awaits_its_copies_is_one_batch_a_window(shelf, monkeypatch):
+def test_what_awaits_its_copies_is_one_batch_a_flush(shelf, monkeypatch):
     """Thousands of few rows each held the interpreter's lock, and with it the event loop, for 0.2 s."""
-    monkeypatch.setattr(store_events, "WINDOW", 6000)
-    transaction = shelf.begun(DAY)
-    transaction.await_copies({f"i{n}" for n in range(0, 80, 2)})
+    monkeypatch.setattr(chunk_loader, "HELD", 6000)
+    loader = shelf.begun(DAY)
+    loader.hold_for_duplicates({f"i{n}" for n in range(0, 80, 2)})
     for n in range(80):
-        assert transaction.insert([batch([event(insert_id=f"i{n}", n=n)], [1])]) == []
-    awaiting = transaction._window._awaiting
+        loader.load([batch([event(insert_id=f"i{n}", n=n)])])
+    awaiting = loader._buffer._waiting
     assert 20 < len(awaiting) < 40
     assert len(awaiting.marked(np.ones(len(awaiting), np.bool_))) < 10
-    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+    loader.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
     assert sorted(shelf.rows("(properties->>'n')::INT")) == list(range(80))
 
 
 @pytest.mark.parametrize("most", [1, 4000, 8000])
 def test_memory_holds_only_so_many_that_await_their_copies(shelf, monkeypatch, most):
-    monkeypatch.setattr(store_events, "WINDOW", 1)
-    monkeypatch.setattr(window, "AWAITING", most)
-    transaction = shelf.begun(DAY)
-    transaction.await_copies({f"i{n}" for n in range(50)})
+    monkeypatch.setattr(chunk_loader, "HELD", 1)
+    monkeypatch.setattr(dedup, "HELD_FOR_DUPLICATES", most)
+    loader = shelf.begun(DAY)
+    loader.hold_for_duplicates({f"i{n}" for n in range(50)})
     held = []
     for n in range(80):
         row = event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n)
-        assert transaction.insert([batch([row], [1])]) == []
-        held.append(transaction._window._awaiting.nbytes)
-    transaction.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
+        loader.load([batch([row])])
+        held.append(loader._buffer._waiting.nbytes)
+    loader.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
     assert max(held) < most
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*range(50, 70), *range(20, 50)])
     assert shelf.journal("rows, duplicates") == [(*DAY, 50, 30)]

@@ -7,66 +7,67 @@ import itertools
 
 import pytest
 
-from mixpanel_async.decode.arrow_blocks import batch
-from mixpanel_async.duck import events_table as store_events
-from mixpanel_async.duck.dedup import RefusedRow
-from mixpanel_async.duck.events_table import Committed
-from mixpanel_async.duck.journal import ChunkRecord
+from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.errors import StoreError
+from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-from .conftest import FETCHED_AT, BadLine, event
+from .conftest import FETCHED_AT, bad_line, batch, event
 
 WEEK = ("2024-01-01", "2024-01-07")
 RECORD = ChunkRecord(WEEK, 100, 0, FETCHED_AT)
 
 
-@pytest.fixture(autouse=True, params=[store_events.WINDOW, 1], ids=["one window", "a window a block"])
-def window(request, monkeypatch):
-    """A long chunk goes through several windows, and nothing of it may show."""
-    monkeypatch.setattr(store_events, "WINDOW", request.param)
+@pytest.fixture(autouse=True, params=[chunk_loader.HELD, 1], ids=["one insert", "an insert a batch"])
+def held(request, monkeypatch):
+    """A long chunk is inserted in several steps, and this must not show."""
+    monkeypatch.setattr(chunk_loader, "HELD", request.param)
+
+
+def counted(counts):
+    return counts.rows, counts.duplicates
 
 
 # All or nothing
 
 
 def test_rows_and_journal_come_together(shelf):
-    transaction = shelf.begun(WEEK, [event(name="a")], [event(name="b")], rejected=[BadLine(7, b"\xff\0")])
+    loader = shelf.begun(WEEK, [event(name="a")], [event(name="b")], rejected=[bad_line(7, b"\xff\0")])
     assert (shelf.rows(), shelf.journal(), shelf.rejected()) == ([], [], [])
-    assert transaction.commit(RECORD) == Committed(2, 0)
+    assert counted(loader.commit(RECORD)) == (2, 0)
     assert (shelf.rows(), shelf.journal()) == (["a", "b"], [(*WEEK, 2)])
     assert shelf.rejected() == [(*WEEK, 7, "why", b"\xff\0")]
 
 
 def test_a_roll_back_leaves_what_was_there(shelf):
     shelf.store(WEEK, [event(name="old")])
-    transaction = shelf.begun(WEEK, [event(name="new")], rejected=[BadLine(1, b"x")])
-    transaction.roll_back()
-    transaction.roll_back()
+    loader = shelf.begun(WEEK, [event(name="new")], rejected=[bad_line(1, b"x")])
+    loader.roll_back()
+    loader.roll_back()
     assert (shelf.rows(), shelf.journal(), shelf.rejected()) == (["old"], [(*WEEK, 1)], [])
 
 
 def test_after_a_commit_a_roll_back_does_nothing(shelf):
-    transaction = shelf.begun(WEEK, [event(name="a")])
-    transaction.commit(RECORD)
-    transaction.roll_back()
+    loader = shelf.begun(WEEK, [event(name="a")])
+    loader.commit(RECORD)
+    loader.roll_back()
     assert shelf.rows() == ["a"]
 
 
 def test_two_that_fetch_the_same_chunk_do_not_both_commit(shelf):
     one, two = shelf.begun(WEEK, [event(name="one")]), shelf.begun(WEEK, [event(name="two")])
     one.commit(RECORD)
-    with pytest.raises(StoreError, match="2024-01-01 to 2024-01-07 could not be written to events"):
+    with pytest.raises(StoreError, match="2024-01-01 to 2024-01-07 of table 'events' could not be written"):
         two.commit(RECORD)
     two.roll_back()
     assert (shelf.rows(), shelf.journal()) == (["one"], [(*WEEK, 1)])
 
 
 def test_after_an_error_nothing_is_left_and_the_message_has_no_value_of_an_event(shelf):
-    transaction = shelf.begun(WEEK, [event(name="personal")])
+    loader = shelf.begun(WEEK, [event(name="personal")])
     shelf.sql("DROP TABLE _mixpanel_chunks")
     with pytest.raises(StoreError) as failed:
-        transaction.commit(RECORD)
-    transaction.roll_back()
+        loader.commit(RECORD)
+    loader.roll_back()
     assert shelf.rows() == []
     assert "personal" not in str(failed.value)
     assert failed.value.__cause__ is None
@@ -74,7 +75,7 @@ def test_after_an_error_nothing_is_left_and_the_message_has_no_value_of_an_event
 
 
 def test_a_chunk_without_rows_is_a_chunk(shelf):
-    assert shelf.store(WEEK) == Committed(0, 0)
+    assert shelf.store(WEEK) == ChunkCounts()
     assert shelf.journal() == [(*WEEK, 0)]
 
 
@@ -94,7 +95,7 @@ def test_columns_are_what_the_properties_say_and_the_properties_stay(shelf):
     assert shelf.rows("*") == [("sign up", when, "d", "i", properties.decode())]
 
 
-def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
+def test_lines_that_the_fast_parser_refuses_are_parsed_slowly_or_rejected_with_their_place(shelf):
     rows = [
         event(name="a"),
         (b'"b"', b'{"time":"never"}'),
@@ -108,20 +109,15 @@ def test_refused_rows_come_back_with_their_place_and_the_others_are_in(shelf):
         (b'"j"', b'{"time":1e18}'),
         event(name="k"),
     ]
-    transaction = shelf.begun(WEEK)
-    refused = transaction.insert([batch(rows[:5], range(1, 6)), batch(rows[5:], range(6, 12))])
-    assert refused == [RefusedRow(at + 1, *rows[at]) for at in range(1, 10)]
-    transaction.insert_judged(batch([rows[3]], [4]))
-    transaction.commit(RECORD)
-    assert shelf.rows() == ["a", "d", "k"]
-    assert shelf.journal() == [(*WEEK, 3)]
-
-
-def test_a_row_that_was_judged_an_event_and_is_none_for_duckdb_ends_the_run(shelf):
-    transaction = shelf.begun(WEEK)
-    with pytest.raises(StoreError, match="DuckDB refuses some of 2 events"):
-        transaction.insert_judged(batch([event(), (b'"a"', b'{"time":"never"}')], [1, 2]))
-    transaction.roll_back()
+    loader = shelf.begun(WEEK)
+    loader.load([batch(rows[:5]), batch(rows[5:], first=6)])
+    loader.commit(RECORD)
+    events = [0, 2, 3, 5, 10]
+    assert shelf.rows() == ["a", "c", "d", "f\ufffd", "k"]
+    assert shelf.rows("properties")[1] == '{"time":1704153600,"x":"\\ufffd"}'
+    assert shelf.journal() == [(*WEEK, 5)]
+    lines = [(number, line) for _, _, number, _, line in shelf.rejected()]
+    assert lines == [(at + 1, b'{"event":%b,"properties":%b}' % row) for at, row in enumerate(rows) if at not in events]
 
 
 def sequences():
@@ -145,10 +141,10 @@ def is_utf_8(text):
 def test_what_is_no_utf_8_is_refused_and_nothing_else(shelf, event):
     texts = sequences()
     rows = [tuple(part % text for part in event) for text in texts]
-    transaction = shelf.begun(WEEK)
-    refused = transaction.insert([batch(rows, range(len(rows)))])
-    assert [row.line for row in refused] == [at for at, text in enumerate(texts) if not is_utf_8(text)]
-    transaction.commit(RECORD)
+    loader = shelf.begun(WEEK)
+    loader.load([batch(rows, first=0)])
+    loader.commit(RECORD)
+    assert [row[2] for row in shelf.rejected()] == [at for at, text in enumerate(texts) if not is_utf_8(text)]
     assert len(shelf.rows()) == sum(map(is_utf_8, texts)) > 500
 
 
@@ -224,15 +220,15 @@ def test_chunks_that_are_written_side_by_side_see_their_own_rows_alone(shelf):
     one = shelf.begun(WEEK, [event(insert_id="i")] * 2)
     dates = ("2024-01-08", "2024-01-14")
     two = shelf.begun(dates, [event("2024-01-08", insert_id="i")] * 3)
-    assert one.commit(RECORD) == Committed(1, 1)
-    assert two.commit(ChunkRecord(dates, 1, 0, FETCHED_AT)) == Committed(1, 2)
+    assert counted(one.commit(RECORD)) == (1, 1)
+    assert counted(two.commit(ChunkRecord(dates, 1, 0, FETCHED_AT))) == (1, 2)
     shelf.assert_true()
 
 
 def test_many_duplicates_over_many_blocks(shelf):
     rows = [event(insert_id=f"i{number}", mp_processing_time_ms=number) for number in range(3000)]
     again = [event(insert_id=f"i{number}", mp_processing_time_ms=number + 1, again=1) for number in range(0, 3000, 3)]
-    assert shelf.store(WEEK, rows[:1500], again, rows[1500:], [event()] * 10) == Committed(3010, 1000)
+    assert counted(shelf.store(WEEK, rows[:1500], again, rows[1500:], [event()] * 10)) == (3010, 1000)
     assert shelf.sql("SELECT count(*), count(DISTINCT insert_id), count(properties->>'again') FROM events") == [
         (3010, 3000, 1000)
     ]
@@ -247,15 +243,15 @@ def test_a_replaced_chunk_is_deduplicated_within_its_new_rows(shelf):
 
 def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch):
     monkeypatch.setattr(
-        store_events,
+        table_sink,
         "_COUNTS",
-        store_events._COUNTS.replace(str(store_events.LOCAL_ROWS), str(10 * store_events.LOCAL_ROWS)),
+        table_sink._COUNTS.replace(str(table_sink.LOCAL_ROWS), str(10 * table_sink.LOCAL_ROWS)),
     )
-    monkeypatch.setattr(store_events, "WINDOW", 1)
-    transaction = shelf.begun(WEEK, [event()], [event()])
+    monkeypatch.setattr(chunk_loader, "HELD", 1)
+    loader = shelf.begun(WEEK, [event()], [event()])
     with pytest.raises(
         StoreError, match=r"0 rows of .* are found and 2 were inserted: this DuckDB numbers rows in another way"
     ):
-        transaction.commit(RECORD)
-    transaction.roll_back()
+        loader.commit(RECORD)
+    loader.roll_back()
     assert shelf.rows() == []

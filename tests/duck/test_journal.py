@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from mixpanel_async.dates import ONE_DAY
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.journal import Selection
 from mixpanel_async.errors import (
     SelectionMismatchError,
     StoreError,
     TableExistsError,
     TableNotFoundError,
 )
-from mixpanel_async.export.order import chunks_of, order_for
+from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.selections import EventSelection
 
-from .conftest import BadLine, Shelf, event
+from .conftest import Shelf, bad_line, event
 
 WEEK = ("2024-01-01", "2024-01-07")
 
@@ -50,19 +50,19 @@ def test_a_table_that_is_there_needs_a_word_what_to_do_with_it(shelf):
             Shelf(shelf.database, name).prepare(**{word: True})
 
 
-@pytest.mark.parametrize("other", [Selection(("a",)), Selection(where="x"), Selection(limit=5)])
+@pytest.mark.parametrize("other", [EventSelection(("a",)), EventSelection(where="x"), EventSelection(limit=5)])
 @pytest.mark.parametrize("word", ["append", "resume"])
 def test_another_selection_is_refused_and_both_are_named(shelf, other, word):
     with pytest.raises(SelectionMismatchError) as refused:
         Shelf(shelf.database, selection=other).prepare(**{word: True})
-    assert other.as_json() in str(refused.value)
-    assert Selection().as_json() in str(refused.value)
+    assert other.to_json() in str(refused.value)
+    assert EventSelection().to_json() in str(refused.value)
 
 
 def test_the_order_of_names_is_no_other_selection(database):
-    Shelf(database, selection=Selection(("b", "ä", "b"), "w")).prepare()
-    Shelf(database, selection=Selection(("ä", "b"), "w")).prepare(append=True)
-    assert Selection(("ä", "b"), "w").as_json() == '{"events": ["b", "ä"], "where": "w", "limit": null}'
+    Shelf(database, selection=EventSelection.of(["b", "ä", "b"], "w")).prepare()
+    Shelf(database, selection=EventSelection.of(["ä", "b"], "w")).prepare(append=True)
+    assert EventSelection.of(["ä", "b"], "w").to_json() == '{"events": ["b", "ä"], "where": "w", "limit": null}'
 
 
 @pytest.mark.parametrize("made", ["CREATE TABLE events (x INT)", "CREATE VIEW events AS SELECT 1 AS x"])
@@ -82,10 +82,10 @@ def test_a_table_whose_columns_were_changed_is_not_written_to(shelf):
 
 
 def test_a_table_that_was_dropped_behind_our_back_is_made_anew_and_its_journal_forgotten(shelf):
-    shelf.store(WEEK, [event()], rejected=[BadLine(1, b"x")])
+    shelf.store(WEEK, [event()], rejected=[bad_line(1, b"x")])
     shelf.sql("DROP TABLE events")
-    other = Shelf(shelf.database, selection=Selection(("a",))).prepare(resume=True)
-    assert (other.table.final_ranges(), other.journal(), other.rejected()) == ([], [], [])
+    other = Shelf(shelf.database, selection=EventSelection(("a",))).prepare(resume=True)
+    assert (other.table.journal(), other.journal(), other.rejected()) == ([], [], [])
     other.store(WEEK, [event()])
     other.assert_true()
     other.cursor.close()
@@ -93,26 +93,26 @@ def test_a_table_that_was_dropped_behind_our_back_is_made_anew_and_its_journal_f
 
 def test_a_new_table_that_nothing_came_to_is_taken_away_again(database):
     shelf = Shelf(database).prepare()
-    shelf.table.drop_if_nothing_came()
+    shelf.table.drop_if_empty()
     with pytest.raises(TableNotFoundError):
         shelf.prepare(append=True)
     shelf.prepare()
     shelf.store(WEEK)
-    shelf.table.drop_if_nothing_came()
+    shelf.table.drop_if_empty()
     assert shelf.journal() == [(*WEEK, 0)]
 
 
 def test_an_old_table_stays_though_nothing_came_to_it(shelf):
     again = Shelf(shelf.database).prepare(resume=True)
-    again.table.drop_if_nothing_came()
+    again.table.drop_if_empty()
     assert again.rows() == []
 
 
 def test_tables_do_not_mix(shelf):
     other = Shelf(shelf.database, "others").prepare()
-    shelf.store(WEEK, [event(name="a")], rejected=[BadLine(1, b"a")])
-    other.store(WEEK, [event(name="b")], rejected=[BadLine(1, b"b")])
-    other.table.align([("2024-01-02", "2024-01-03")])
+    shelf.store(WEEK, [event(name="a")], rejected=[bad_line(1, b"a")])
+    other.store(WEEK, [event(name="b")], rejected=[bad_line(1, b"b")])
+    other.align(("2024-01-02", "2024-01-03"))
     other.store(WEEK)
     assert (shelf.rows(), shelf.journal(), len(shelf.rejected())) == (["a"], [(*WEEK, 1)], 1)
     assert (other.rows(), other.journal(), len(other.rejected())) == ([], [(*WEEK, 0)], 0)
@@ -122,7 +122,7 @@ def test_tables_do_not_mix(shelf):
 
 
 @pytest.mark.parametrize(
-    ("final_to", "journal"),
+    ("complete", "journal"),
     [
         ("2024-01-07", [(*WEEK, 3, True)]),
         ("2024-06-01", [(*WEEK, 3, True)]),
@@ -132,21 +132,21 @@ def test_tables_do_not_mix(shelf):
         (None, [(*WEEK, 3, False)]),
     ],
 )
-def test_dates_that_may_still_grow_are_not_final(shelf, final_to, journal):
-    shelf.store(WEEK, [event("2024-01-01T23:59:59"), event("2024-01-06"), event("2024-01-07")], final_to=final_to)
+def test_dates_that_may_still_grow_are_not_final(shelf, complete, journal):
+    shelf.store(WEEK, [event("2024-01-01T23:59:59"), event("2024-01-06"), event("2024-01-07")], complete=complete)
     assert shelf.journal("rows, final") == journal
-    assert shelf.table.final_ranges() == [
+    assert [(row.first, row.last) for row in shelf.table.journal() if row.is_final] == [
         (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) for first, last, _, final in journal if final
     ]
     shelf.assert_true()
 
 
 def test_a_split_journal_counts_bytes_duplicates_and_bad_lines_once(shelf):
-    bad = [BadLine(3, b"x")]
+    bad = [bad_line(3, b"x")]
     shelf.store(
         WEEK,
         [event(insert_id="i"), event(insert_id="i"), event("2024-01-07")],
-        final_to="2024-01-05",
+        complete="2024-01-05",
         size=99,
         retries=2,
         rejected=bad,
@@ -163,7 +163,7 @@ def test_a_split_journal_counts_bytes_duplicates_and_bad_lines_once(shelf):
 
 def test_a_chunk_that_is_fetched_again_replaces_what_was_there(shelf):
     for _ in range(3):
-        shelf.store(WEEK, [event(name="a"), event("2024-01-07T23:59:59.999", name="b")], rejected=[BadLine(2, b"bad")])
+        shelf.store(WEEK, [event(name="a"), event("2024-01-07T23:59:59.999", name="b")], rejected=[bad_line(2, b"bad")])
         assert (shelf.rows(), shelf.journal()) == (["a", "b"], [(*WEEK, 2)])
         assert shelf.rejected() == [(*WEEK, 2, "why", b"bad")]
     shelf.store(WEEK, [event(name="c")])
@@ -195,7 +195,7 @@ def test_older_chunks_are_cut_where_the_plan_cuts(shelf, plan, journal):
         dates = (f"2024-01-{start:02}", f"2024-01-{start + 6:02}")
         shelf.store(dates, [event(f"2024-01-{day:02}T12:00:00") for day in range(start, start + 7)])
     rows = shelf.rows("event_time")
-    shelf.table.align(plan)
+    shelf.align(*plan)
     assert [(first[-2:], last[-2:]) for first, last, _ in shelf.journal()] == journal
     assert shelf.rows("event_time") == rows
     shelf.assert_true()
@@ -235,15 +235,12 @@ def test_whatever_is_fetched_again_in_whatever_pieces_each_row_is_there_once(fet
     shelf = Shelf(database).prepare()
     for number, (start, length, size, random) in enumerate(fetches):
         first = DAY_ONE + start * ONE_DAY
-        order = order_for(
-            "events", first, first + length * ONE_DAY, events=None, where=None, limit=None, append=True,
-            resume=False, deduplicate=True, parallel=True, max_workers=2, chunk_days=size,
-        )  # fmt: skip
-        plan = chunks_of(order, [], shelf.table.indivisible(), 60)
-        shelf.table.align(plan)
+        dates = first, first + length * ONE_DAY
+        plan = plan_chunks(dates, Cut(size, max_workers=2), shelf.table.journal(), 60, resume=False)
+        shelf.align(*plan)
         for dates in random.sample(plan, len(plan)):
             rows = [event(str(time), name=f"f{number}", insert_id="i") for time in project.rows(days_of(*dates))]
-            shelf.store(dates, rows, final_to=str(DAY_ONE + final * ONE_DAY))
+            shelf.store(dates, rows, complete=str(DAY_ONE + final * ONE_DAY))
             truth |= dict.fromkeys(days_of(*dates), f"f{number}")
         there = sorted((time, name) for day, name in truth.items() for time in project.rows([day]))
         assert shelf.rows("event_time, event_name") == there
@@ -266,18 +263,15 @@ def test_strays_are_counted_replaced_and_left_alone_copy_by_copy(shelf):
     assert shelf.rows() == ["y", "x", "x", "x"]
     shelf.store(after)
     assert shelf.rows() == []
-    assert shelf.sql("SELECT * FROM _mixpanel_strays") == []
+    assert shelf.sql("SELECT * FROM _mixpanel_out_of_range") == []
 
 
 def test_a_fetch_that_breaks_off_loses_no_row_that_a_chunk_with_strays_held(shelf):
     """`mine` was given for the 4th though its time is on the 3rd; whether the 4th will be fetched is not known yet."""
     shelf.store(WEEK, [event("2023-12-31T23:30:00"), event("2024-01-03T23:30:00", name="mine")])
-    order = order_for(
-        "events", "2024-01-03", "2024-01-04", events=None, where=None, limit=None, append=True,
-        resume=False, deduplicate=True, parallel=True, max_workers=2, chunk_days=1,
-    )  # fmt: skip
-    plan = chunks_of(order, [], shelf.table.indivisible(), 60)
-    shelf.table.align(plan)
+    dates = dt.date(2024, 1, 3), dt.date(2024, 1, 4)
+    plan = plan_chunks(dates, Cut(1, max_workers=2), shelf.table.journal(), 60, resume=False)
+    shelf.align(*plan)
     assert plan == [WEEK]
     assert shelf.journal() == [(*WEEK, 2)]
 
@@ -287,7 +281,7 @@ def test_a_fetch_that_breaks_off_loses_no_row_that_a_chunk_with_strays_held(shel
 )
 def test_a_row_that_was_given_for_another_day_of_its_chunk_stays_when_its_own_day_is_fetched_again(shelf):
     shelf.store(WEEK, [event("2024-01-03T23:30:00", name="given for the 4th")])
-    shelf.table.align([("2024-01-03", "2024-01-03")])
+    shelf.align(("2024-01-03", "2024-01-03"))
     shelf.store(("2024-01-03", "2024-01-03"))
     assert shelf.rows() == ["given for the 4th"]
 
@@ -295,27 +289,28 @@ def test_a_row_that_was_given_for_another_day_of_its_chunk_stays_when_its_own_da
 def test_a_cut_counts_a_stray_with_the_nearest_date_of_its_own_chunk(shelf):
     shelf.store(WEEK, [event("2023-12-31"), event("2023-12-01"), event("2024-01-09"), event("2024-01-03")])
     shelf.store(("2024-01-08", "2024-01-14"), [event("2024-01-09")] * 3)
-    shelf.table.align([("2024-01-03", "2024-01-03"), ("2024-01-09", "2024-01-09")])
+    shelf.align(("2024-01-03", "2024-01-03"), ("2024-01-09", "2024-01-09"))
     assert [rows for _, _, rows in shelf.journal()] == [2, 1, 1, 0, 3, 0]
 
 
 def test_a_chunk_with_strays_is_fetched_anew_as_a_whole_and_never_split(shelf):
-    shelf.store(WEEK, [event("2023-12-31T23:00:00"), event("2024-01-06")], final_to="2024-01-05")
+    shelf.store(WEEK, [event("2023-12-31T23:00:00"), event("2024-01-06")], complete="2024-01-05")
     shelf.store(("2024-01-08", "2024-01-14"), [event("2024-01-08")])
     assert shelf.journal("rows, final") == [(*WEEK, 2, False), ("2024-01-08", "2024-01-14", 1, True)]
-    assert shelf.table.indivisible() == [(dt.date(2024, 1, 1), dt.date(2024, 1, 7))]
+    atomic = [(row.first, row.last) for row in shelf.table.journal() if row.is_atomic]
+    assert atomic == [(dt.date(2024, 1, 1), dt.date(2024, 1, 7))]
 
 
 def test_a_cut_chunk_counts_its_bytes_and_bad_lines_once(shelf):
-    shelf.store(WEEK, [event(insert_id="i")] * 2, rejected=[BadLine(1, b"bad")], size=100)
-    shelf.table.align([("2024-01-03", "2024-01-07")])
+    shelf.store(WEEK, [event(insert_id="i")] * 2, rejected=[bad_line(1, b"bad")], size=100)
+    shelf.align(("2024-01-03", "2024-01-07"))
     assert shelf.sql("SELECT sum(bytes), sum(duplicates), sum(rejected) FROM _mixpanel_chunks") == [(100, 1, 1)]
 
 
 def test_a_bad_line_goes_with_the_pieces_of_its_chunk(shelf):
-    shelf.store(WEEK, rejected=[BadLine(1, b"bad")])
+    shelf.store(WEEK, rejected=[bad_line(1, b"bad")])
     plan = [("2024-01-01", "2024-01-03"), ("2024-01-04", "2024-01-07")]
-    shelf.table.align(plan)
+    shelf.align(*plan)
     for dates in plan:
         shelf.store(dates)
     assert shelf.rejected() == []

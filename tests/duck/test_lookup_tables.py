@@ -9,10 +9,10 @@ from decimal import Decimal
 import pytest
 
 from mixpanel_async import catalog
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import Selection
+from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.duck.lookup_tables import COLUMNS, LookupTable
 from mixpanel_async.errors import StoreError
+from mixpanel_async.selections import EventSelection
 
 AT = dt.datetime(2026, 2, 10, 12, tzinfo=dt.UTC)
 LATER = AT + dt.timedelta(days=1)
@@ -104,7 +104,7 @@ def test_a_table_of_somebody_elses_is_left_alone(replace, sql):
 
 
 def test_a_table_of_events_is_left_alone(replace, sql, database):
-    FetchedTable(database, "mine").prepare(Selection(), append=False, resume=False)
+    EventsTable(database, "mine").prepare(EventSelection(), [])
     refused(replace, sql, "'mine' holds events")
     refused(replace, sql, "'MINE' holds events", name="MINE")
 
@@ -113,7 +113,7 @@ def test_a_table_of_another_lookup_is_left_alone(replace, sql, database):
     replace([("Signed up",)], kind="event_names", name="mine")
     refused(replace, sql, "'mine' holds event_names")
     with pytest.raises(StoreError, match=r'mine" has the columns .*, and events need'):
-        FetchedTable(database, "mine").prepare(Selection(), append=True, resume=False)
+        EventsTable(database, "mine").check(EventSelection(), append=True, resume=False)
 
 
 def test_a_table_whose_columns_were_changed_is_left_alone(replace, sql):
@@ -123,7 +123,7 @@ def test_a_table_whose_columns_were_changed_is_left_alone(replace, sql):
 
 
 def test_a_table_that_was_dropped_behind_our_back_is_made_anew(replace, sql, database):
-    FetchedTable(database, "mine").prepare(Selection(), append=False, resume=False)
+    EventsTable(database, "mine").prepare(EventSelection(), [])
     sql("DROP TABLE mine")
     replace([ONE], name="mine")
     assert sql("SELECT * FROM mine") == [(*ONE, AT)]

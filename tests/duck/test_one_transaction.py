@@ -7,16 +7,18 @@ import datetime as dt
 import duckdb
 import pytest
 
-from mixpanel_async.decode.arrow_blocks import batch
-from mixpanel_async.duck import journal as chunks
+from mixpanel_async.duck import journal
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import ChunkRecord, Selection
+from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.errors import StoreError
+from mixpanel_async.records import ChunkRecord
+from mixpanel_async.selections import EventSelection
+
+from .conftest import batch
 
 DATES = ("2026-01-01", "2026-01-01")
 RECORD = ChunkRecord(DATES, bytes=1, retries=0, fetched_at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
-EVENTS = batch([(b'"e"', b'{"time":1767225600}')] * 10, range(1, 11))
+EVENTS = batch([(b'"e"', b'{"time":1767225600}')] * 10)
 
 
 @pytest.fixture
@@ -29,17 +31,17 @@ def table(path):
     database = Database(path)
     lease = database.lease()
     lease.open()
-    table = FetchedTable(database, "events")
-    table.prepare(Selection(), append=False, resume=True)
+    table = EventsTable(database, "events")
+    table.prepare(EventSelection(), [])
     yield table
     lease.close()
 
 
 def begun(table):
-    transaction = table.transaction(DATES, deduplicate=True, final_to=dt.date(2026, 1, 1))
-    transaction.begin()
-    assert transaction.insert([EVENTS]) == []
-    return transaction
+    loader = table.loader(DATES, deduplicate=True, last_complete_day=dt.date(2026, 1, 1))
+    loader.begin()
+    loader.load([EVENTS])
+    return loader
 
 
 def held(path):
@@ -53,11 +55,11 @@ def test_a_journal_row_that_fails_takes_the_rows_with_it(table, path, monkeypatc
     def fails(*_, **__):
         raise ZeroDivisionError
 
-    transaction = begun(table)
-    monkeypatch.setattr(chunks, "record", fails)
+    loader = begun(table)
+    monkeypatch.setattr(journal, "record_chunk", fails)
     with pytest.raises(ZeroDivisionError):
-        transaction.commit(RECORD)
-    transaction.roll_back()
+        loader.commit(RECORD)
+    loader.roll_back()
     table._database.close()
 
     assert held(path) == (0, 0)
@@ -75,9 +77,9 @@ def test_of_two_writers_of_a_chunk_one_wins_and_the_other_leaves_nothing(table, 
 
 
 def test_what_is_rolled_back_leaves_nothing(table, path):
-    transaction = begun(table)
-    transaction.roll_back()
-    transaction.roll_back()
+    loader = begun(table)
+    loader.roll_back()
+    loader.roll_back()
     table._database.close()
 
     assert held(path) == (0, 0)

@@ -6,11 +6,11 @@ import duckdb
 import pytest
 
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
-from mixpanel_async.engage.page import Page, Profile, batch
-from mixpanel_async.engage.request import ProfileSelection
+from mixpanel_async.engage.page import Page, Profile, profiles_batch
 from mixpanel_async.errors import StoreError
+from mixpanel_async.selections import ProfileSelection
 
-SELECTION = ProfileSelection().as_json()
+SELECTION = ProfileSelection()
 
 
 class Failing:
@@ -30,7 +30,7 @@ class Failing:
 
 
 def profiles(*ids, text="{}"):
-    return batch(Page(None, None, 10, [Profile(it, None, text.encode()) for it in ids]))
+    return profiles_batch(Page(None, None, 10, [Profile(it, None, text.encode()) for it in ids]))
 
 
 def kept(page, rows):
@@ -121,21 +121,21 @@ def test_pages_become_the_table_and_nothing_else_is_left(database, append):
     name = "People" if append else "people"
     assert sorted(shown[name]) == sorted([("b", None, '{"new":1}'), *kept_old])
     assert shown["_mixpanel_pages"] == []
-    assert shown["_mixpanel_selections"] == [("people", "profiles", SELECTION)]
+    assert shown["_mixpanel_selections"] == [("people", "profiles", SELECTION.to_json())]
     assert not any(table.startswith("_mixpanel_profiles") for table in shown)
 
 
 def test_going_on_gives_what_is_kept(database):
     with_pages(database).close()
     again = opened(database, "PEOPLE")
-    began, pages = again.go_on()
+    began, pages = again.resume()
     assert began > 1_700_000_000
     assert pages == [kept(0, 2), kept(1, 2)]
     again.close()
     fresh = opened(database, "others")
-    assert fresh.go_on() is None
+    assert fresh.resume() is None
     fresh.begin()  # and a kill
-    assert opened(database, "others").go_on() is None
+    assert opened(database, "others").resume() is None
     fresh.close()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from mixpanel_async.duck.schema import Schema, check_columns, check_table_name, create_journal, quoted, table_exists
+from mixpanel_async.duck.schema import Schema, check_columns, check_table_name, quoted, table_exists
+from mixpanel_async.duck.versions import prepare_our_tables
 from mixpanel_async.errors import StoreError
 
 NASTY = [
@@ -17,7 +18,9 @@ NASTY = [
 
 @pytest.mark.parametrize("name", NASTY, ids=ascii)
 def test_names_that_are_none(name):
-    with pytest.raises(ValueError, match=r"is no table name: use letters|are the library's own: choose another"):
+    with pytest.raises(
+        ValueError, match=r"cannot be a table's name: use letters|are the library's own: choose another"
+    ):
         check_table_name(name)
 
 
@@ -53,15 +56,16 @@ def test_whole_names():
 def test_the_journal_is_made_once_and_keeps_its_shape():
     with duckdb.connect() as connection:
         schema = Schema("memory", "main")
-        create_journal(connection, schema)
+        prepare_our_tables(connection, schema)
         connection.execute("INSERT INTO _mixpanel_selections VALUES ('t', 'events', '{}', now())")
-        create_journal(connection, schema)
+        prepare_our_tables(connection, schema)
         assert connection.execute("SELECT count(*) FROM _mixpanel_selections").fetchall() == [(1,)]
         columns = {
             name: [row[0] for row in connection.execute(f"DESCRIBE _mixpanel_{name}").fetchall()]
-            for name in ("selections", "chunks", "strays", "rejected")
+            for name in ("version", "selections", "chunks", "out_of_range", "rejected")
         }
     assert columns == {
+        "version": ["version"],
         "selections": ["table_name", "type", "selection", "created_at"],
         "chunks": [
             "table_name",
@@ -75,14 +79,14 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
             "retries",
             "fetched_at",
         ],
-        "strays": ["table_name", "day", "event_time", "digest"],
+        "out_of_range": ["table_name", "day", "event_time", "digest"],
         "rejected": ["table_name", "from_date", "to_date", "line_number", "reason", "line"],
     }
 
 
 def test_two_that_write_one_chunk_at_the_same_time_collide():
     with duckdb.connect() as connection:
-        create_journal(connection, Schema("memory", "main"))
+        prepare_our_tables(connection, Schema("memory", "main"))
         row = "INSERT INTO _mixpanel_chunks VALUES ('t', '2024-01-01', '2024-01-07', true, 1, 0, 0, 1, 0, now())"
         one, two = connection.cursor(), connection.cursor()
         for each in (one, two):

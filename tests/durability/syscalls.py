@@ -192,9 +192,13 @@ class Stage:
     async def _judge(self, fake: FakeMixpanel, point: Point, promise: Promise, life: Life) -> None:
         for dates in life.acknowledged:
             promise.acknowledge(*dates, self._source.generation)
-        odd = [each for each in life.odd if "was closed, but not all" not in each and "The table stays" not in each]
+        odd = [
+            each
+            for each in life.odd
+            if "was closed, but DuckDB could not" not in each and "The table stays" not in each
+        ]
         left = _size(promise.path.with_name("events.duckdb.wal")) > 0
-        if life.code == ALL and left != ("was closed, but not all" in life.errors):
+        if life.code == ALL and left != ("was closed, but DuckDB could not" in life.errors):
             odd.append(f"a log is {'left' if left else 'not left'}, and it said {life.errors!r}")
         try:
             self._violated(point, *odd, *promise.broken())

@@ -56,7 +56,7 @@ def ours(path) -> set[str]:
     """What there is beside the journal."""
     with duckdb.connect(str(path)) as connection:
         return {name for (name,) in connection.execute("SHOW TABLES").fetchall()} - {
-            f"_mixpanel_{name}" for name in ("selections", "chunks", "strays", "rejected", "pages")
+            f"_mixpanel_{name}" for name in ("version", "selections", "chunks", "out_of_range", "rejected", "pages")
         }
 
 

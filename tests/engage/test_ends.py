@@ -13,6 +13,7 @@ import pytest
 
 from mixpanel_async.testing import Fault, GivenProfiles
 from tests.cancellation.stepping import Steps
+from tests.conftest import tasks_of_the_library
 
 from .conftest import ours, people, stored, truth
 
@@ -34,7 +35,7 @@ async def cancelled_at(client, steps, **call):
     finally:
         loop.set_task_factory(None)
     assert task.done(), f"a cancel at {steps} hangs"
-    assert [other for other in asyncio.all_tasks() if "/mixpanel_async/pipeline" in repr(other)] == []
+    assert tasks_of_the_library() == []
     if not task.cancelled():
         assert not task.result().has_failures
     return counted.taken, task.cancelled()

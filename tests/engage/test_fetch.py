@@ -103,7 +103,7 @@ async def test_first_page_first_and_then_five_at_once(fake, client_of, caplog):
     await task
 
     assert fake.max_open_queries == 5
-    assert "max_workers=9: Mixpanel answers 5 queries at once, so it is 5." in caplog.text
+    assert "max_workers=9: Mixpanel allows 5 queries at once, so 5 are used." in caplog.text
 
 
 async def test_without_parallel_one_after_the_other(fake, client_of):
@@ -285,7 +285,7 @@ async def test_without_parallel_the_first_failure_is_raised_and_resume_goes_on(f
     client = client_of(fake)
     with pytest.raises(ServerError, match=r"^Profiles, page 3: .*\(500\).*after 3 attempts") as error:
         await client.fetch_profiles()
-    assert error.value.__notes__ == ["The 3 pages that are in are kept: see resume=True."]
+    assert error.value.__notes__ == ["The 3 pages that came are kept: see resume=True."]
     assert [page for page, _ in asked(fake)] == [0, 1, 2, 3, 3, 3]
 
     result = await client.fetch_profiles(resume=True)
@@ -354,7 +354,7 @@ async def test_pages_of_a_session_cost_no_token_of_ours(fake, client_of):
     client = client_of(fake)
     await client.fetch_profiles(**PARALLEL)
     assert len(fake.requests) == PAGES
-    assert len(client._bind_queries().limiter._started) == 1
+    assert len(client._core.query_source().limiter._started) == 1
 
 
 # What is asked for
@@ -548,7 +548,7 @@ async def test_tables_that_are_not_for_this_are_left_alone(fake, client_of, path
         connection.execute("CREATE TABLE mine (a INTEGER); CREATE VIEW seen AS FROM mine")
     fake.forget_requests()
     for name, kind, says in [
-        ("profiles", SelectionMismatchError, "use the same selection, or another table"),
+        ("profiles", SelectionMismatchError, "pass the same selection, or another table"),
         ("some_events", StoreError, "holds events"),
         ("mine", StoreError, "not made by this library"),
         ("seen", StoreError, "not made by this library"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mixpanel_async.errors import StoreError
 from mixpanel_async.export import spool as spools
-from mixpanel_async.export.spool import Budget, Spool
+from mixpanel_async.export.spool import MemoryBudget, Spool
 
 
 async def filled(spool, *pieces):
@@ -32,57 +32,57 @@ def small(monkeypatch):
 async def test_a_body_comes_back_whole_and_in_order(pieces, memory, spill):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spools, "SPILL", spill)
-        budget = Budget(memory)
+        budget = MemoryBudget(memory)
         async with Spool(budget) as spool:
             await filled(spool, *pieces)
             assert spool.size == sum(map(len, pieces))
-            assert budget.left >= 0
-            assert b"".join(spool.pieces()) == b"".join(pieces)
-        assert budget.left == memory
+            assert budget.free >= 0
+            assert b"".join(spool.read()) == b"".join(pieces)
+        assert budget.free == memory
 
 
 async def test_the_bound_is_shared(small):
-    budget = Budget(30)
+    budget = MemoryBudget(30)
     async with Spool(budget) as one, Spool(budget) as two:
         await filled(one, b"a" * 20)
         await filled(two, b"b" * 20, b"c" * 10)
-        assert budget.left == 10
+        assert budget.free == 10
         assert two._file is not None
-        assert b"".join(two.pieces()) == b"b" * 20 + b"c" * 10
-        assert budget.left == 10
+        assert b"".join(two.read()) == b"b" * 20 + b"c" * 10
+        assert budget.free == 10
 
 
 async def test_what_came_after_the_file_was_begun_goes_to_the_file_though_there_is_memory_again(small):
-    budget = Budget(20)
+    budget = MemoryBudget(20)
     async with Spool(budget) as other, Spool(budget) as spool:
         await filled(other, b"x" * 20)
         await filled(spool, b"a" * 15)
-        assert b"".join(other.pieces()) == b"x" * 20
+        assert b"".join(other.read()) == b"x" * 20
         await filled(spool, b"b" * 5, b"c" * 5, b"d")
-        assert b"".join(spool.pieces()) == b"a" * 15 + b"b" * 5 + b"c" * 5 + b"d"
+        assert b"".join(spool.read()) == b"a" * 15 + b"b" * 5 + b"c" * 5 + b"d"
 
 
 async def test_memory_is_given_back_piece_by_piece_and_at_the_end():
-    budget = Budget(100)
+    budget = MemoryBudget(100)
     async with Spool(budget) as spool:
         await filled(spool, b"a" * 40, b"b" * 40)
-        pieces = spool.pieces()
+        pieces = spool.read()
         next(pieces)
-        assert budget.left == 60
-    assert budget.left == 100
+        assert budget.free == 60
+    assert budget.free == 100
 
 
 async def test_small_budgets_hold_no_more_memory_than_they_say(small):
-    budget = Budget(5)
+    budget = MemoryBudget(5)
     async with Spool(budget) as spool:
         await filled(spool, *[b"1234567"] * 50)
         assert sum(map(len, spool._unwritten)) < 10
-        assert b"".join(spool.pieces()) == b"1234567" * 50
+        assert b"".join(spool.read()) == b"1234567" * 50
 
 
 async def test_the_file_is_gone_at_the_end(small, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    async with Spool(Budget(0)) as spool:
+    async with Spool(MemoryBudget(0)) as spool:
         await filled(spool, b"a" * 20)
         file = spool._file
     assert file.closed
@@ -103,7 +103,7 @@ async def test_a_file_that_takes_long_to_let_go_of_holds_nobody_up(small):
         going_on.set()
 
     task = asyncio.create_task(meanwhile())
-    async with Spool(Budget(0)) as spool:
+    async with Spool(MemoryBudget(0)) as spool:
         spool._file = SlowFile()
         await filled(spool, b"a" * 20)
     assert spool._file.closed
@@ -115,8 +115,8 @@ async def test_a_full_directory_says_what_to_do(small, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    budget = Budget(5)
+    budget = MemoryBudget(5)
     with pytest.raises(StoreError, match=r"No space left .* set TMPDIR"):
         async with Spool(budget) as s:
             await filled(s, b"abc", b"a" * 20)
-    assert budget.left == 5
+    assert budget.free == 5

@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
-from mixpanel_async.decode.arrow_blocks import decode
+from mixpanel_async.decode.event_batches import decode
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import Selection
+from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.errors import StoreError
-from mixpanel_async.export.messages import ChunkEnd, EventBatch
+from mixpanel_async.export.messages import EndChunk, LoadBatches
 from mixpanel_async.export.writer import Writer
+from mixpanel_async.selections import EventSelection
 from mixpanel_async.threads import Cores
 from mixpanel_async.types import BatchResult
 
@@ -32,16 +32,16 @@ class Bench:
     """A writer on its queue, and a look at the table from outside."""
 
     def __init__(self, database):
-        self.table = FetchedTable(database, "events")
-        self.table.prepare(Selection(), append=False, resume=False)
+        self.table = EventsTable(database, "events")
+        self.table.prepare(EventSelection(), [])
         self.queue = asyncio.Queue()
-        self.begin = partial(self.table.transaction, deduplicate=True, final_to=dt.date(2024, 6, 1))
+        self.begin = partial(self.table.loader, deduplicate=True, last_complete_day=dt.date(2024, 6, 1))
         self.opened = []
         self.cores = Cores(2)
         self._cursor = database.cursor()
-        self._writer = Writer(self.queue, self._transaction, self.cores)
+        self._writer = Writer(self.queue, self._loader, self.cores)
 
-    def _transaction(self, chunk):
+    def _loader(self, chunk):
         self.opened.append(self.begin(chunk))
         return self.opened[-1]
 
@@ -50,11 +50,11 @@ class Bench:
         return self.run
 
     async def send(self, chunk, *texts):
-        await self.queue.put(EventBatch(chunk, list(decode(texts))))
+        await self.queue.put(LoadBatches(chunk, list(decode(texts))))
 
     async def end(self, chunk, *, whole=True, size=100, attempts=1):
         acknowledge = asyncio.get_running_loop().create_future()
-        await self.queue.put(ChunkEnd(chunk, whole, size, attempts, acknowledge))
+        await self.queue.put(EndChunk(chunk, whole, size, attempts, acknowledge))
         return await acknowledge
 
     async def stop(self):
@@ -65,8 +65,8 @@ class Bench:
         """All that was sent is inserted (and not committed)."""
         while not self.queue.empty():  # noqa: ASYNC110 - a queue tells nobody that it is empty
             await asyncio.sleep(0)
-        for lane in self._writer._lanes.values():
-            await lane.idle()
+        for chunk in self._writer._open.values():
+            await chunk.previous_step()
 
     def names(self):
         return [row[0] for row in self.sql("SELECT event_name FROM memory.main.events ORDER BY event_time, event_name")]
@@ -86,8 +86,8 @@ async def bench():
     database.lease().open()
     bench = Bench(database)
     yield bench
-    for transaction in bench.opened:
-        assert transaction._over
+    for loader in bench.opened:
+        assert loader._sink._is_over
     bench._cursor.close()
     database.close()
 
@@ -114,7 +114,7 @@ async def test_a_body_that_is_not_whole_leaves_nothing_and_the_next_attempt_star
     await bench.stop()
 
 
-async def test_a_failed_attempt_without_a_row_needs_no_transaction(bench):
+async def test_a_failed_attempt_without_a_row_needs_no_loader(bench):
     bench.start()
     assert not (await bench.end(A, whole=False)).success
     assert bench.opened == []
@@ -171,16 +171,16 @@ async def test_lines_that_are_no_events_are_kept_counted_and_told_once_a_chunk(b
     assert [(row[:2], *row[2:]) for row in kept] == [
         ((first, last), 1, "not JSON: Expecting value: line 1 column 1 (char 0)", b"nonsense"),
         ((first, last), 1, "not a JSON object", b"[]"),
-        ((first, last), 2, "NaN is no JSON", lines(A, "odd", more=b',"x":NaN').strip()),
-        ((first, last), 4, "NaN is no JSON", lines(A, "bad", more=b',"x":NaN').strip()),
+        ((first, last), 2, "NaN is not JSON", lines(A, "odd", more=b',"x":NaN').strip()),
+        ((first, last), 4, "NaN is not JSON", lines(A, "bad", more=b',"x":NaN').strip()),
     ]
     assert [record.getMessage() for record in caplog.records] == [
-        "2024-01-01 to 2024-01-07: 4 lines are no events; they are kept in _mixpanel_rejected."
+        "2024-01-01 to 2024-01-07: 4 lines are not events; they are kept in _mixpanel_rejected."
     ]
     await bench.stop()
 
 
-@pytest.mark.parametrize("step", ["begin", "insert", "commit"])
+@pytest.mark.parametrize("step", ["begin", "load", "commit"])
 async def test_an_error_of_the_database_ends_the_run_and_leaves_nothing(bench, step, monkeypatch):
     run = bench.start()
     await bench.send(A, lines(A, "done"))
@@ -190,13 +190,13 @@ async def test_an_error_of_the_database_ends_the_run_and_leaves_nothing(bench, s
     plain = bench.begin
 
     def failing(chunk):
-        transaction = plain(chunk)
+        loader = plain(chunk)
 
         def fail(*_):
             raise StoreError("disk full")
 
-        monkeypatch.setattr(transaction, step, fail)
-        return transaction
+        monkeypatch.setattr(loader, step, fail)
+        return loader
 
     bench.begin = failing
     await bench.send(C, lines(C, "lost"))
@@ -240,7 +240,7 @@ async def test_a_cancel_rolls_back_a_chunk_whose_end_still_waits_for_a_core(benc
     run, gate = bench.start(), threading.Event()
     await bench.send(A, lines(A, "half"))
     await bench.written()
-    busy = [asyncio.create_task(bench.cores.finish(gate.wait, 10)) for _ in range(2)]
+    busy = [asyncio.create_task(bench.cores.run(gate.wait, 10)) for _ in range(2)]
     await asyncio.sleep(0)
     end = asyncio.create_task(bench.end(A))
     for _ in range(5):
@@ -249,7 +249,7 @@ async def test_a_cancel_rolls_back_a_chunk_whose_end_still_waits_for_a_core(benc
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert bench.opened[0]._over
+    assert bench.opened[0]._sink._is_over
     end.cancel()
     gate.set()
     await asyncio.gather(*busy)
@@ -261,21 +261,21 @@ async def test_a_cancel_waits_for_the_insert_that_runs(bench):
     plain = bench.begin
 
     def slow(chunk):
-        transaction = plain(chunk)
-        insert = transaction.insert
+        loader = plain(chunk)
+        load = loader.load
 
         def gated(block):
             entered.set()
             gate.wait(10)
-            return insert(block)
+            return load(block)
 
         def rolled_back():
             overtaken.set()
             roll_back()
 
-        roll_back = transaction.roll_back
-        transaction.insert, transaction.roll_back = gated, rolled_back
-        return transaction
+        roll_back = loader.roll_back
+        loader.load, loader.roll_back = gated, rolled_back
+        return loader
 
     bench.begin = slow
     await bench.send(A, lines(A, "half"))
@@ -293,6 +293,6 @@ async def test_a_caller_that_no_longer_waits_for_the_commit_is_no_error(bench):
     await bench.send(A, lines(A, "one"))
     nobody = asyncio.get_running_loop().create_future()
     nobody.cancel()
-    await bench.queue.put(ChunkEnd(A, True, 1, 1, nobody))
+    await bench.queue.put(EndChunk(A, True, 1, 1, nobody))
     await bench.stop()
     assert bench.names() == ["one"]

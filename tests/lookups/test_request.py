@@ -11,7 +11,7 @@ from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAcc
 from mixpanel_async.api.query import Query
 from mixpanel_async.catalog import Annotation, AnnotationTag, AnnotationUser, Cohort, LexiconSchema, TopProperty
 from mixpanel_async.errors import ConfigurationError, ServerError
-from mixpanel_async.lookups.namespace import request as lookups
+from mixpanel_async.lookups import request as lookups
 
 ACCOUNT = ServiceAccount("user", "secret", 77)
 APP = "/api/app/projects/77"
@@ -32,11 +32,11 @@ def ok(*results):
     return {"status": "ok", "results": list(results)}
 
 
-NAMES = lookups.ask_event_names("general", 255, None)
-TOP = lookups.ask_top_properties("Signed up", 10)
-COHORTS = lookups.ask_cohorts()
-SCHEMAS = lookups.ask_lexicon_schemas(ACCOUNT, None, None)
-NOTES = lookups.ask_annotations(ACCOUNT, None)
+NAMES = lookups.event_names_request("general", 255, None)
+TOP = lookups.top_properties_request("Signed up", 10)
+COHORTS = lookups.cohorts_request()
+SCHEMAS = lookups.lexicon_schemas_request(ACCOUNT, None, None)
+NOTES = lookups.annotations_request(ACCOUNT, None)
 
 
 @pytest.mark.parametrize(
@@ -44,22 +44,22 @@ NOTES = lookups.ask_annotations(ACCOUNT, None)
     [
         (NAMES, "/api/query/events/names", {"type": "general", "limit": "255"}),
         (
-            lookups.ask_event_names("unique", 5000, DATES),
+            lookups.event_names_request("unique", 5000, DATES),
             "/api/query/events/names",
             {"type": "unique", "limit": "5000", "from_date": "2026-01-01", "to_date": "2026-01-31"},
         ),
         (TOP, "/api/query/events/properties/top", {"event": "Signed up", "limit": "10"}),
         (COHORTS, "/api/query/cohorts/list", {}),
         (SCHEMAS, f"{APP}/schemas", {}),
-        (lookups.ask_lexicon_schemas(ACCOUNT, "profile", None), f"{APP}/schemas/profile", {}),
+        (lookups.lexicon_schemas_request(ACCOUNT, "profile", None), f"{APP}/schemas/profile", {}),
         (
-            lookups.ask_lexicon_schemas(ACCOUNT, "event", "Signed up"),
+            lookups.lexicon_schemas_request(ACCOUNT, "event", "Signed up"),
             f"{APP}/schemas/event",
             {"entity_name": "Signed up"},
         ),
         (NOTES, f"{APP}/annotations", {}),
         (
-            lookups.ask_annotations(ACCOUNT, DATES),
+            lookups.annotations_request(ACCOUNT, DATES),
             f"{APP}/annotations",
             {"fromDate": "2026-01-01", "toDate": "2026-01-31"},
         ),
@@ -68,12 +68,12 @@ NOTES = lookups.ask_annotations(ACCOUNT, None)
 def test_what_is_asked(lookup, path, parameters):
     query = lookup.query
     assert (query.path, query.parameters) == (path, parameters)
-    assert (query.posted, query.counted) == (path.endswith("cohorts/list"), not path.startswith(APP))
+    assert (query.is_post, query.is_counted) == (path.endswith("cohorts/list"), not path.startswith(APP))
 
 
 def test_the_apps_api_needs_the_projects_number():
-    assert lookups.ask_annotations(OAuthToken("token", 78), None).query.path == "/api/app/projects/78/annotations"
-    for ask, *arguments in ((lookups.ask_lexicon_schemas, None, None), (lookups.ask_annotations, None)):
+    assert lookups.annotations_request(OAuthToken("token", 78), None).query.path == "/api/app/projects/78/annotations"
+    for ask, *arguments in ((lookups.lexicon_schemas_request, None, None), (lookups.annotations_request, None)):
         with pytest.raises(ConfigurationError, match="service account or an OAuth token"):
             ask(ProjectSecret("secret"), *arguments)
 
@@ -121,7 +121,7 @@ def test_the_apps_api_needs_the_projects_number():
     ],
 )
 def test_what_is_made_of_an_answer(lookup, answer, expected):
-    assert lookups.read(lookup, answer) == expected
+    assert lookups.read_response(lookup, answer) == expected
 
 
 def without(whole, name):
@@ -129,7 +129,7 @@ def without(whole, name):
 
 
 def test_an_annotation_keeps_the_offset_of_its_project():
-    [note] = lookups.read(NOTES, ok(NOTE))
+    [note] = lookups.read_response(NOTES, ok(NOTE))
     assert note.date.isoformat() == "2023-01-15T12:00:00+01:00"
 
 
@@ -139,10 +139,10 @@ def test_an_annotation_keeps_the_offset_of_its_project():
         (
             NAMES,
             {"names": []},
-            "Event names: an answer of another shape than documented: Expected `array`, got `object`",
+            "Event names: the response has another shape than documented: Expected `array`, got `object`",
         ),
         (NAMES, ["a", None], r"Expected `str`, got `null` - at `\$\[1\]`"),
-        (TOP, [], "Top properties: an answer of another shape"),
+        (TOP, [], "Top properties: the response has another shape"),
         (TOP, {"a": {"count": "3"}}, "Expected `int"),
         *((COHORTS, [without(COHORT, name)], f"`{name}`") for name in ("id", "name", "count", "created", "is_visible")),
         (COHORTS, [{**COHORT, "id": "7"}], r"Expected `int`, got `str` - at `\$\[0\].id`"),
@@ -160,11 +160,11 @@ def test_an_annotation_keeps_the_offset_of_its_project():
 )
 def test_an_answer_of_another_shape_is_said_to_be_one(lookup, answer, says):
     with pytest.raises(ServerError, match=says) as caught:
-        lookups.read(lookup, answer)
+        lookups.read_response(lookup, answer)
     assert caught.value.status == 200
 
 
-QUERY = Query("/api/app/projects/77/annotations", {"fromDate": "2026-01-01"}, "Annotations", counted=False)
+QUERY = Query("/api/app/projects/77/annotations", {"fromDate": "2026-01-01"}, "Annotations", is_counted=False)
 
 
 def page(cursor):
@@ -182,5 +182,5 @@ def test_the_next_page_is_the_same_question_at_a_cursor():
     third = lookups.next_page(second, page("def"), {"abc"})
     assert third.parameters == {"fromDate": "2026-01-01", "cursor": "def"}
     for earlier in ("abc", "def"):
-        with pytest.raises(ServerError, match=f"the page at '{earlier}' follows a page that came after it"):
+        with pytest.raises(ServerError, match=f"the page at '{earlier}' , which was read before"):
             lookups.next_page(third, page(earlier), {"abc", "def"})

@@ -26,7 +26,7 @@ from .conftest import (
 from .raw import RawServer, chunked, hang_up, head, until_close, with_length
 
 HALF = len(GZ) // 2
-ON_TRUST = "neither its length nor its end"
+ON_TRUST = "neither its length nor an end mark"
 
 
 def flipped(body: bytes, place: int) -> bytes:

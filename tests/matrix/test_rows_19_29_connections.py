@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 
 from mixpanel_async import ConnectionLostError, DecodeError, QueryError, Timeouts
-from mixpanel_async.decode import arrow_blocks as decoding
-from mixpanel_async.duck.events_table import ChunkTransaction
+from mixpanel_async.decode import event_batches, gunzip, lines
+from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.export import fetch
 from mixpanel_async.export.spool import Spool
 
@@ -95,7 +95,7 @@ async def test_row_22_a_kept_connection_that_the_server_closed_is_replaced(clien
 
 async def test_row_23_silence_before_the_headers(client_of, path):
     lost = await asked_again(client_of, path, (fall_silent,), timeouts=IMPATIENT)
-    assert "no answer within 0.2 s" in str(lost)
+    assert "no response within 0.2 s" in str(lost)
 
 
 def test_row_23_a_server_that_thinks_is_given_time():
@@ -135,27 +135,27 @@ async def test_row_27_a_slow_disk_is_no_stall_and_holds_the_decoder_back(client_
     """Both the spool and the table stand still for longer than the idle limit, while the server sends at full speed."""
     long_lines = [event(number, name="x" * 10_000) for number in range(1500)]
     inserting, go_on, decoded = asyncio.Event(), threading.Event(), []
-    loop, insert, write = asyncio.get_running_loop(), ChunkTransaction.insert, Spool.write
+    loop, load, write = asyncio.get_running_loop(), ChunkLoader.load, Spool.write
 
-    def slow_insert(transaction, block):
+    def slow_load(loader, batches):
         loop.call_soon_threadsafe(inserting.set)
         assert go_on.wait(10)
-        return insert(transaction, block)
+        load(loader, batches)
 
-    async def slow_write(spool, piece):
+    async def slow_write(spool, data):
         if spool.size == 0:
             await asyncio.sleep(2 * IMPATIENT.idle)
-        await write(spool, piece)
+        await write(spool, data)
 
     def counted(body):
-        for block in decode(body):
-            decoded.append(block.events.num_rows)
-            yield block
+        for batch in decode(body):
+            decoded.append(batch.unparsed.num_rows)
+            yield batch
 
     decode = fetch.decode
     monkeypatch.setattr(fetch, "decode", counted)
-    monkeypatch.setattr(decoding, "GROUP", 1)
-    monkeypatch.setattr(ChunkTransaction, "insert", slow_insert)
+    monkeypatch.setattr(event_batches, "GROUP_SIZE", 1)
+    monkeypatch.setattr(ChunkLoader, "load", slow_load)
     monkeypatch.setattr(Spool, "write", slow_write)
     async with RawServer(with_length(text_of(*long_lines), encoding=None)) as server:
         run = asyncio.ensure_future(client_of(server, timeouts=IMPATIENT).fetch_events(**ONE_DAY))
@@ -166,7 +166,7 @@ async def test_row_27_a_slow_disk_is_no_stall_and_holds_the_decoder_back(client_
         assert (await run).rows == 1500
 
     assert len(server.requests) == 1
-    assert ahead <= fetch.QUEUE_GROUPS + 3  # one is inserted, one waits for it, one for a place in the queue
+    assert ahead <= fetch.QUEUE_LENGTH + 3  # one is inserted, one waits for it, one for a place in the queue
     assert len(decoded) > ahead + 3
 
 
@@ -181,24 +181,24 @@ def peak_memory(most):
 
 
 def gzip_of(pieces):
-    packer = decoding.gzip_library.compressobj(1, 8, 31)
+    packer = gunzip.gzip_library.compressobj(1, 8, 31)
     return b"".join(chain(map(packer.compress, pieces), (packer.flush() for _ in range(1))))
 
 
 async def test_row_28_a_line_of_200_mb_is_an_error_that_says_where_and_is_not_asked_for_again(client_of, path):
     body = gzip_of(chain([text_of(*LINES), b'{"event":"'], repeat(b"x" * 1_000_000, 200)))
     async with RawServer(with_length(body)) as server:
-        with peak_memory(4 * decoding.LINE_MAX), pytest.raises(DecodeError) as error:
+        with peak_memory(4 * lines.LINE_MAX), pytest.raises(DecodeError) as error:
             await client_of(server).fetch_events(**ONE_DAY)
 
     assert len(server.requests) == 1
-    assert str(error.value).startswith(f"{DAY} to {DAY}: Line 41 is longer than {decoding.LINE_MAX} bytes")
+    assert str(error.value).startswith(f"{DAY} to {DAY}: Line 41 is longer than {lines.LINE_MAX} bytes")
     holds_nothing(path)
 
 
 @pytest.mark.parametrize("filler", [b"\0", b" "])
 async def test_row_29_a_bomb_is_unpacked_in_small_pieces(client_of, path, monkeypatch, filler):
-    monkeypatch.setattr(decoding, "LINE_MAX", 4 << 20)
+    monkeypatch.setattr(lines, "LINE_MAX", 4 << 20)
     body = gzip_of(repeat(filler * 1_000_000, 300))
     assert len(body) < 2_000_000
     async with RawServer(with_length(body)) as server:

@@ -92,7 +92,7 @@ async def test_row_32_a_web_page(client_of, path, kind):
     page = b"<!doctype html><html><body>Please log in</body></html>"
     failed = await asked_again(client_of, path, with_length(page, encoding=None, kind=kind))
     assert isinstance(failed, (ServerError, ConnectionLostError))
-    assert failed.passing
+    assert failed.retryable
 
 
 # Redirects
@@ -109,7 +109,7 @@ async def test_row_33_a_redirect_is_never_followed(client_of, path, status):
         assert (len(server.requests), other.connections) == (1, 0)
     assert "to 127.0.0.1: not followed" in str(error.value)
     assert other.url not in str(error.value)
-    assert not error.value.passing
+    assert not error.value.retryable
     holds_nothing(path)
 
 
@@ -391,7 +391,7 @@ async def test_row_45_no_window_holds_too_many_over_retries_and_two_calls(client
                 server.clock.advance(seconds)
                 leaps.append((time.monotonic(), leaps[-1][1] + seconds))
 
-        monkeypatch.setattr("mixpanel_async.client.Limiter", Leaping)
+        monkeypatch.setattr("mixpanel_async.core.Limiter", Leaping)
         for day in range(0, 40, 5):
             server.faults.add(
                 Fault.status(503), from_date=(dt.date(2026, 1, 1) + dt.timedelta(days=day)).isoformat(), attempts=[1, 2]

@@ -14,8 +14,8 @@ import duckdb
 import pytest
 
 from mixpanel_async import StoreError, TableExistsError
-from mixpanel_async.decode import arrow_blocks as decode
-from mixpanel_async.duck.events_table import ChunkTransaction
+from mixpanel_async.decode import event_batches
+from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.export import fetch
 from mixpanel_async.export.writer import Writer
 from mixpanel_async.testing import Fault
@@ -34,21 +34,20 @@ class Gate:
 
     def __init__(self, monkeypatch):
         self.reached, self.steps, self._open = asyncio.Event(), [], threading.Event()
-        loop, insert, roll_back = asyncio.get_running_loop(), ChunkTransaction.insert, ChunkTransaction.roll_back
+        loop, load, roll_back = asyncio.get_running_loop(), ChunkLoader.load, ChunkLoader.roll_back
 
-        def held(transaction, block):
-            refused = insert(transaction, block)
+        def held(loader, batches):
+            load(loader, batches)
             loop.call_soon_threadsafe(self.reached.set)
             assert self._open.wait(10)
             self.steps.append("insert ends")
-            return refused
 
-        def noted(transaction):
+        def noted(loader):
             self.steps.append("roll-back begins")
-            roll_back(transaction)
+            roll_back(loader)
 
-        monkeypatch.setattr(ChunkTransaction, "insert", held)
-        monkeypatch.setattr(ChunkTransaction, "roll_back", noted)
+        monkeypatch.setattr(ChunkLoader, "load", held)
+        monkeypatch.setattr(ChunkLoader, "roll_back", noted)
 
     async def holds(self, task):
         """Nothing moves, and the task does not end."""
@@ -191,8 +190,8 @@ async def test_row_51_a_writer_that_dies_with_a_full_queue_ends_the_run_with_its
         raise StoreError("the disk is on fire")
 
     monkeypatch.setattr(fetch, "Writer", Watched)
-    monkeypatch.setattr(decode, "GROUP", 1)
-    monkeypatch.setattr(ChunkTransaction, "insert", fail)
+    monkeypatch.setattr(event_batches, "GROUP_SIZE", 1)
+    monkeypatch.setattr(ChunkLoader, "load", fail)
     body = text_of(*(event(number, name="x" * 10_000) for number in range(2000)))
     others = asyncio.all_tasks()
     async with RawServer(with_length(body, encoding=None)) as server:

@@ -30,14 +30,15 @@ from mixpanel_async import (
     ServiceAccount,
     StoreError,
 )
-from mixpanel_async.decode.arrow_blocks import batch
 from mixpanel_async.duck import connection as database
+from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.events_table import ChunkTransaction
-from mixpanel_async.duck.fetched import FetchedTable
-from mixpanel_async.duck.journal import ChunkRecord, Selection
+from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.export import download, spool
+from mixpanel_async.records import ChunkRecord
+from mixpanel_async.selections import EventSelection
 from mixpanel_async.testing import FakeMixpanel, Fault
+from tests.duck.conftest import batch
 from tests.durability.check import FIRST, NOW, Generations, Promise
 from tests.durability.lives import Kill, live, task_for
 from tests.durability.syscalls import Point, missing, under_strace
@@ -134,62 +135,61 @@ async def complete(client, promise, **how):
 # 59: interrupted
 
 
-def interrupted(transaction):
-    """Interrupt a statement within the transaction, as Ctrl-C does where DuckDB's own client has the main thread."""
+def interrupted(loader):
+    """Interrupt a statement within the loader, as Ctrl-C does where DuckDB's own client has the main thread."""
     errors = []
 
     def count():
         try:
-            transaction._cursor.execute("SELECT count(*) FROM range(1_000_000_000_000) WHERE range % 7 = 5")
+            loader._sink._cursor.execute("SELECT count(*) FROM range(1_000_000_000_000) WHERE range % 7 = 5")
         except duckdb.Error as error:
             errors.append(error)
 
     thread = threading.Thread(target=count)
     thread.start()
     while thread.is_alive():
-        transaction._cursor.interrupt()
+        loader._sink._cursor.interrupt()
     return errors[0]
 
 
 def test_row_59_what_was_interrupted_is_never_committed():
     opened = Database(":memory:")
     opened.lease().open()
-    table = FetchedTable(opened, "events")
-    table.prepare(Selection(), append=False, resume=False)
+    table = EventsTable(opened, "events")
+    table.prepare(EventSelection(), [])
     dates = ("2026-01-01", "2026-01-01")
     events = [(b'"e"', b'{"time":1767225600,"distinct_id":"d"}')]
     chunk = ChunkRecord(dates, 1, 0, NOW)
 
-    transaction = table.transaction(dates, deduplicate=False, final_to=LAST)
-    transaction.begin()
-    transaction.insert([batch(events, [1])])
-    assert isinstance(interrupted(transaction), duckdb.InterruptException)
-    with pytest.raises(StoreError, match="2026-01-01 to 2026-01-01 could not be written"):
-        transaction.commit(chunk)
-    transaction.roll_back()
+    loader = table.loader(dates, deduplicate=False, last_complete_day=LAST)
+    loader.begin()
+    loader.load([batch(events)])
+    assert isinstance(interrupted(loader), duckdb.InterruptException)
+    with pytest.raises(StoreError, match="2026-01-01 to 2026-01-01 of table 'events' could not be written"):
+        loader.commit(chunk)
+    loader.roll_back()
 
     with opened.cursor() as cursor:
         tables = (f"{opened.schema}.events", f"{opened.schema}._mixpanel_chunks")
         assert [cursor.execute(f"SELECT count(*) FROM {each}").fetchall() for each in tables] == [[(0,)], [(0,)]]
-    again = table.transaction(dates, deduplicate=False, final_to=LAST)
+    again = table.loader(dates, deduplicate=False, last_complete_day=LAST)
     again.begin()
-    again.insert([batch(events, [1])])
+    again.load([batch(events)])
     assert again.commit(chunk).rows == 1
     opened.close()
 
 
 async def test_row_59_an_interrupt_in_a_fetch_ends_it_with_whole_chunks(client_of, promise, monkeypatch):
-    insert, calls = ChunkTransaction.insert, []
+    load, calls = ChunkLoader.load, []
 
-    def insert_or_be_interrupted(self, block):
-        calls.append(block)
-        taken = insert(self, block)
+    def load_or_be_interrupted(self, batches):
+        calls.append(batches)
+        load(self, batches)
         if len(calls) == 5:
-            with self._explained():
+            with self._translate_errors():
                 raise interrupted(self)
-        return taken
 
-    monkeypatch.setattr(ChunkTransaction, "insert", insert_or_be_interrupted)
+    monkeypatch.setattr(ChunkLoader, "load", load_or_be_interrupted)
     client = client_of(promise.path)
     with pytest.raises(StoreError, match=r"could not be written.*INTERRUPT"):
         await client.fetch_events(**DAYS, on_batch_complete=hook(promise))
@@ -245,7 +245,7 @@ async def test_row_62_a_full_disk_ends_the_downloads_and_room_is_all_it_takes(fa
     asked = len(fake.requests)
     disk.fill(leave=60_000)
 
-    with pytest.raises(StoreError, match=r"could not be written to events: .*No space left.*Free some space"):
+    with pytest.raises(StoreError, match=r"of table 'events' could not be written: .*No space left.*Free some space"):
         await client.fetch_events(**DAYS, resume=True, max_workers=1, on_batch_complete=hook(promise))
 
     requests = fake.requests[asked:]
@@ -362,7 +362,7 @@ async def test_row_64_a_disk_that_is_full_at_the_close_loses_nothing_and_is_told
 
 async def test_a_spool_without_room_says_where_and_leaves_nothing(fake, client_of, disk, promise, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
-    monkeypatch.setattr(download, "Budget", partial(spool.Budget, 0))
+    monkeypatch.setattr(download, "MemoryBudget", partial(spool.MemoryBudget, 0))
     monkeypatch.setattr(spool, "SPILL", 1000)
     client = client_of(promise.path)
     disk.fill(leave=0)
@@ -384,7 +384,7 @@ async def test_a_spool_without_room_says_so_once_whatever_the_size(disk, monkeyp
     disk.fill(leave=0)
 
     with pytest.raises(StoreError, match="Free some space"):
-        async with spool.Spool(spool.Budget(0)) as body:
+        async with spool.Spool(spool.MemoryBudget(0)) as body:
             await body.write(bytes(size))
 
 
@@ -535,7 +535,7 @@ async def test_row_71_a_file_that_could_not_be_opened_is_not_held(client_of, pro
     promise.path.write_bytes(b"no database")
     client = client_of(promise.path)
     for _ in range(2):
-        with pytest.raises(StoreError, match="is no DuckDB database"):
+        with pytest.raises(StoreError, match="is not a DuckDB database"):
             await client.fetch_events(**DAYS)
     promise.path.unlink()
     await complete(client, promise)

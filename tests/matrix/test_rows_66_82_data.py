@@ -35,7 +35,7 @@ from mixpanel_async import (
     TableExistsError,
     Timeouts,
 )
-from mixpanel_async.export import fill
+from mixpanel_async.export import fetch
 from mixpanel_async.testing import FakeMixpanel, GivenEvents, Project
 from tests.system.conftest import UNHURRIED, expected, journal, stored
 
@@ -111,7 +111,7 @@ NO_NAMES = [
 async def test_row_72_what_is_no_table_name_is_refused_before_anything_is_done(fake, client_of, path):
     client = client_of(fake)
     for name in NO_NAMES:
-        with pytest.raises(ValueError, match=r"no table name|library's own"):
+        with pytest.raises(ValueError, match=r"cannot be a table's name|library's own"):
             await client.fetch_events(name, **ONE_DAY)
     assert fake.requests == []
     assert not path.exists()
@@ -248,7 +248,6 @@ REJECTED = {
     "bad UTF-8": having('"x":"?"').replace(b"?", b"\xff\xfe"),
     "Latin-1": having('"x":"?"').replace(b"?", b"caf\xe9"),
     "UTF-16": having('"x":1').decode().encode("utf-16"),
-    "deep, and spelled in another way than Mixpanel's": b" " + having('"x":' + "[" * 100_000 + "]" * 100_000),
     "a comma too many": having('"x":1,'),
 }
 
@@ -333,7 +332,7 @@ async def test_row_81_a_day_is_final_when_it_is_over_everywhere_on_earth(fake, c
     moment = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
     fake.clock.now = moment
     clock = SimpleNamespace(datetime=SimpleNamespace(now=moment.astimezone), UTC=dt.UTC)
-    monkeypatch.setattr(fill, "dt", clock)
+    monkeypatch.setattr(fetch, "dt", clock)
     range_ = {"from_date": DAY, "to_date": "2026-01-05", "parallel": True, "chunk_days": 2}
     client = client_of(fake)
     await client.fetch_events(**range_)

@@ -26,67 +26,73 @@ class Mutant:
 
 MUTANTS = {
     "no trailer check": Mutant(
-        "pipeline/decode.py",
+        "decode/gunzip.py",
         "    if member is not None:\n        raise ConnectionLostError(",
         "    if member is not None and False:\n        raise ConnectionLostError(",
         "tests/system/test_faults.py -k trailer",
     ),
     "no BEGIN": Mutant(
-        "store/events.py",
+        "duck/table_sink.py",
         'self._cursor.execute("BEGIN")',
         "pass",
         "tests/system/test_faults.py -k trailer",
     ),
     "a bare to_thread": Mutant(
-        "pipeline/threads.py",
-        "    if (cancelled := await outlast([work])) is not None:\n",
+        "threads.py",
+        "    if (cancelled := await wait_for_all([work])) is not None:\n",
         "    return await work\n    if (cancelled := None) is not None:\n",
-        "tests/cancellation/test_every_step.py tests/pipeline/test_threads.py",
+        "tests/cancellation/test_every_step.py tests/test_threads.py",
     ),
     "the journal in a second transaction": Mutant(
-        "store/events.py",
-        "            self._journal(chunk, divisible",
-        '            self._cursor.execute("COMMIT")\n            self._cursor.execute("BEGIN")\n'
-        "            self._journal(chunk, divisible",
-        "tests/store/test_one_transaction.py",
+        "duck/table_sink.py",
+        "        self._record(record, counts, is_atomic",
+        '        self._cursor.execute("COMMIT")\n        self._cursor.execute("BEGIN")\n'
+        "        self._record(record, counts, is_atomic",
+        "tests/duck/test_one_transaction.py",
     ),
     "half-open dates": Mutant(
-        "pipeline/dates.py",
+        "dates.py",
         "min(start + chunk_days, days) - 1)",
         "min(start + chunk_days, days - 1))",
         "tests/system/test_exact.py -k one_request",
     ),
     "success before the commit": Mutant(
-        "pipeline/writer.py",
-        "                result = await self._cores.finish(lane.end, message)\n",
+        "export/writer.py",
+        "                result = await self._cores.run(chunk.end, message)\n",
         "                from mixpanel_async.types import BatchResult as Early\n"
         "                message.acknowledge.set_result(Early(*message.chunk, 0, message.whole))\n"
-        "                result = await self._cores.finish(lane.end, message)\n",
+        "                result = await self._cores.run(chunk.end, message)\n",
         "tests/system/test_calls.py -k hear",
     ),
     "insert_id for a key": Mutant(
-        "store/duplicates.py",
+        "duck/keys.py",
         'KEY = "event_name, distinct_id, event_time, insert_id"',
         'KEY = "insert_id"',
         "tests/system/test_exact.py -k one_request",
     ),
     "profiles that lack a page": Mutant(
-        "pipeline/profiles.py",
+        "engage/fetch.py",
         "            if not outcome.errors:\n                outcome.rows",
         "            if outcome.pages:\n                outcome.rows",
-        "tests/profiles/test_fetch.py -k always_fails",
+        "tests/engage/test_fetch.py -k always_fails",
     ),
     "a page and its row apart": Mutant(
-        "store/profiles.py",
-        "with self._feed.of([profiles]), self._transaction():",
-        "with self._feed.of([profiles]), self._explained():",
-        "tests/store/test_profiles.py",
+        "duck/profiles_table.py",
+        "with self._page.holding([profiles]), self._transaction():",
+        'with self._page.holding([profiles]), translate_errors(""):',
+        "tests/duck/test_profiles_table.py",
     ),
     "a committed broken body": Mutant(
-        "pipeline/fetch.py",
+        "export/fetch.py",
         "whole=False",
         "whole=True",
         "tests/system/test_faults.py -k failed_append",
+    ),
+    "a fast parser that accepts more than an event": Mutant(
+        "duck/parser.py",
+        "            AND suspect = 0,\n",
+        "            ,\n",
+        "tests/decode/test_agreement.py",
     ),
 }
 

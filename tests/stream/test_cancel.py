@@ -10,6 +10,7 @@ import pytest
 from mixpanel_async.testing import Fault
 from tests.cancellation.stepping import Steps, _Counted
 from tests.cancellation.test_every_step import EVERY
+from tests.conftest import tasks_of_the_library
 
 from .conftest import DAYS, FIRST, LAST
 
@@ -36,7 +37,7 @@ async def cancelled_at(fake, client, steps, **choice):
     assert task.cancelled() or task.exception() is None
     await fake.until(lambda: fake.open == 0)
     await asyncio.sleep(0)
-    assert [other for other in asyncio.all_tasks() if "/mixpanel_async/pipeline" in repr(other)] == []
+    assert tasks_of_the_library() == []
     return counted.taken, events
 
 
@@ -61,5 +62,5 @@ async def test_left_at_any_event_it_is_gone(fake, client_of):
         for _ in range(count):
             await anext(stream)
         await stream.aclose()
-        assert [task for task in asyncio.all_tasks() if "/mixpanel_async/pipeline" in repr(task)] == []
+        assert tasks_of_the_library() == []
     await fake.until(lambda: fake.open == 0)

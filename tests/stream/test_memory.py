@@ -15,7 +15,7 @@ import asyncio, json, resource, sys
 from mixpanel_async import MixpanelClient, RateLimits, ServiceAccount
 from mixpanel_async.export import spool
 async def main(url, user, secret, project, last, chunk_days, room):
-    spool.Budget.__init__.__defaults__ = (int(room),)
+    spool.MemoryBudget.__init__.__defaults__ = (int(room),)
     account, rows = ServiceAccount(user, secret, project), 0
     async with MixpanelClient(account, base_url=url, limits=RateLimits(1000, 100_000)) as client:
         options = {"from_date": "2026-01-01", "to_date": last, "chunk_days": int(chunk_days)}

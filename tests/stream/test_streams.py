@@ -21,6 +21,7 @@ from mixpanel_async import (
 )
 from mixpanel_async.export import spool
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
+from tests.conftest import tasks_of_the_library
 from tests.system.test_faults import HARMLESS, PASSING
 
 from .conftest import DAYS, FIRST, LAST, event_line, normalized
@@ -114,7 +115,7 @@ async def test_what_cannot_be_had_ends_the_stream_where_it_would_have_come(fake,
 
     assert events == truth(fake, FIRST, "2026-01-06")  # and none of a chunk that is not whole
     assert (caught.value.from_date, caught.value.to_date) == ("2026-01-07", "2026-01-08")
-    assert "before 2026-01-07 were given" in caught.value.__notes__[0]
+    assert "before 2026-01-07 were yielded" in caught.value.__notes__[0]
     rest = await taken(client_of(fake).stream_events(from_date="2026-01-09", to_date=LAST, raw=True))
     assert events + truth(fake, "2026-01-07", "2026-01-08") + rest == truth(fake)
 
@@ -191,13 +192,13 @@ async def test_leaving_the_loop_closes_what_is_being_downloaded(fake, client_of)
         break
 
     await fake.until(lambda: fake.open == 0)
-    assert [task for task in asyncio.all_tasks() if "mixpanel_async/pipeline" in repr(task)] == []
+    assert tasks_of_the_library() == []
 
 
 @pytest.mark.parametrize("leave", [False, True])
 async def test_what_memory_has_no_room_for_waits_in_files_that_are_closed(fake, client_of, monkeypatch, leave):
     monkeypatch.setattr(spool, "SPILL", 1000)
-    monkeypatch.setattr(spool.Budget.__init__, "__defaults__", (0,))
+    monkeypatch.setattr(spool.MemoryBudget.__init__, "__defaults__", (0,))
     events = []
 
     async with aclosing(client_of(fake).stream_events(**DAYS, raw=True, parallel=True)) as stream:
@@ -256,7 +257,7 @@ async def test_a_stream_that_is_held_ends_after_its_chunk_when_the_client_is_clo
         ({"max_workers": 0}, "max_workers must be"),
         ({"limit": 0}, "from 1 to 100000"),
         ({"limit": 5, "parallel": True}, "limit belongs to one request"),
-        ({"events": "e"}, "a list of names"),
+        ({"events": "e"}, "events must be a list"),
         ({"where": ""}, "where must be"),
     ],
 )
@@ -330,7 +331,7 @@ async def test_an_answer_without_an_end_mark_is_told(fake, client_of, caplog):
     fake.faults.add(Fault.cut(after_fraction=1.0, framing="close"), date=FIRST)
     events = await taken(client_of(fake).stream_events(**DAYS, raw=True))
     assert events == truth(fake)
-    assert "neither its length nor its end" in caplog.text
+    assert "neither its length nor an end mark" in caplog.text
 
 
 async def test_times_are_aware_and_dates_may_be_dates(fake, client_of):

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from mixpanel_async.dates import split_date_range
-from mixpanel_async.decode import arrow_blocks as decode
-from mixpanel_async.duck import events_table as store_events
-from mixpanel_async.export import fetch as pipeline_fetch
+from mixpanel_async.decode import event_batches
+from mixpanel_async.duck import chunk_loader, table_sink
+from mixpanel_async.export import fetch
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, GivenEvents
 
 from .conftest import expected, journal, stored
@@ -61,11 +61,11 @@ async def test_every_line_stays_without_deduplication(fake, client_of, path):
 
 @pytest.mark.parametrize("chunk_days", [1, 7])
 async def test_copies_in_long_days_are_found_before_they_are_stored(client_of, path, monkeypatch, chunk_days):
-    monkeypatch.setattr(pipeline_fetch, "LONG", 1)
-    monkeypatch.setattr(decode, "BLOCK", 2000)
-    monkeypatch.setattr(decode, "GROUP", 5000)
-    monkeypatch.setattr(store_events, "WINDOW", 1)
-    monkeypatch.setattr(store_events, "_DROP", "SELECT error('deleted after the insert')")
+    monkeypatch.setattr(fetch, "LONG_DAY", 1)
+    monkeypatch.setattr(event_batches, "BLOCK_SIZE", 2000)
+    monkeypatch.setattr(event_batches, "GROUP_SIZE", 5000)
+    monkeypatch.setattr(chunk_loader, "HELD", 1)
+    monkeypatch.setattr(table_sink, "_DELETE_DUPLICATES", "SELECT error('deleted after the insert')")
     events = GeneratedEvents(per_day=200, seed=7, duplicates=0.2, missing_insert_id=0.02)
     async with FakeMixpanel(events, today="2026-06-01", limits=None) as fake:
         truth = expected(fake, FIRST, "2026-01-07")
@@ -147,7 +147,7 @@ async def test_a_bad_line_is_kept_word_for_word_and_fails_no_other(fake, client_
         kept = connection.execute("SELECT line_number, line FROM _mixpanel_rejected ORDER BY 1").fetchall()
     assert kept == [(2, bad[0]), (7, bad[1]), (12, bad[2])]
     assert [record.message for record in caplog.records if record.name == "mixpanel_async"] == [
-        f"{FIRST} to {FIRST}: 3 lines are no events; they are kept in _mixpanel_rejected."
+        f"{FIRST} to {FIRST}: 3 lines are not events; they are kept in _mixpanel_rejected."
     ]
 
 

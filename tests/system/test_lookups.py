@@ -142,7 +142,7 @@ async def test_a_list_whose_pages_go_in_a_circle_ends(client, fake):
         fake.faults.add(
             Fault.status(200, answer, content_type="application/json"), endpoint="annotations", attempts=[attempt]
         )
-    with pytest.raises(ServerError, match="Annotations: the page at 'b' follows a page that came after it"):
+    with pytest.raises(ServerError, match="Annotations: the next page is 'b', which was read before"):
         await client.lookups.annotations()
     assert len(fake.requests) == 3
 
@@ -150,7 +150,7 @@ async def test_a_list_whose_pages_go_in_a_circle_ends(client, fake):
 async def test_a_list_that_goes_on_in_an_unknown_way_is_not_taken_for_a_whole_one(client, fake):
     answer = '{"results":[],"pagination":{"next_cursor":2}}'
     fake.faults.add(Fault.status(200, answer, content_type="application/json"), endpoint="annotations", attempts=[1])
-    with pytest.raises(ServerError, match="Annotations: next_cursor is 2 where a text is expected"):
+    with pytest.raises(ServerError, match="Annotations: next_cursor is 2 instead of a text"):
         await client.lookups.annotations()
 
 
@@ -199,9 +199,9 @@ async def test_without_save_no_database_is_opened(client, path, name):
         (lambda look: look.lexicon_schemas("event", ""), "goes with an entity_type"),
         (lambda look: look.annotations(None, "2026-01-01"), "both or neither"),
         (lambda look: look.annotations("1/1/2026", "2026-01-01"), "from_date must be a date"),
-        (lambda look: look.cohorts(save=""), "is no table name"),
+        (lambda look: look.cohorts(save=""), "cannot be a table's name"),
         (lambda look: look.cohorts(save="_mixpanel_chunks"), "the library's own"),
-        (lambda look: look.cohorts(save=None), "is no table name"),
+        (lambda look: look.cohorts(save=None), "cannot be a table's name"),
     ],
 )
 async def test_bad_arguments_raise_before_a_byte_is_sent_or_a_file_made(client, fake, path, call, says):
@@ -265,7 +265,7 @@ async def test_what_does_not_pass_leaves_the_old_table(client, fake, path, fault
 @pytest.mark.parametrize("body", ['[{"id":1}]', '{"cohorts":[]}', '[{"id":"1","name":"n"}]', "[1e400]"])
 async def test_an_answer_of_another_shape_is_a_server_error(client, fake, path, body):
     fake.faults.add(Fault.status(200, body, content_type="application/json"), endpoint="cohorts/list")
-    with pytest.raises(ServerError, match="Cohorts: an answer of another shape"):
+    with pytest.raises(ServerError, match="Cohorts: the response has another shape"):
         await client.lookups.cohorts(save=True)
     assert "cohorts" not in [name for (name,) in rows(path, "SHOW TABLES")]
 

@@ -1,22 +1,27 @@
-"""Which rows repeat another: of each key the row with the newest mp_processing_time_ms stays, of equals the first."""
+"""Which rows are duplicates: of each key the row with the newest `mp_processing_time_ms` stays, of equals the first.
+
+Source: Mixpanel's docs on deduplication; `$insert_id` alone is not unique in its data.
+"""
 
 from __future__ import annotations
 
 KEY = "event_name, distinct_id, event_time, insert_id"
-"""What makes two rows one event. A row without an insert id repeats none."""
+"""Rows that are equal in these are one event. A row without an insert id has no duplicates."""
 
+MICROS_KEY = KEY.replace("event_time", "micros")
+"""The same, where the time is in microseconds since 1970."""
 
 HASH = f"CASE WHEN insert_id IS NOT NULL THEN hash({KEY}) END"
 """A number that rows with equal keys share; few others do."""
 
 
 def counts_of(rows: str) -> str:
-    """A query: how many of the `rows` there are, how many have a `hash`, and how many of these differ."""
+    """Return a query: how many `rows` there are, how many have a `hash`, and how many hashes differ."""
     return f"SELECT count(*), count(hash), count(DISTINCT hash) FROM ({rows})"
 
 
 def duplicates_of(rows: str, processed: str) -> str:
-    """A query: the `row` of each that has to go. `processed` is worked out for few: those whose `hash` comes twice."""
+    """Return a query: the `row` of each duplicate. `processed` is computed only for rows whose `hash` occurs twice."""
     return f"""
         WITH suspects AS (
             SELECT hash FROM ({rows}) WHERE hash IS NOT NULL GROUP BY hash HAVING count(*) > 1
@@ -26,7 +31,7 @@ def duplicates_of(rows: str, processed: str) -> str:
 
 
 def older_of(rows: str, processed: str) -> str:
-    """The same query for `rows` that are few anyway."""
+    """Return a query: the `row` of each duplicate among few `rows`."""
     return f"""
         SELECT row FROM (
             SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY {processed} DESC NULLS LAST, row) AS rank

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from itertools import accumulate, pairwise
 from unittest import mock
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.decode import arrow_blocks as decoder
-from mixpanel_async.decode import slow_parser as oddlines
-from mixpanel_async.decode.arrow_blocks import blocks, decode, gunzip
-from mixpanel_async.decode.event import read_line
+from mixpanel_async.decode import event_batches, lines, slow_parser
+from mixpanel_async.decode import gunzip as gunzipping
+from mixpanel_async.decode.event import parse_event
+from mixpanel_async.decode.event_batches import decode
+from mixpanel_async.decode.gunzip import gunzip
+from mixpanel_async.decode.lines import blocks
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ServerError
 
 TIME = b"1704067200"
@@ -30,18 +33,22 @@ BAD = event("\x01").replace(b"\x01", b"\xff")  # no UTF-8: where its shape is us
 
 
 def read(*pieces):
-    """All that a body gives: events by line number, and rejected lines by line number."""
-    events, rejected = {}, {}
-    for block in decode(pieces):
-        if block.events is not None:
-            numbers, pieces = (block.events.column(name).to_pylist() for name in ("line", "pieces"))
-            events |= dict(zip(numbers, ((name, properties) for name, _, properties, _ in pieces), strict=True))
-        rejected |= {bad.line_number: bad.line for bad in block.rejected}
+    """All that a body gives: its events in order, each as name and properties, and its rejected lines by number."""
+    events, rejected = [], {}
+    for batch in decode(pieces):
+        if batch.unparsed is not None:
+            texts = batch.unparsed.column("texts").to_pylist()
+            events += [(json.loads(name), properties) for name, _, properties, _ in texts]
+        if batch.parsed is not None:
+            texts = batch.parsed.column("texts").to_pylist()
+            names = batch.parsed.column("event_name").to_pylist()
+            events += [(name, properties) for name, (_, _, properties, _) in zip(names, texts, strict=True)]
+        rejected |= {line.line_number: line.line for line in batch.rejected}
     return events, rejected
 
 
 def names(*pieces):
-    return [name for name, _ in read(*pieces)[0].values()]
+    return [name for name, _ in read(*pieces)[0]]
 
 
 def cut(body, points):
@@ -123,9 +130,9 @@ def test_a_plain_body_cut_within_its_last_line_is_noticed():
 
 
 def test_nothing_of_a_damaged_body_is_called_whole_though_its_blocks_were_given():
-    with mock.patch.object(decoder, "BLOCK", 10):
+    with mock.patch.object(event_batches, "BLOCK_SIZE", 10):
         given = decode([gzip.compress(BODY), gzip.compress(BODY)[:-3]])
-        assert next(given).events.num_rows == 20
+        assert next(given).unparsed.num_rows == 20
         with pytest.raises(ConnectionLostError):
             list(given)
 
@@ -134,26 +141,26 @@ def test_nothing_of_a_damaged_body_is_called_whole_though_its_blocks_were_given(
 
 
 def test_gzip_is_known_by_its_first_bytes_and_a_plain_body_is_read_too():
-    assert names(gzip.compress(GOOD)) == names(GOOD) == ['"good"']
-    assert names(gzip.compress(GOOD)[:1], gzip.compress(GOOD)[1:]) == ['"good"']
+    assert names(gzip.compress(GOOD)) == names(GOOD) == ["good"]
+    assert names(gzip.compress(GOOD)[:1], gzip.compress(GOOD)[1:]) == ["good"]
 
 
 @pytest.mark.parametrize("body", [(), (b"",), (b"", b""), (gzip.compress(b""),), (b"\n",), (b"\r\n \n",)])
 def test_an_empty_day_is_whole(body):
-    assert read(*body) == ({}, {})
+    assert read(*body) == ([], {})
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=6))
 @settings(deadline=None, max_examples=60)
 def test_all_members_of_a_gzip_are_read_wherever_it_is_split(points):
     body = many_members([GOOD + b"\n", b"", event("half")[:20], event("half")[20:] + b"\n", LAST])
-    assert names(*cut(body, points)) == ['"good"', '"half"', '"last"']
+    assert names(*cut(body, points)) == ["good", "half", "last"]
 
 
 def test_the_second_member_must_be_whole_too():
     body = many_members([GOOD + b"\n", LAST + b"\n"])
     begin = len(gzip.compress(GOOD + b"\n"))
-    assert names(body[:begin]) == ['"good"']  # a cut exactly between members cannot be seen in the bytes
+    assert names(body[:begin]) == ["good"]  # a cut exactly between members cannot be seen in the bytes
     for length in range(begin + 1, len(body)):
         with pytest.raises(ConnectionLostError):
             read(body[:length])
@@ -161,7 +168,7 @@ def test_the_second_member_must_be_whole_too():
 
 @pytest.mark.parametrize("padding", [(b"\0" * 64,), (b"\0", b"\0" * 9, b"\0"), (b"",)])
 def test_zeros_after_a_gzip_are_padding(padding):
-    assert names(gzip.compress(GOOD), *padding) == ['"good"']
+    assert names(gzip.compress(GOOD), *padding) == ["good"]
 
 
 @pytest.mark.parametrize("garbage", [b"garbage!", b"\0\0x", b"\n", GOOD])
@@ -175,7 +182,7 @@ def test_anything_else_after_a_gzip_is_damage(garbage):
 @settings(deadline=None, max_examples=100)
 def test_gunzip_gives_all_in_pieces_of_its_own_size(most, repeats, piece, text):
     body = gzip.compress(text * repeats)
-    with mock.patch.object(decoder, "_PIECE", most):
+    with mock.patch.object(gunzipping, "_PIECE_MAX", most):
         pieces = list(gunzip(cut(body, range(0, len(body), piece))))
     assert b"".join(pieces) == text * repeats
     assert all(len(each) <= most for each in pieces)
@@ -186,34 +193,34 @@ def test_a_bomb_stays_small():
     assert len(bomb) < 100_000
     sizes = [len(block) for block in blocks(gunzip([bomb]))]
     assert sum(sizes) == 64 << 20
-    assert max(sizes) <= decoder.BLOCK + decoder._PIECE
+    assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._PIECE_MAX
 
 
 # Lines and blocks
 
 
-def test_lines_are_given_word_for_word_with_their_numbers():
+def test_lines_are_read_word_for_word():
     odd = b' { "properties" : {"time":5.0,"b":1e400,"a":[1, 2]} , "event":"a\\u0041" }'
     assert read(b"\n" + GOOD + b"\r\n" + odd + b"\n\n" + LAST) == (
-        {
-            2: ('"good"', '{"time":1704067200}'),
-            3: ('"a\\u0041"', '{"time":5.0,"b":1e400,"a":[1, 2]}'),
-            5: ('"last"', '{"time":1704067200}'),
-        },
+        [
+            ("good", '{"time":1704067200}'),
+            ("aA", '{"time":5.0,"b":1e400,"a":[1, 2]}'),
+            ("last", '{"time":1704067200}'),
+        ],
         {},
     )
 
 
 def test_a_byte_order_mark_is_taken_off_the_first_line_and_no_other():
     mark = b"\xef\xbb\xbf"
-    assert names(mark + GOOD) == ['"good"']
+    assert names(mark + GOOD) == ["good"]
     assert read(mark + GOOD + b"\n" + mark + event() + b"\n" + LAST)[1] == {2: mark + event()}
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x7f"])
 def test_only_a_newline_ends_a_line(sign):
     text = event(more=f',"x":"a{sign}b"'.encode())
-    assert list(read(text + b"\n" + LAST)[0]) == [1, 2]
+    assert len(read(text + b"\n" + LAST)[0]) == 2
 
 
 @pytest.mark.parametrize("block", [1, 20, 1 << 20])
@@ -221,36 +228,36 @@ def test_only_a_newline_ends_a_line(sign):
 def test_a_record_that_a_raw_newline_cut_is_one_event(block, line_break):
     broken = b'{"event":"a","properties":{"time":1,"x":"one\ntwo"}}'
     body = line_break.join([GOOD, broken, b"nonsense", LAST])
-    with mock.patch.object(decoder, "BLOCK", block):
+    with mock.patch.object(event_batches, "BLOCK_SIZE", block):
         events, rejected = read(*cut(body, range(0, 500, 7)))
-    assert events[2] == ('"a"', '{"time":1,"x":"one\\ntwo"}')
-    assert list(events) == [1, 2, 5]
+    assert events[1] == ("a", '{"time":1,"x":"one\\ntwo"}')
+    assert [name for name, _ in events] == ["good", "a", "last"]
     assert rejected == {4: b"nonsense"}
 
 
 def test_a_cut_record_may_be_the_last():
     first, second = b'{"event":"a","properties":{"time":1,"x":"one', b'two"}}'
-    assert read(GOOD + b"\n" + first + b"\n" + second)[0][2] == ('"a"', '{"time":1,"x":"one\\ntwo"}')
+    assert read(GOOD + b"\n" + first + b"\n" + second)[0][1] == ("a", '{"time":1,"x":"one\\ntwo"}')
 
 
 def test_two_bad_neighbours_that_make_no_event_are_two_bad_lines():
-    assert read(b"bad\nworse\n" + GOOD) == ({3: ('"good"', '{"time":1704067200}')}, {1: b"bad", 2: b"worse"})
+    assert read(b"bad\nworse\n" + GOOD) == ([("good", '{"time":1704067200}')], {1: b"bad", 2: b"worse"})
 
 
 ELEMENTS = {
-    "event": ([GOOD], {0: ('"good"', '{"time":1704067200}')}, {}),
+    "event": ([GOOD], [("good", '{"time":1704067200}')], {}),
     "unusual event": (
         [b' {"properties":{"time": 1},"event":"x","z":0}\r'],
-        {0: ('"x"', '{"time": 1}')},
+        [("x", '{"time": 1}')],
         {},
     ),
-    "blank": ([b"  \r"], {}, {}),
-    "no JSON": ([b"nonsense"], {}, {0: b"nonsense"}),
-    "bad UTF-8": ([b" " + BAD], {}, {0: b" " + BAD}),
-    "no object": ([b"[1]"], {}, {0: b"[1]"}),
+    "blank": ([b"  \r"], [], {}),
+    "no JSON": ([b"nonsense"], [], {0: b"nonsense"}),
+    "bad UTF-8": ([b" " + BAD], [], {0: b" " + BAD}),
+    "no object": ([b"[1]"], [], {0: b"[1]"}),
     "cut by a newline": (
         [b'{"event":"c","properties":{"time":1,"x":"', b'y"}}'],
-        {0: ('"c"', '{"time":1,"x":"\\ny"}')},
+        [("c", '{"time":1,"x":"\\ny"}')],
         {},
     ),
 }
@@ -264,26 +271,26 @@ ELEMENTS = {
 )
 @settings(deadline=None, max_examples=200)
 def test_pieces_and_block_sizes_change_nothing(elements, points, block, zipped):
-    chosen = [*(ELEMENTS[name] for name in elements), ([LAST], {0: ('"last"', '{"time":1704067200}')}, {})]
+    chosen = [*(ELEMENTS[name] for name in elements), ([LAST], [("last", '{"time":1704067200}')], {})]
     starts = accumulate((len(lines) for lines, _, _ in chosen), initial=1)
-    events, rejected = {}, {}
+    events, rejected = [], {}
     for start, (_, gives, refuses) in zip(starts, chosen, strict=False):
-        events |= {start + at: gives[at] for at in gives}
+        events += gives
         rejected |= {start + at: refuses[at] for at in refuses}
     body = b"\n".join(line for lines, _, _ in chosen for line in lines)
-    with mock.patch.object(decoder, "BLOCK", block):
+    with mock.patch.object(event_batches, "BLOCK_SIZE", block):
         assert read(*cut(gzip.compress(body) if zipped else body, points)) == (events, rejected)
 
 
 def test_an_odd_line_does_not_send_the_others_of_its_block_to_be_read_one_by_one():
-    lines = [event(f"event {number}", b',"x":"' + b"x" * 900 + b'"') for number in range(2000)]
-    lines[700] = b" " + lines[700]
+    body = [event(f"event {number}", b',"x":"' + b"x" * 900 + b'"') for number in range(2000)]
+    body[700] = b" " + body[700]
     one_by_one = []
-    with mock.patch.object(oddlines, "read_line", side_effect=lambda line: one_by_one.append(line) or read_line(line)):
-        events, rejected = read(b"\n".join(lines))
-    assert (list(events), rejected) == (list(range(1, 2001)), {})
-    assert [name for name, _ in events.values()] == [f'"event {number}"' for number in range(2000)]
-    assert lines[700] in one_by_one
+    with mock.patch.object(slow_parser, "parse_event", lambda line: one_by_one.append(line) or parse_event(line)):
+        events, rejected = read(b"\n".join(body))
+    assert rejected == {}
+    assert [name for name, _ in events] == [f"event {number}" for number in range(2000)]
+    assert body[700] in one_by_one
     assert len(one_by_one) < 40
 
 
@@ -317,7 +324,7 @@ def test_an_error_in_the_body_is_no_event_and_no_bad_line(line, body):
 
 def test_an_event_may_speak_of_errors():
     body = b'{"event":"terminated early","properties":{"time":1,"error":"x"},"error":"y"}\n' + event("error")
-    assert names(body) == ['"terminated early"', '"error"']
+    assert names(body) == ["terminated early", "error"]
 
 
 @pytest.mark.parametrize(
@@ -333,18 +340,18 @@ def test_an_event_may_speak_of_errors():
     ],
 )
 def test_a_whole_last_line_that_is_no_event_is_rejected_and_not_asked_for_for_ever(last):
-    assert read(GOOD + b"\n" + last) == ({1: ('"good"', '{"time":1704067200}')}, {2: last})
+    assert read(GOOD + b"\n" + last) == ([("good", '{"time":1704067200}')], {2: last})
 
 
 def test_a_lone_surrogate_in_the_last_line_becomes_a_replacement_character():
-    assert read(b" " + event(more=b',"x":"\\uD800"'))[0] == {1: ('"sign up"', '{"time":1704067200,"x":"\\ufffd"}')}
+    assert read(b" " + event(more=b',"x":"\\uD800"'))[0] == [("sign up", '{"time":1704067200,"x":"\\ufffd"}')]
 
 
 @pytest.mark.parametrize("before", range(6))
 @pytest.mark.parametrize("block", [1, 60, 200])
 def test_a_line_beyond_all_measure_is_an_error_that_says_where_it_stands_and_how_it_begins(before, block):
     long = b'{"long' + b"x" * 2000
-    with mock.patch.object(decoder, "LINE_MAX", 1000), mock.patch.object(decoder, "BLOCK", block):
+    with mock.patch.object(lines, "LINE_MAX", 1000), mock.patch.object(event_batches, "BLOCK_SIZE", block):
         pieces = cut((GOOD + b"\n") * before + long, range(0, 3000, 50))
         with pytest.raises(DecodeError, match=rf"^Line {before + 1} is longer than 1000 bytes; it begins b'\{{\"longx"):
             read(*pieces)
@@ -352,5 +359,5 @@ def test_a_line_beyond_all_measure_is_an_error_that_says_where_it_stands_and_how
 
 def test_long_lines_below_the_measure_are_read():
     long = event(more=b',"x":"%s"' % (b"x" * 3000))
-    with mock.patch.object(decoder, "BLOCK", 100):
+    with mock.patch.object(event_batches, "BLOCK_SIZE", 100):
         assert len(read(*cut(GOOD + b"\n" + long + b"\n" + LAST, range(0, 9000, 50)))[0]) == 3

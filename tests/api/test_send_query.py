@@ -10,18 +10,18 @@ from decimal import Decimal
 
 import pytest
 
-from mixpanel_async.api.ask import ask, read_json
 from mixpanel_async.api.credentials import ServiceAccount
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.query import Query
 from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.send_query import read_json, send_query
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Timeouts, Transport
 from mixpanel_async.errors import AuthenticationError, ConnectionLostError, QueryError, RateLimitError, ServerError
 from mixpanel_async.testing import Catalog, Cohort, FakeLimits, FakeMixpanel, Fault
 
-COHORTS = Query("/api/query/cohorts/list", name="Cohorts", posted=True)
-PAGE = Query("/api/query/engage", {"where": 'properties["näme"] == "a&b"'}, name="Profiles", posted=True)
+COHORTS = Query("/api/query/cohorts/list", name="Cohorts", is_post=True)
+PAGE = Query("/api/query/engage", {"where": 'properties["näme"] == "a&b"'}, name="Profiles", is_post=True)
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ async def source_of(fake, *, attempts=3, limits=RateLimits()):  # noqa: B008 - f
 
 async def test_a_form_and_a_query_string(fake):
     async with source_of(fake) as source:
-        posted = await ask(source, PAGE, read_json)
-        got = await ask(source, Query(PAGE.path, PAGE.parameters), read_json)
+        posted = await send_query(source, PAGE, read_json)
+        got = await send_query(source, Query(PAGE.path, PAGE.parameters), read_json)
 
     assert posted["results"] == got["results"] == [{"$distinct_id": "x", "$properties": {"näme": "a&b", "big": 2**80}}]
     assert [(made.method, made.status) for made in fake.requests] == [("POST", 200), ("GET", 200)]
@@ -70,12 +70,12 @@ PASSING = {
 async def test_what_passes_is_asked_again_and_what_stays_is_raised(fake, fault, kind):
     fake.faults.add(fault, endpoint="cohorts/list", attempts=[1, 2])
     async with source_of(fake) as source:
-        assert (await ask(source, COHORTS, read_json))[0]["name"] == "Seven"
+        assert (await send_query(source, COHORTS, read_json))[0]["name"] == "Seven"
         assert len(fake.requests) == 3
 
         fake.faults.add(fault, endpoint="cohorts/list")
         with pytest.raises(kind, match=r"^Cohorts: .* \(after 3 attempts\)$") as error:
-            await ask(source, COHORTS, read_json)
+            await send_query(source, COHORTS, read_json)
     assert error.value.attempts == 3
     assert len(fake.requests) == 6
 
@@ -93,7 +93,7 @@ async def test_what_will_stay_is_asked_once(fake, fault, kind, says):
     fake.faults.add(fault, endpoint="cohorts/list")
     async with source_of(fake) as source:
         with pytest.raises(kind, match=says):
-            await ask(source, COHORTS, read_json)
+            await send_query(source, COHORTS, read_json)
     assert len(fake.requests) == 1
 
 
@@ -101,7 +101,7 @@ async def test_a_plan_without_queries_is_said_plainly(fake):
     fake.plan_has_queries = False
     async with source_of(fake) as source:
         with pytest.raises(QueryError, match=r"\(402\).*plan does not include the query API.*raw exports do not"):
-            await ask(source, COHORTS, read_json)
+            await send_query(source, COHORTS, read_json)
     assert len(fake.requests) == 1
 
 
@@ -110,7 +110,7 @@ async def test_a_429_holds_everybody_back_and_a_long_one_is_told_of_once(fake, c
     fake.faults.add(Fault.status(429, headers={"Retry-After": "1"}), endpoint="cohorts/list", times=2)
     async with source_of(fake) as source:
         began = time.monotonic()
-        await asyncio.gather(*(ask(source, COHORTS, read_json) for _ in range(2)))
+        await asyncio.gather(*(send_query(source, COHORTS, read_json) for _ in range(2)))
         assert time.monotonic() - began >= 1
         assert "Cohorts: Mixpanel's rate limit (429): Error 429. Attempt 2 follows in 1.0 s." in caplog.text
         assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -127,7 +127,7 @@ async def test_the_hour_and_the_places_are_kept(fake):
     async with source_of(fake, limits=RateLimits(queries_per_hour=7, concurrent_queries=2)) as source:
         async with asyncio.TaskGroup() as group:
             for _ in range(7):
-                group.create_task(ask(source, COHORTS, read_json))
+                group.create_task(send_query(source, COHORTS, read_json))
         assert source.limiter.wait() > 3500
     assert [made.status for made in fake.requests] == [200] * 7
     assert fake.max_open_queries == 2

@@ -1,0 +1,122 @@
+"""What a client shares among its calls: its connection pool and limits, its database, its running tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from mixpanel_async.api.limits import Limiter
+from mixpanel_async.api.source import Source
+from mixpanel_async.api.transport import Transport
+from mixpanel_async.threads import finish_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    import aiohttp
+
+    from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.limits import RateLimits
+    from mixpanel_async.api.retry import RetryPolicy
+    from mixpanel_async.api.transport import Timeouts
+    from mixpanel_async.duck.connection import Database
+
+T = TypeVar("T")
+
+
+class ClientCore:
+    """One client's shared state. It belongs to the event loop of its first call."""
+
+    def __init__(  # noqa: PLR0913 - each is one independent setting
+        self,
+        credentials: Credentials,
+        database: Database,
+        *,
+        export_url: str,
+        query_url: str,
+        limits: RateLimits,
+        retry: RetryPolicy,
+        timeouts: Timeouts,
+        session: aiohttp.ClientSession | None,
+    ) -> None:
+        self._credentials = credentials
+        self._database = database
+        self._urls = export_url, query_url
+        self._limits = limits
+        self._retry = retry
+        self._timeouts = timeouts
+        self._session = session
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sources: tuple[Source, Source] | None = None
+        self._calls: set[asyncio.Task[object]] = set()
+        self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._is_closed = False
+
+    def export_source(self) -> Source:
+        """Return the source for raw exports."""
+        return self._open_sources()[0]
+
+    def query_source(self) -> Source:
+        """Return the source for query endpoints."""
+        return self._open_sources()[1]
+
+    async def call(self, work: Coroutine[object, object, T]) -> T:
+        """Run a call in a task of its own, so that `close` can end it without cancelling the caller."""
+        try:
+            return await self.spawn(work)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._is_closed and current is not None and not current.cancelling():
+                raise RuntimeError("The client was closed while this call ran; committed chunks stay.") from None
+            raise
+
+    def spawn(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Start a task that `close` ends."""
+        if self._is_closed:
+            work.close()
+            raise RuntimeError("This client is closed: make a new one.")
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
+    @asynccontextmanager
+    async def table(self, name: str) -> AsyncIterator[Database]:
+        """Keep the database open, and other calls of this client from writing to this table, while the block runs."""
+        async with self._tables[name.lower()]:
+            lease = self._database.lease()
+            try:
+                await finish_in_thread(lease.open)
+                yield self._database
+            finally:
+                await finish_in_thread(lease.close)
+
+    async def close(self) -> None:
+        """End the calls that run, then close the connection pool and the database."""
+        self._is_closed = True
+        for call in self._calls:
+            call.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls)
+        if self._sources is not None:
+            await self._sources[0].transport.close()
+        await finish_in_thread(self._database.close)
+
+    def _open_sources(self) -> tuple[Source, Source]:
+        """Return the sources for exports and queries, created on the event loop that they will run on."""
+        if self._is_closed:
+            raise RuntimeError("This client is closed: make a new one.")
+        loop = asyncio.get_running_loop()
+        if self._sources is None or self._loop is None:
+            exports = Source(
+                self._urls[0], self._credentials, Transport(self._session, self._timeouts),
+                Limiter(self._limits), self._retry,
+            )  # fmt: skip
+            self._loop = loop
+            self._sources = exports, replace(exports, url=self._urls[1], limiter=Limiter(self._limits.of_queries))
+        elif self._loop is not loop:
+            raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
+        return self._sources

@@ -1,0 +1,52 @@
+"""How the text of an answer ends: whole, or broken off.
+
+The export has no end mark. What its text shows is a last line that is cut, and lines by which Mixpanel breaks off
+inside a 200, after good lines or before any: the bare words `terminated early`, or an error as JSON (met in the field
+by Mixpanel's clients). That the gzip is whole is for `gunzip`, that the HTTP framing is whole for `api.transport`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mixpanel_async.decode.error_text import error_text, json_object
+from mixpanel_async.decode.event import BOM, NotAnEventError, join_lines, parse_event
+from mixpanel_async.errors import ConnectionLostError, ExportError, ServerError
+
+_BLANKS = b"\r\n \t"
+_TERMINATED = re.compile(rb"(?:export )?terminated early\.?", re.ASCII)
+
+
+def error_from_line(line: bytes) -> ExportError | None:
+    """Return the error by which Mixpanel broke off; `None` for a line that is merely not an event."""
+    if _TERMINATED.fullmatch(line.strip()):
+        return ConnectionLostError("Mixpanel broke off its answer: terminated early")
+    if line.lstrip().startswith(b'{"error"') or _is_error_object(line):
+        return ServerError(f"Mixpanel broke off its answer: {error_text(line)}", status=200)
+    return None
+
+
+def check_last_line(text: bytes) -> None:
+    """Check the end of an answer's text: its last line, and the line before, if there is one.
+
+    Raises:
+        ConnectionLostError: the last line is cut: it is not JSON, and it is not the second half of an event which a raw
+            line break inside a text cut apart. Or Mixpanel broke off with it.
+        ServerError: it is an error of Mixpanel's.
+    """
+    *before, last = text.rstrip(_BLANKS).rsplit(b"\n", 2)
+    last = last.removeprefix(BOM)
+    try:
+        parse_event(last)
+    except NotAnEventError as error:
+        if error.is_json or not last:
+            return
+        if before and join_lines(before[-1].removesuffix(b"\r"), last) is not None:
+            return
+        raise error_from_line(last) or ConnectionLostError("The answer was cut: its last line is not whole") from None
+
+
+def _is_error_object(line: bytes) -> bool:
+    """Whether a line is an error of Mixpanel's as JSON, `{"request": ..., "error": ...}` and the like, not an event."""
+    payload = json_object(line.decode("utf-8", "replace")) if b'"error"' in line else {}
+    return "error" in payload and "event" not in payload

@@ -1,0 +1,72 @@
+"""From the bytes of a body, gzip or plain, to its text, and the proof that the gzip is whole.
+
+Each gzip member must end with its trailer (length and CRC). A body that is not gzip, or one that is cut exactly between
+two members, looks whole; there only the HTTP framing can tell.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from mixpanel_async.errors import ConnectionLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+try:
+    from isal import isal_zlib as gzip_library
+except ImportError:  # no wheel for this platform: zlib has the same interface, at half the speed
+    import zlib as gzip_library  # type: ignore[no-redef]
+
+GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
+
+_PIECE_MAX = 1 << 18
+"""Bytes of text that one step makes at most, so that a bomb of zeros stays small."""
+_GZIP = b"\x1f\x8b"
+
+
+def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the text of a gzip body of one or more members, or of a plain one; the first two bytes tell which.
+
+    Zero bytes after a member are allowed as padding.
+
+    Raises:
+        ConnectionLostError: the gzip ends without its trailer, or is damaged.
+    """
+    pieces = iter(body)
+    head = b""
+    while len(head) < 2 and (piece := next(pieces, None)) is not None:
+        head += piece
+    if head.startswith(_GZIP):
+        yield from _members(chain((head,), pieces))
+    else:
+        yield from chain((head,), pieces)
+
+
+def gunzip_beginning(body: bytes) -> bytes:
+    """Return the first text of a body, gzip or plain, of which only the beginning is there."""
+    try:
+        return next(gunzip((body,)), b"")
+    except ConnectionLostError:
+        return body
+
+
+def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    member = None
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if member is None:
+                if not rest.strip(b"\0"):
+                    break
+                member = gzip_library.decompressobj(31)
+            try:
+                text = member.decompress(rest, _PIECE_MAX)
+            except GzipError as error:
+                raise ConnectionLostError(f"The answer's gzip is damaged: {error}") from None
+            if text:
+                yield text
+            rest, member = (member.unused_data, None) if member.eof else (member.unconsumed_tail, member)
+    if member is not None:
+        raise ConnectionLostError("The answer was cut: its gzip ends without a trailer")

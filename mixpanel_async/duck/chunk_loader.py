@@ -1,0 +1,79 @@
+"""Loads a chunk: parses its batches, leaves out duplicates, and hands the rows to a sink."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mixpanel_async.duck.connection import translate_errors
+from mixpanel_async.duck.dedup import DedupBuffer
+from mixpanel_async.duck.parser import EventParser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    import duckdb
+
+    from mixpanel_async.decode.event_batches import EventBatch
+    from mixpanel_async.records import ChunkCounts, ChunkRecord
+    from mixpanel_async.sinks import ChunkSink
+
+HELD = 64 << 20
+"""Bytes of a chunk's text that are held before they are inserted: all of it, for most chunks."""
+
+
+class ChunkLoader:
+    """Loads one chunk. Its methods block, so they run in threads, never two at a time.
+
+    After `commit` or `roll_back` it is over.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, sink: ChunkSink, name: str, *, deduplicate: bool) -> None:
+        """`cursor` parses and compares rows; it must have no transaction yet. `name` is the chunk's in errors."""
+        self._name = name
+        self._sink = sink
+        self._deduplicate = deduplicate
+        self._parser = EventParser(cursor)
+        self._buffer = DedupBuffer(cursor, sink.insert, deduplicate=deduplicate)
+        self._rejected = 0
+
+    def begin(self) -> None:
+        """Begin."""
+        with self._translate_errors():
+            self._sink.begin()
+
+    def hold_for_duplicates(self, insert_ids: set[str]) -> None:
+        """Hold rows of these ids in memory, as many as possible, until `commit`: duplicates may lie far apart."""
+        self._buffer.hold_for_duplicates(insert_ids)
+
+    def load(self, batches: Sequence[EventBatch]) -> None:
+        """Take batches in, in the order of their body."""
+        with self._translate_errors():
+            if self._buffer.rows.nbytes >= HELD:
+                self._buffer.flush_completed()
+            if rejected := self._parser.parse(batches, self._buffer.rows):
+                self._sink.reject(rejected)
+                self._rejected += len(rejected)
+
+    def commit(self, record: ChunkRecord) -> ChunkCounts:
+        """Insert what is held, drop duplicates, and commit. Call `roll_back` after an error.
+
+        Where the error came from the disk the chunk may have been committed nevertheless: the journal tells, once the
+        file is opened again.
+        """
+        with self._translate_errors():
+            self._buffer.flush()
+            counts = replace(self._buffer.counts, rejected=self._rejected)
+            if self._buffer.inserts > 1 and self._deduplicate:
+                deleted = self._sink.delete_duplicates(counts.rows)
+                counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)
+            self._sink.commit(record, counts)
+        return counts
+
+    def roll_back(self) -> None:
+        """Undo everything; do nothing if it is over."""
+        self._sink.roll_back()
+
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(f"{self._name} could not be written")

@@ -1,0 +1,145 @@
+"""A chunk's transaction on a table: its rows, its rejected lines and its journal row, all of them or none."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.duck import journal, out_of_range
+from mixpanel_async.duck.arrow_input import ArrowInput
+from mixpanel_async.duck.keys import HASH, KEY, counts_of, duplicates_of
+from mixpanel_async.duck.row_buffer import MARKED, PROPERTIES
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arro3.core import RecordBatch
+
+    from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.event import RejectedLine
+    from mixpanel_async.duck.connection import Database
+    from mixpanel_async.records import ChunkCounts, ChunkRecord
+
+LOCAL_ROWS = 36_028_797_018_960_000
+"""DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), which tells them from all others.
+
+The number is not documented: each use checks that it finds as many rows as were inserted.
+"""
+
+_INSERT = f"""
+    INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
+    SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
+"""
+_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
+_COUNTS = counts_of(_ROWS)
+_PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
+_DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
+
+
+class TableSink:
+    """A `ChunkSink`: one chunk of one table, on a cursor of its own, which is closed at the end."""
+
+    def __init__(
+        self,
+        database: Database,
+        cursor: duckdb.DuckDBPyConnection,
+        table: str,
+        dates: DateChunk,
+        *,
+        last_complete_day: dt.date | None,
+    ) -> None:
+        """A resume asks again for dates after `last_complete_day`; for all of them with `None`."""
+        self._database = database
+        self._schema = database.schema
+        self._name = table
+        self._table = database.schema.table(table)
+        self._dates = dates
+        self._last_complete_day = last_complete_day
+        self._is_over = False
+        self._cursor = cursor
+        self._rows = ArrowInput(cursor, "to_insert", MARKED)
+
+    def begin(self) -> None:
+        """Open the transaction, and delete in it what the table holds for these dates."""
+        self._cursor.execute("BEGIN")
+        journal.delete_chunks(self._cursor, self._schema, self._name, self._dates)
+
+    def insert(self, rows: Sequence[RecordBatch]) -> int:
+        """Insert the rows that are marked; return how many."""
+        self._database.make_room(max(batch.nbytes // max(1, batch.num_rows) for batch in rows))
+        with self._rows.holding(rows):
+            return int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
+
+    def delete_duplicates(self, inserted: int) -> int:
+        """Delete duplicates that lie in different inserts of a long chunk; return how many."""
+        found, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
+        if found != inserted:
+            raise StoreError(
+                f"{found} rows of {self._dates} are found and {inserted} were inserted: this DuckDB "
+                "numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
+            )
+        if with_key == keys:
+            return 0
+        return int(self._cursor.execute(_DELETE_DUPLICATES.format(table=self._table)).fetchall()[0][0])
+
+    def reject(self, lines: Sequence[RejectedLine]) -> None:
+        """Keep lines that are not events in `_mixpanel_rejected`."""
+        self._cursor.executemany(
+            f"INSERT INTO {self._schema}._mixpanel_rejected (table_name, from_date, to_date, line_number, reason, "
+            "line) VALUES (lower(?), ?, ?, ?, ?, ?)",
+            [[self._name, *self._dates, line.line_number, line.reason, line.line] for line in lines],
+        )
+
+    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> None:
+        """Write the journal and commit."""
+        is_atomic = self._record_out_of_range(counts)
+        self._record(record, counts, is_atomic=is_atomic)
+        self._cursor.execute("COMMIT")
+        self._is_over = True
+        self._cursor.close()
+
+    def roll_back(self) -> None:
+        """Undo everything; do nothing if it is over."""
+        if self._is_over:
+            return
+        self._is_over = True
+        try:
+            self._cursor.execute("ROLLBACK")
+        except duckdb.Error:
+            pass  # a COMMIT that failed, or a database that was lost, has ended the transaction already
+        finally:
+            self._cursor.close()
+
+    def _record_out_of_range(self, counts: ChunkCounts) -> bool:
+        """Record rows whose own time lies outside the chunk's dates; return whether there are any."""
+        first, last = map(dt.date.fromisoformat, self._dates)
+        if counts.span is None or (first <= counts.span[0] and counts.span[1] <= last):
+            return False
+        return out_of_range.record(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS) > 0
+
+    def _record(self, record: ChunkRecord, counts: ChunkCounts, *, is_atomic: bool) -> None:
+        """Write one journal row, or two: one for dates that are complete, one for those that may still grow."""
+        first, last = map(dt.date.fromisoformat, self._dates)
+        complete = self._last_complete_day
+        rows, duplicates, rejected = counts.rows, counts.duplicates, counts.rejected
+        if not is_atomic and complete is not None and first <= complete < last:
+            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
+            completed = int(self._cursor.execute(query, [complete]).fetchall()[0][0])
+            part = replace(record, dates=(self._dates[0], complete.isoformat()))
+            self._record_chunk(part, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
+            journal.shorten_rejected(self._cursor, self._schema, self._name, self._dates, complete)
+            first = complete + dt.timedelta(days=1)
+            record = replace(record, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)
+            rows, duplicates, rejected = rows - completed, 0, 0
+        final = complete is not None and last <= complete
+        self._record_chunk(record, final=final, rows=rows, duplicates=duplicates, rejected=rejected)
+
+    def _record_chunk(self, record: ChunkRecord, *, final: bool, rows: int, duplicates: int, rejected: int) -> None:
+        journal.record_chunk(
+            self._cursor, self._schema, self._name, record,
+            final=final, rows=rows, duplicates=duplicates, rejected=rejected,
+        )  # fmt: skip

@@ -1,0 +1,135 @@
+"""The library's own tables in a database, and their version.
+
+Their names begin `_mixpanel_`, and they are stable enough to query:
+
+`_mixpanel_version`       one row: the version of these tables.
+`_mixpanel_selections`    a row a table: what it holds.
+`_mixpanel_chunks`        a row a committed chunk, disjoint within a table: its dates, and what the table holds for
+them. `_mixpanel_out_of_range`  a row for each event whose own time lies outside the dates that Mixpanel gave it for.
+`_mixpanel_rejected`      lines that are not events, word for word, as BLOB.
+`_mixpanel_pages`         a row a page of profiles that is kept for a download that was broken off;
+`_mixpanel_profiles_*`    holds the profiles of these pages, a table for each table that is fetched into.
+
+A database of an older version is migrated in one transaction. One of a newer version is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    from mixpanel_async.duck.schema import Schema
+
+VERSION = 2
+"""1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`."""
+
+# Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
+# that did not see it.
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_selections (
+        table_name VARCHAR PRIMARY KEY,
+        type VARCHAR NOT NULL,
+        selection JSON NOT NULL,
+        created_at TIMESTAMPTZ NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_chunks (
+        table_name VARCHAR NOT NULL,
+        from_date DATE NOT NULL,
+        to_date DATE NOT NULL,
+        final BOOLEAN NOT NULL,
+        rows BIGINT NOT NULL,
+        duplicates BIGINT NOT NULL,
+        rejected BIGINT NOT NULL,
+        bytes BIGINT NOT NULL,
+        retries INTEGER NOT NULL,
+        fetched_at TIMESTAMPTZ NOT NULL,
+        PRIMARY KEY (table_name, from_date)
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_out_of_range (
+        table_name VARCHAR NOT NULL,
+        day DATE NOT NULL,
+        event_time TIMESTAMP NOT NULL,
+        digest VARCHAR NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_rejected (
+        table_name VARCHAR NOT NULL,
+        from_date DATE NOT NULL,
+        to_date DATE NOT NULL,
+        line_number BIGINT NOT NULL,
+        reason VARCHAR NOT NULL,
+        line BLOB NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_pages (
+        table_name VARCHAR NOT NULL,
+        part INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        rows BIGINT NOT NULL,
+        session_id VARCHAR,
+        total BIGINT,
+        page_size BIGINT NOT NULL,
+        fetched_at TIMESTAMPTZ NOT NULL,
+        PRIMARY KEY (table_name, part, page)
+    )""",
+)
+
+_CREATE_VERSION = "CREATE TABLE {schema}._mixpanel_version (version INTEGER NOT NULL)"
+
+_LOCK = threading.Lock()
+"""Two clients of one connection must not create the tables at the same time."""
+
+
+def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> None:
+    """Create our tables, or migrate them from an older version, in one transaction; do nothing if they are current.
+
+    Raises:
+        StoreError: a newer version of this library made them.
+    """
+    with _LOCK:
+        version = _version(cursor, schema)
+        if version > VERSION:
+            raise StoreError(
+                f"This database was written by a newer mixpanel-async: its tables have version {version}, and this "
+                f"release knows {VERSION}. Upgrade it with pip install --upgrade mixpanel-async, or choose "
+                "another database."
+            )
+        if version == VERSION:
+            return
+        cursor.execute("BEGIN")
+        try:
+            _migrate(cursor, schema, version)
+            cursor.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # a COMMIT that failed, or a lost database, has ended it already
+                cursor.execute("ROLLBACK")
+            raise
+
+
+def _version(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> int:
+    """Return the version of our tables; 0 where there are none."""
+    found = cursor.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = ? "
+        "AND table_name IN ('_mixpanel_version', '_mixpanel_selections')",
+        [*schema],
+    )
+    tables = {name for (name,) in found.fetchall()}
+    if "_mixpanel_version" not in tables:
+        return 1 if tables else 0
+    # fetchall, because a result that is not read to its end keeps its transaction open, and with it all old blocks
+    ((version,),) = cursor.execute(f"SELECT max(version) FROM {schema}._mixpanel_version").fetchall()
+    return int(version or 0)
+
+
+def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) -> None:
+    """Within a transaction: bring our tables from `version` to `VERSION`."""
+    if version == 1:
+        cursor.execute(f"ALTER TABLE IF EXISTS {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
+    for statement in _TABLES:  # also those that an early file of version 1 lacks
+        cursor.execute(statement.format(schema=schema))
+    cursor.execute(_CREATE_VERSION.format(schema=schema))
+    cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])

@@ -1,0 +1,99 @@
+"""The plan of a fetch or a stream: from arguments, journal rows and limits to chunks. Pure: nothing is read or
+written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Literal
+
+from mixpanel_async.dates import ONE_DAY, check_chunk_days, split_date_range
+from mixpanel_async.tasks import check_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mixpanel_async.dates import DateChunk
+    from mixpanel_async.records import JournalRow
+
+    Range = tuple[dt.date, dt.date]
+    """First and last date, both inclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a range of dates is cut into chunks, and how many of them are fetched at once; `of` checks the arguments."""
+
+    chunk_days: int | Literal["auto"] | None
+    """`None`: the whole range is one request."""
+    max_workers: int
+
+    @classmethod
+    def of(
+        cls, chunk_days: int | Literal["auto"], max_workers: int, limit: int | None, *, parallel: bool, stream: bool
+    ) -> Cut:
+        """Check a caller's arguments.
+
+        Raises:
+            ValueError: names the argument and what it must be.
+        """
+        check_chunk_days(chunk_days)
+        check_workers(max_workers)
+        if parallel and limit is not None:
+            raise ValueError("limit belongs to one request: pass parallel=False, or leave limit out.")
+        one_request = limit is not None or not (parallel or stream)
+        return cls(None if one_request else chunk_days, max_workers if parallel else 1)
+
+
+def plan_chunks(
+    dates: Range, cut: Cut, journal: Sequence[JournalRow], requests_per_hour: int, *, resume: bool
+) -> list[DateChunk]:
+    """Return the chunks to fetch, in order.
+
+    With `resume`, dates that the journal has as final are left out. A chunk that can only be replaced as a whole is
+    fetched as a whole, even if it reaches beyond `dates`.
+    """
+    completed = [(row.first, row.last) for row in journal if resume and row.is_final]
+    atomic = [(row.first, row.last) for row in journal if row.is_atomic]
+    ranges = [_widened(*each, atomic) for each in _without(*dates, completed)]
+    days = sum((last - first).days + 1 for first, last in ranges)
+    if cut.chunk_days == "auto":
+        chunk_days = auto_chunk_days(days, cut.max_workers, requests_per_hour)
+    else:
+        chunk_days = cut.chunk_days or max(days, 1)
+    chunks = [chunk for first, last in ranges for chunk in split_date_range(first, last, chunk_days)]
+    return _join_across(chunks, atomic)
+
+
+def auto_chunk_days(days: int, max_workers: int, requests: int) -> int:
+    """Return what `chunk_days="auto"` means: two chunks for each worker, in no more than `requests` requests."""
+    return max(1, ceil(days / max(1, min(2 * max_workers, requests))))
+
+
+def _without(first: dt.date, last: dt.date, completed: Iterable[Range]) -> list[Range]:
+    """Return what is left of a range without the `completed` ones (in order, disjoint)."""
+    left = []
+    for begin, end in completed:
+        if end < first or begin > last:
+            continue
+        if begin > first:
+            left.append((first, begin - ONE_DAY))
+        first = end + ONE_DAY
+    return [*left, (first, last)] if first <= last else left
+
+
+def _widened(first: dt.date, last: dt.date, atomic: Iterable[Range]) -> Range:
+    """Return a range, grown to contain each of the `atomic` ones (disjoint) that it overlaps."""
+    touched = [(begin, end) for begin, end in atomic if begin <= last and end >= first]
+    return min([first, *(begin for begin, _ in touched)]), max([last, *(end for _, end in touched)])
+
+
+def _join_across(chunks: Sequence[DateChunk], atomic: Sequence[Range]) -> list[DateChunk]:
+    """Join neighbours whose border would cut one of the `atomic` ranges."""
+    joined: list[DateChunk] = []
+    for first, last in chunks:
+        is_cut = any(begin.isoformat() < first <= end.isoformat() for begin, end in atomic)
+        joined.append((joined.pop()[0], last) if is_cut and joined else (first, last))
+    return joined

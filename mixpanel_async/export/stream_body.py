@@ -1,0 +1,92 @@
+"""A body to stream from: proven whole first, then yielded in small blocks.
+
+Its text is gunzipped twice, unless there is memory to keep it from the proof to the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+from mixpanel_async.decode.gunzip import gunzip
+from mixpanel_async.decode.lines import blocks
+from mixpanel_async.decode.proven_blocks import proven_blocks, small_blocks
+from mixpanel_async.threads import finish_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+    from typing import Self
+
+    from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.proven_blocks import SmallBlock
+    from mixpanel_async.export.spool import MemoryBudget, Spool
+
+T = TypeVar("T")
+
+TEXT_PER_GZIP = 6
+"""How much longer a text is than its gzip, about. A text that surely does not fit is not kept at all."""
+
+
+class StreamBody:
+    """One body in its spool. A context manager: at its end the memory of its text is released."""
+
+    def __init__(self, dates: DateChunk, spool: Spool, budget: MemoryBudget) -> None:
+        """`dates` are those of its request; `budget` is for text, and shared with other bodies."""
+        self.dates = dates
+        self._spool = spool
+        self._budget = budget
+        self._kept: deque[SmallBlock] = deque()
+        self._keeps = spool.size * TEXT_PER_GZIP <= budget.free
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drop_kept()
+
+    async def prove(self) -> None:
+        """Read it to its end, and keep its text if there is memory for all of it.
+
+        Raises:
+            ExportError, DecodeError: see `proven_blocks`.
+        """
+        proven = proven_blocks(self._spool.peek())
+        while (blocks_of_text := await self._next(proven)) is not None:
+            self._keeps = self._keeps and self._budget.acquire(sum(len(block.text) for block in blocks_of_text))
+            if self._keeps:
+                self._kept += blocks_of_text
+            else:
+                self._drop_kept()
+
+    async def blocks(self) -> AsyncGenerator[SmallBlock, None]:
+        """Yield its lines once, in small blocks; other tasks run between two of them."""
+        while self._kept:
+            yield self._pop()
+            await asyncio.sleep(0)
+        if not self._keeps:
+            text = blocks(gunzip(self._spool.read()))
+            while (block := await self._next(text)) is not None:
+                for small in small_blocks(block):
+                    yield small
+                    await asyncio.sleep(0)
+
+    async def _next(self, steps: Iterator[T]) -> T | None:
+        """Take a step where it is fastest: in a thread only if a file may block.
+
+        Otherwise gunzip and parser alternate on the event loop, a millisecond at a time. In threads they would wait for
+        each other (CPython's lock), and hold the loop up for longer.
+        """
+        if self._spool.is_on_disk:
+            return await finish_in_thread(next, steps, None)
+        await asyncio.sleep(0)
+        return next(steps, None)
+
+    def _drop_kept(self) -> None:
+        while self._kept:
+            self._pop()
+
+    def _pop(self) -> SmallBlock:
+        block = self._kept.popleft()
+        self._budget.release(len(block.text))
+        return block

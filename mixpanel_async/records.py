@@ -1,0 +1,49 @@
+"""What is known of a table's chunks: values only. `duck.journal` reads and writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from mixpanel_async.dates import DateChunk
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One committed chunk of a table. The chunks of a table do not overlap."""
+
+    first: dt.date
+    last: dt.date
+    """Inclusive."""
+    is_final: bool
+    """Whether its dates were complete when they were fetched, so that `resume` need not ask for them again."""
+    is_atomic: bool
+    """Whether it can only be replaced as a whole: it has rows whose own time is out of its range of dates."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """How a chunk was fetched."""
+
+    dates: DateChunk
+    bytes: int
+    """Of the bodies, as they came over the wire."""
+    retries: int
+    fetched_at: dt.datetime
+    """Aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """What came of a chunk."""
+
+    rows: int = 0
+    duplicates: int = 0
+    """Rows that were left out, because another has the same key."""
+    rejected: int = 0
+    """Lines that are not events."""
+    span: tuple[dt.date, dt.date] | None = None
+    """First and last date of the rows' own times; `None` without rows."""
