@@ -35,17 +35,17 @@ It stands alone: it needs aiohttp, and nothing else of this library.
 
 from __future__ import annotations
 
-from mixpanel_async.testing.access import Project, ServiceAccount
-from mixpanel_async.testing.answers import Wording
-from mixpanel_async.testing.catalog import Annotation, Catalog, Cohort, QueryRules, Schema
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.events import EventSource, GivenEvents
-from mixpanel_async.testing.faults import Fault
-from mixpanel_async.testing.generated import GeneratedEvents
-from mixpanel_async.testing.limits import FakeLimits
-from mixpanel_async.testing.log import RequestRecord
-from mixpanel_async.testing.plan import FaultPlan, PlannedFault
-from mixpanel_async.testing.profiles import GeneratedProfiles, GivenProfiles, ProfileSource
+from mixpanel_async.testing.data.catalog import Annotation, Catalog, Cohort, QueryRules, Schema
+from mixpanel_async.testing.data.events import EventSource, GivenEvents
+from mixpanel_async.testing.data.generated_events import GeneratedEvents
+from mixpanel_async.testing.data.profiles import GeneratedProfiles, GivenProfiles, ProfileSource
+from mixpanel_async.testing.faults.fault import Fault
+from mixpanel_async.testing.faults.fault_plan import FaultPlan, PlannedFault
+from mixpanel_async.testing.http.request_log import RequestRecord
+from mixpanel_async.testing.http.response import Wording
+from mixpanel_async.testing.limits.rate_limiter import FakeLimits
+from mixpanel_async.testing.projects.project import Project, ServiceAccount
 from mixpanel_async.testing.server import FakeMixpanel
 from mixpanel_async.testing.thread import running
 

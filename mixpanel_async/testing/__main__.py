@@ -10,15 +10,15 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from mixpanel_async.testing.access import Project
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.fault_words import plan
-from mixpanel_async.testing.generated import GeneratedEvents
-from mixpanel_async.testing.limits import FakeLimits
-from mixpanel_async.testing.log import RequestRecord
-from mixpanel_async.testing.options import parsed
-from mixpanel_async.testing.profiles import GeneratedProfiles
+from mixpanel_async.testing.data.generated_events import GeneratedEvents
+from mixpanel_async.testing.data.profiles import GeneratedProfiles
+from mixpanel_async.testing.http.request_log import RequestRecord
+from mixpanel_async.testing.limits.rate_limiter import FakeLimits
+from mixpanel_async.testing.projects.project import Project
 from mixpanel_async.testing.server import FakeMixpanel
+from mixpanel_async.testing.shell.command_line import parsed
+from mixpanel_async.testing.shell.fault_option import plan
 
 PROJECTS = {
     "utc": Project(),

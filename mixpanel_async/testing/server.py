@@ -12,25 +12,25 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from mixpanel_async.testing.access import Gate, Project, Region
-from mixpanel_async.testing.answers import Answer, RefusedError, Wording
-from mixpanel_async.testing.arguments import arguments, as_parameters
-from mixpanel_async.testing.body import Telling, lines_of
-from mixpanel_async.testing.catalog import Catalog, QueryRules
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.endpoints import Route, route_of
-from mixpanel_async.testing.events import Event, EventSource
-from mixpanel_async.testing.exporting import ExportEndpoint
-from mixpanel_async.testing.holdings import Holdings, profiles_of, source_of
-from mixpanel_async.testing.limits import FakeLimits, Turnstile
-from mixpanel_async.testing.listener import Listener
-from mixpanel_async.testing.log import RequestLog, RequestRecord, record_of
-from mixpanel_async.testing.parameters import ExportQuery
-from mixpanel_async.testing.plan import FaultPlan
-from mixpanel_async.testing.profiles import Profile, ProfileSource
-from mixpanel_async.testing.querying import QueryEndpoints
-from mixpanel_async.testing.replies import told
-from mixpanel_async.testing.too_many import export_refusal, query_refusal
+from mixpanel_async.testing.data.catalog import Catalog, QueryRules
+from mixpanel_async.testing.data.events import Event, EventSource
+from mixpanel_async.testing.data.profiles import Profile, ProfileSource
+from mixpanel_async.testing.export.event_reader import Telling, lines_of
+from mixpanel_async.testing.export.export_endpoint import ExportEndpoint
+from mixpanel_async.testing.export.export_query import ExportQuery
+from mixpanel_async.testing.faults.fault_plan import FaultPlan
+from mixpanel_async.testing.http.listener import Listener
+from mixpanel_async.testing.http.request_log import RequestLog, RequestRecord, record_of
+from mixpanel_async.testing.http.request_parameters import arguments, as_parameters
+from mixpanel_async.testing.http.response import Answer, RefusedError, Wording
+from mixpanel_async.testing.http.routes import Route, route_of
+from mixpanel_async.testing.limits.rate_limiter import FakeLimits, Turnstile
+from mixpanel_async.testing.limits.too_many_requests import export_refusal, query_refusal
+from mixpanel_async.testing.projects.project import Gate, Project, Region
+from mixpanel_async.testing.projects.project_data import Holdings, profiles_of, source_of
+from mixpanel_async.testing.query.query_endpoints import QueryEndpoints
+from mixpanel_async.testing.sending.send_response import told
 
 MIXPANELS_LIMITS = FakeLimits()
 COMMON_WORDING = Wording()

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents
-from mixpanel_async.testing.profiles import GivenProfiles
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, GivenProfiles
 
 DAY = "2026-02-01"
 

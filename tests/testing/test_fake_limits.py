@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from mixpanel_async.testing import FakeClock, FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
-from mixpanel_async.testing.answers import RefusedError
-from mixpanel_async.testing.limits import Turnstile
-from mixpanel_async.testing.too_many import query_refusal
+from mixpanel_async.testing.http.response import RefusedError
+from mixpanel_async.testing.limits.rate_limiter import Turnstile
+from mixpanel_async.testing.limits.too_many_requests import query_refusal
 
 HOURLY = FakeLimits(per_second=None, per_hour=3, concurrent=None)
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, Project, ServiceAccount
-from mixpanel_async.testing.zones import Span
+from mixpanel_async.testing.data.time_zones import Span
 
 PACIFIC = ZoneInfo("US/Pacific")
 ACCOUNT = ServiceAccount("old.mp-service-account", "s")

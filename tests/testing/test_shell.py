@@ -16,7 +16,7 @@ import pytest
 
 from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEvents, ServiceAccount
 from mixpanel_async.testing.__main__ import main
-from mixpanel_async.testing.fault_words import WORDS, plan
+from mixpanel_async.testing.shell.fault_option import WORDS, plan
 
 COMMAND = [sys.executable, "-W", "error", "-m", "mixpanel_async.testing"]
 TODAY = "2026-02-10"

@@ -6,9 +6,7 @@ import json
 
 import pytest
 
-from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
-from mixpanel_async.testing.catalog import Annotation, Catalog
-from mixpanel_async.testing.profiles import GeneratedProfiles
+from mixpanel_async.testing import Annotation, Catalog, FakeMixpanel, GeneratedEvents, GeneratedProfiles
 
 NOTES = (Annotation(1, "2026-02-02 12:00:00", "in"), Annotation(2, "2026-02-09 12:00:00", "out"))
 

@@ -1,0 +1,237 @@
+"""A pool of realistic event lines with holes for what differs from row to row."""
+
+# ruff: noqa: S311 - what is random here has to be the same again for the same seed
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from mixpanel_async.testing.data.events import written
+
+POOL_SIZE = 384
+
+_ANONYMOUS = 0.3
+_BY_UUID = 0.7
+
+EVENT_NAMES = {
+    "Page View": 36.0,
+    "$mp_web_page_view": 18.0,
+    "Button Clicked": 14.0,
+    "Product Viewed": 12.0,
+    "Search": 8.0,
+    "Add to Cart": 5.0,
+    "App Opened 🚀": 3.0,
+    "Signed up": 2.0,
+    "signed up": 0.5,
+    "Checkout Completed": 1.0,
+    "支払い / Refund": 0.3,
+    "plan.upgraded": 0.2,
+}
+"""The names of generated events, and how often they come."""
+
+HOLES = (
+    ("$device_id", b"%b"),
+    ("$insert_id", b"%b"),
+    ("$mp_api_timestamp_ms", b'"$mp_api_timestamp_ms":%d,'),
+    ("$user_id", b"%b"),
+    ("Order Total", b'"Order Total":%d.25,'),
+    ("mp_processing_time_ms", b'"mp_processing_time_ms":%d,'),
+    ("sequence", b'"sequence":%d,'),
+)
+"""What is filled in for each row after time and distinct_id, where its name sorts. ``%b`` takes the whole
+``"name":value,`` or nothing, so that a row may lack it."""
+
+
+IDENTITY_EVENTS = ("$identify", "$create_alias", "$merge")
+"""What projects with original ID merge export of their merging."""
+
+_IDENTITY_TEMPLATES = tuple(
+    b'{"event":"%b","properties":{"time":%%d,%%b%%b%%b"$mp_api_endpoint":"api.mixpanel.com",'
+    b'"$mp_api_timestamp_ms":%%d,%%b%%.0a"mp_lib":"web","mp_processing_time_ms":%%d,"sequence":%%d}}\n' % name.encode()
+    for name in IDENTITY_EVENTS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who does things: written out, ready to be filled in."""
+
+    distinct_id: bytes
+    device_id: bytes
+    user_id: bytes
+    merged_distinct_id: bytes
+    """The distinct id after this user's device was merged with a known user."""
+    merged_device_id: bytes
+    """The device id, and after it the distinct id from before the merge."""
+    ids: tuple[bytes, bytes]
+    """The device's id and the user's, alone."""
+
+    def identity_event(self, kind: int) -> tuple[bytes, bytes]:
+        """Fill the holes of ``$device_id`` and ``$user_id`` in a row that is one of IDENTITY_EVENTS."""
+        match IDENTITY_EVENTS[kind]:
+            case "$identify":
+                return b'"$anon_id":%b,"$identified_id":%b,' % self.ids, b""
+            case "$merge":
+                return b'"$distinct_ids":[%b,%b],' % self.ids, b""
+        return b"", b'"alias":%b,' % self.ids[1]
+
+
+@lru_cache(maxsize=8)
+def templates(seed: int) -> tuple[bytes, ...]:
+    """Return the pool of a seed: lines to be filled in with time, distinct id and then HOLES.
+
+    After POOL_SIZE of them come those of IDENTITY_EVENTS.
+    """
+    rng = random.Random(f"templates {seed}")
+    names = rng.choices(list(EVENT_NAMES), list(EVENT_NAMES.values()), k=POOL_SIZE)
+    return (*(_template(rng, name) for name in names), *_IDENTITY_TEMPLATES)
+
+
+@lru_cache(maxsize=8)
+def names_of(seed: int) -> tuple[bytes, ...]:
+    """Return the beginning of each line of the pool, up to and with its event's name."""
+    return tuple(template.partition(b',"properties":')[0] for template in templates(seed))
+
+
+@lru_cache(maxsize=8)
+def users(seed: int, count: int, prefix: str = "$device:") -> tuple[User, ...]:
+    """Return ``count`` users; three in ten are known by their device only: its id, with a prefix."""
+    rng = random.Random(f"users {seed}")
+    return tuple(_user(rng, prefix, anonymous=rng.random() < _ANONYMOUS) for _ in range(count))
+
+
+def _user(rng: random.Random, prefix: str, *, anonymous: bool) -> User:
+    device, user = _device(rng), rng.choice(_USER_IDS)(rng)
+    device_field = b'"$device_id":' + written(device) + b","
+    user_field = b'"distinct_id":' + written(user) + b","
+    before = f"{prefix}{device}"
+    return User(
+        distinct_id=b'"distinct_id":' + written(before) + b"," if anonymous else user_field,
+        device_id=device_field,
+        user_id=b"" if anonymous else b'"$user_id":' + written(user) + b",",
+        merged_distinct_id=user_field,
+        merged_device_id=device_field + b'"$distinct_id_before_identity":' + written(before) + b",",
+        ids=(written(device), written(user)),
+    )
+
+
+def _template(rng: random.Random, event: str) -> bytes:
+    """Write one line: ``time``, ``distinct_id``, then all names sorted, as Mixpanel's exports have them."""
+    chosen = rng.sample(sorted(_SOMETIMES), k=rng.randint(4, 18))
+    properties = {name: make(rng) for name, make in _ALWAYS.items()}
+    properties |= {name: _SOMETIMES[name](rng) for name in chosen}
+    fields = [(name, _field(name, value)) for name, value in properties.items()]
+    body = b"".join(text for _, text in sorted([*fields, *HOLES]))
+    start = _escaped(b'{"event":' + written(event)) + b',"properties":{"time":%d,%b'
+    return start + body.removesuffix(b",") + b"}}\n"
+
+
+def _field(name: str, value: object) -> bytes:
+    return _escaped(written(name) + b":" + written(value)) + b","
+
+
+def _escaped(text: bytes) -> bytes:
+    """Keep ``%`` from being read as a hole."""
+    return text.replace(b"%", b"%%")
+
+
+def _uuid(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+
+
+def _device(rng: random.Random) -> str:
+    return _uuid(rng) if rng.random() < _BY_UUID else f"{rng.getrandbits(160):042X}"
+
+
+def _one_of(*values: object) -> Callable[[random.Random], Any]:
+    return lambda rng: rng.choice(values)
+
+
+def _text(rng: random.Random) -> str:
+    return " ".join(rng.choices(_WORDS, k=rng.randint(1, 6)))
+
+
+def _items(rng: random.Random) -> list[dict[str, object]]:
+    return [
+        {"sku": f"SKU-{rng.randrange(10**6)}", "qty": rng.randint(1, 9), "price": rng.randrange(9999) / 100}
+        for _ in range(rng.randint(0, 3))
+    ]
+
+
+def _context(rng: random.Random) -> dict[str, object]:
+    page = {"path": f"/p/{rng.randrange(999)}", "title": _text(rng), "depth": {"scroll": rng.random()}}
+    return {"page": page, "flags": rng.sample(["a", "b", "c", "d"], k=2), "parent": None}
+
+
+_USER_IDS: tuple[Callable[[random.Random], str], ...] = (
+    _uuid,
+    lambda rng: str(rng.randrange(10**9)),
+    lambda rng: f"user{rng.randrange(10**6)}@example.com",
+    lambda rng: f"ユーザー{rng.randrange(10**5)}",
+)
+
+_WORDS = (
+    *("alpha", "bravo", "naïve", "Übergröße", "東京都", "привет", "😀", "👩‍👩‍👧", "50% off"),
+    *(
+        'say "hi"',
+        "back\\slash",
+        "tab\there",
+        "line\u2028separator",
+        "next\u0085line",
+        "<b>",
+        "null",
+        "e\u0301",
+    ),
+)
+
+_ALWAYS: dict[str, Callable[[random.Random], Any]] = {
+    "$browser": _one_of("Chrome", "Safari", "Firefox", "Mobile Safari", "Samsung Internet"),
+    "$browser_version": _one_of(91, 117.0, "91.0.4472.101", "16.6"),
+    "$city": _one_of("Spring Hill", "São Paulo", "München", "大阪市", "İstanbul", None),
+    "$current_url": lambda rng: f"https://shop.example.com/{rng.randrange(999)}?q=100%25#top",
+    "$mp_api_endpoint": _one_of("api.mixpanel.com", "api-js.mixpanel.com", "api-eu.mixpanel.com"),
+    "$mp_event_size": lambda rng: rng.randint(200, 1400),
+    "$os": _one_of("Mac OS X", "Windows", "iOS", "Android", "Linux"),
+    "mp_country_code": _one_of("US", "BR", "DE", "JP", "TR"),
+    "mp_lib": _one_of("web", "iphone", "android", "python", "Segment: analytics-wordpress"),
+}
+
+_SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
+    "$import": lambda _: True,
+    "$initial_referrer": _one_of("$direct", "https://www.google.com/"),
+    "$initial_referring_domain": _one_of("$direct", "www.google.com"),
+    "$lib_version": _one_of("2.47.0", "4.2.1", "2.10"),
+    "$referrer": lambda rng: f"https://www.example.org/{_uuid(rng)}",
+    "$region": _one_of("Florida", "São Paulo", "Bayern", "Ōsaka", ""),
+    "$screen_height": _one_of(1080, 812, 1440.0),
+    "$screen_width": _one_of(1920, 375, 2560),
+    "Browse Filter": lambda rng: rng.sample(_WORDS, k=rng.randint(0, 5)),
+    "Campaign Name": _text,
+    "Cart Size (# of Items)": lambda rng: rng.randint(0, 40),
+    "Plan": _one_of("free", "pro", None),
+    "UTM_source": _one_of("google", "newsletter"),
+    "account.id": lambda rng: 2**53 + rng.getrandbits(9),
+    "big negative": lambda rng: -(2**63) + rng.getrandbits(9),
+    "context": _context,
+    "created_at": lambda rng: f"2025-0{rng.randint(1, 9)}-1{rng.randrange(10)}T21:59:41",
+    "experiment/variant": _one_of("control", "B", 1, 2.5),
+    "is_paid": lambda rng: rng.random() < _ANONYMOUS,
+    "items": _items,
+    "latency": lambda rng: rng.choice((0.1 + 0.2, 1e-7, 1.5e300, -0.0, rng.random())),
+    "nothing": _one_of(None),
+    "notes": _text,
+    "plan": _one_of("free", "pro", 3),
+    'quoted "name"': _text,
+    "referral code": lambda rng: f"{rng.getrandbits(64):016x}",
+    "session id": _uuid,
+    "tags": lambda rng: rng.sample(["new", "sale", "été", "🔥", "", "x y"], k=rng.randint(0, 4)),
+    "utm_campaign": _text,
+    "utm_source": _one_of("google", "bing", "", 7),
+    "версия": _one_of("1.0", "1.1"),
+    "zero": _one_of(0, 0.0, "0", "\x00"),
+}

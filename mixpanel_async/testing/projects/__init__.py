@@ -1,0 +1,1 @@
+"""Projects, their credentials, and the data that each project contains."""
