@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from mixpanel_async.testing.clock import FakeClock
+from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.event_reader import Telling
 from mixpanel_async.testing.export.export_query import judged
 from mixpanel_async.testing.faults.fault import NOTHING
+from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.http.response import Answer, RefusedError
 from mixpanel_async.testing.limits.rate_limiter import Turnstile
@@ -20,7 +24,23 @@ from mixpanel_async.testing.sending.send_response import Pace, happen
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from mixpanel_async.testing.server import FakeMixpanel
+
+class ExportSettings(Protocol):
+    """The server's settings that exports depend on. They are read at each request, so a test may change them."""
+
+    clock: FakeClock
+    faults: FaultPlan
+    shuffle: bool
+    latency: float
+    bytes_per_second: float | None
+
+    @property
+    def profiles(self) -> ProfileSource:
+        """The profiles that ``user[...]`` in a ``where`` refers to."""
+
+    @property
+    def requests(self) -> Sequence[RequestRecord]:
+        """All requests so far."""
 
 
 class ExportEndpoint:
@@ -28,15 +48,15 @@ class ExportEndpoint:
 
     def __init__(
         self,
-        fake: FakeMixpanel,
+        settings: ExportSettings,
         gate: Gate,
         turnstile: Turnstile,
         holdings: Holdings,
         *,
         cache: bool,
     ) -> None:
-        """Export what the projects hold; how fast and with which faults is read from ``fake`` at each request."""
-        self._fake = fake
+        """Export what the projects hold; how fast and with which faults is read from ``settings`` at each request."""
+        self._settings = settings
         self._gate = gate
         self._turnstile = turnstile
         self._holdings = holdings
@@ -49,25 +69,25 @@ class ExportEndpoint:
 
     async def answered(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
         """Answer one export; raises RefusedError."""
-        fake = self._fake
+        settings = self._settings
         if request.method != "GET":
             raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
         project = self._gate.admit(request.headers.get("Authorization"), record.params, record.region)
         with self._turnstile.admit(project.id):
             query = judged(
                 record.params,
-                today=project.today(fake.clock.now),
+                today=project.today(settings.clock.now),
                 wording=self._gate.wording,
             )
-            fault = fake.faults.due(query.from_date, query.to_date, record.attempt)
+            fault = settings.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
-            order = len(fake.requests) if fake.shuffle else 0
-            telling = Telling(self._holdings.of(project), fake.clock.now, order, project.zone, fake.profiles)
+            order = len(settings.requests) if settings.shuffle else 0
+            telling = Telling(self._holdings.of(project), settings.clock.now, order, project.zone, settings.profiles)
             rendering = Rendering(
                 partial(telling.text, query),
                 fault,
                 threads,
-                shelf=None if fake.shuffle or query.asks_profiles else self._shelf,
+                shelf=None if settings.shuffle or query.asks_profiles else self._shelf,
                 key=(project.id, query, telling.now),
             )
-            return await happen(request, record, rendering, Pace(fake.latency, fake.bytes_per_second))
+            return await happen(request, record, rendering, Pace(settings.latency, settings.bytes_per_second))

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from mixpanel_async.testing.clock import FakeClock
+from mixpanel_async.testing.data.catalog import Catalog, QueryRules
+from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.event_reader import Telling
 from mixpanel_async.testing.faults.fault import NOTHING
+from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.http.response import JSON, Answer, RefusedError, json_error
 from mixpanel_async.testing.http.routes import Route
@@ -26,29 +30,43 @@ from mixpanel_async.testing.sending.send_response import Pace, happen
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from mixpanel_async.testing.server import FakeMixpanel
-
 NOT_IN_PLAN = json_error(402, "Your plan does not allow API calls. Upgrade at mixpanel.com/pricing")
 """How a project without the query API is refused (its first sentence was seen)."""
+
+
+class QuerySettings(Protocol):
+    """The server's settings that queries depend on. They are read at each request, so a test may change them."""
+
+    clock: FakeClock
+    faults: FaultPlan
+    latency: float
+    bytes_per_second: float | None
+    catalog: Catalog
+    query_rules: QueryRules
+    plan_has_queries: bool
+
+    @property
+    def profiles(self) -> ProfileSource:
+        """The user profiles."""
 
 
 class QueryEndpoints:
     """Judges queries and lets them happen."""
 
-    def __init__(self, fake: FakeMixpanel, gate: Gate, turnstile: Turnstile, holdings: Holdings) -> None:
-        """Answer from what ``fake`` and ``holdings`` hold at each request."""
-        self._fake = fake
+    def __init__(self, settings: QuerySettings, gate: Gate, turnstile: Turnstile, holdings: Holdings) -> None:
+        """Answer from what ``settings`` and ``holdings`` hold at each request."""
+        self._settings = settings
         self._gate = gate
         self._turnstile = turnstile
         self._holdings = holdings
-        self._engage = Engage(fake.clock)
+        self._engage = Engage(settings.clock)
         self._answers = {**LOOKUPS, "engage": self._engage.answer}
 
     async def answered(
         self, request: web.BaseRequest, record: RequestRecord, route: Route, threads: Executor
     ) -> web.StreamResponse:
         """Answer one query; raises RefusedError."""
-        fake = self._fake
+        settings = self._settings
         if request.method not in route.methods:
             raise RefusedError(Answer(405, headers=(("Allow", ", ".join(sorted(route.methods))),)))
         projects = self._admitted(request.headers.get("Authorization"), record, route)
@@ -56,26 +74,26 @@ class QueryEndpoints:
             question = self._question(projects, record.params, route.rest)
             answer = self._answers[route.endpoint]
             body = answer(question)
-            fault = fake.faults.due_to_query(route.endpoint, record.page, record.attempt)
+            fault = settings.faults.due_to_query(route.endpoint, record.page, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
             if fault.ends_session:
                 self._engage.end(record.params.get("session_id"))
                 body = answer(question)
             rendering = Rendering(_once(body), fault, threads, JSON)
-            return await happen(request, record, rendering, Pace(fake.latency, fake.bytes_per_second))
+            return await happen(request, record, rendering, Pace(settings.latency, settings.bytes_per_second))
 
     def _question(self, projects: list[Project], params: Mapping[str, str], rest: str | None = None) -> Question:
         """Put together what an answer may depend on, as of now."""
-        fake, project = self._fake, projects[0]
+        settings, project = self._settings, projects[0]
         return Question(
             params=params,
             rest=rest,
             projects=projects,
-            events=Telling(self._holdings.of(project), fake.clock.now, zone=project.zone),
-            profiles=fake.profiles,
+            events=Telling(self._holdings.of(project), settings.clock.now, zone=project.zone),
+            profiles=settings.profiles,
             groups=self._holdings.groups,
-            catalog=fake.catalog,
-            rules=fake.query_rules,
+            catalog=settings.catalog,
+            rules=settings.query_rules,
         )
 
     def profiles(self, project: Project, params: Mapping[str, str]) -> Iterator[bytes]:
@@ -91,7 +109,7 @@ class QueryEndpoints:
         else:
             named = {} if route.project_id is None else {"project_id": route.project_id}
             projects = [self._gate.admit(authorization, {**record.params, **named}, record.region)]
-        if not self._fake.plan_has_queries:
+        if not self._settings.plan_has_queries:
             raise RefusedError(NOT_IN_PLAN)
         return projects
 
@@ -100,7 +118,7 @@ class QueryEndpoints:
         if not route.is_query:
             return nullcontext()
         in_session = route.endpoint == "engage" and bool(record.params.get("session_id"))
-        counted = not in_session or self._fake.query_rules.pages_are_counted
+        counted = not in_session or self._settings.query_rules.pages_are_counted
         return self._turnstile.admit(project.id, counted=counted)
 
 
