@@ -36,16 +36,18 @@ It stands alone: it needs aiohttp, and nothing else of this library.
 from __future__ import annotations
 
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.data.catalog import Annotation, Catalog, Cohort, QueryRules, Schema
+from mixpanel_async.testing.data.catalog import Annotation, Catalog, Cohort, Schema
 from mixpanel_async.testing.data.events import EventSource, GivenEvents
 from mixpanel_async.testing.data.generated_events import GeneratedEvents
-from mixpanel_async.testing.data.profiles import GeneratedProfiles, GivenProfiles, ProfileSource
+from mixpanel_async.testing.data.generated_profiles import GeneratedProfiles
+from mixpanel_async.testing.data.profiles import GivenProfiles, ProfileSource
 from mixpanel_async.testing.faults.fault import Fault
 from mixpanel_async.testing.faults.fault_plan import FaultPlan, PlannedFault
+from mixpanel_async.testing.http.error_wording import Wording
 from mixpanel_async.testing.http.request_log import RequestRecord
-from mixpanel_async.testing.http.response import Wording
 from mixpanel_async.testing.limits.rate_limiter import FakeLimits
 from mixpanel_async.testing.projects.project import Project, ServiceAccount
+from mixpanel_async.testing.query.query_rules import QueryRules
 from mixpanel_async.testing.server import FakeMixpanel
 from mixpanel_async.testing.thread import running
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.data.generated_events import GeneratedEvents
-from mixpanel_async.testing.data.profiles import GeneratedProfiles
+from mixpanel_async.testing.data.generated_profiles import GeneratedProfiles
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.limits.rate_limiter import FakeLimits
 from mixpanel_async.testing.projects.project import Project

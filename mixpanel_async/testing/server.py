@@ -13,23 +13,26 @@ from typing import Any, Self
 from aiohttp import web
 
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.data.catalog import Catalog, QueryRules
+from mixpanel_async.testing.data.catalog import Catalog
 from mixpanel_async.testing.data.events import Event, EventSource
 from mixpanel_async.testing.data.profiles import Profile, ProfileSource
 from mixpanel_async.testing.export.event_reader import Telling, lines_of
 from mixpanel_async.testing.export.export_endpoint import ExportEndpoint
 from mixpanel_async.testing.export.export_query import ExportQuery
 from mixpanel_async.testing.faults.fault_plan import FaultPlan
+from mixpanel_async.testing.http.error_wording import Wording
 from mixpanel_async.testing.http.listener import Listener
 from mixpanel_async.testing.http.request_log import RequestLog, RequestRecord, record_of
 from mixpanel_async.testing.http.request_parameters import arguments, as_parameters
-from mixpanel_async.testing.http.response import Answer, RefusedError, Wording
+from mixpanel_async.testing.http.response import Answer, RefusedError
 from mixpanel_async.testing.http.routes import Route, route_of
 from mixpanel_async.testing.limits.rate_limiter import FakeLimits, Turnstile
 from mixpanel_async.testing.limits.too_many_requests import export_refusal, query_refusal
-from mixpanel_async.testing.projects.project import Gate, Project, Region
+from mixpanel_async.testing.projects.authentication import Gate
+from mixpanel_async.testing.projects.project import Project, Region
 from mixpanel_async.testing.projects.project_data import Holdings, profiles_of, source_of
 from mixpanel_async.testing.query.query_endpoints import QueryEndpoints
+from mixpanel_async.testing.query.query_rules import QueryRules
 from mixpanel_async.testing.sending.send_response import told
 
 MIXPANELS_LIMITS = FakeLimits()

@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from mixpanel_async.testing.data.events import written
+from mixpanel_async.testing.data.json_lines import written
+from mixpanel_async.testing.data.users import IDENTITY_EVENTS, make_uuid
 
 POOL_SIZE = 384
 
 _ANONYMOUS = 0.3
-_BY_UUID = 0.7
 
 EVENT_NAMES = {
     "Page View": 36.0,
@@ -47,38 +45,11 @@ HOLES = (
 ``"name":value,`` or nothing, so that a row may lack it."""
 
 
-IDENTITY_EVENTS = ("$identify", "$create_alias", "$merge")
-"""What projects with original ID merge export of their merging."""
-
 _IDENTITY_TEMPLATES = tuple(
     b'{"event":"%b","properties":{"time":%%d,%%b%%b%%b"$mp_api_endpoint":"api.mixpanel.com",'
     b'"$mp_api_timestamp_ms":%%d,%%b%%.0a"mp_lib":"web","mp_processing_time_ms":%%d,"sequence":%%d}}\n' % name.encode()
     for name in IDENTITY_EVENTS
 )
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who does things: written out, ready to be filled in."""
-
-    distinct_id: bytes
-    device_id: bytes
-    user_id: bytes
-    merged_distinct_id: bytes
-    """The distinct id after this user's device was merged with a known user."""
-    merged_device_id: bytes
-    """The device id, and after it the distinct id from before the merge."""
-    ids: tuple[bytes, bytes]
-    """The device's id and the user's, alone."""
-
-    def identity_event(self, kind: int) -> tuple[bytes, bytes]:
-        """Fill the holes of ``$device_id`` and ``$user_id`` in a row that is one of IDENTITY_EVENTS."""
-        match IDENTITY_EVENTS[kind]:
-            case "$identify":
-                return b'"$anon_id":%b,"$identified_id":%b,' % self.ids, b""
-            case "$merge":
-                return b'"$distinct_ids":[%b,%b],' % self.ids, b""
-        return b"", b'"alias":%b,' % self.ids[1]
 
 
 @lru_cache(maxsize=8)
@@ -96,28 +67,6 @@ def templates(seed: int) -> tuple[bytes, ...]:
 def names_of(seed: int) -> tuple[bytes, ...]:
     """Return the beginning of each line of the pool, up to and with its event's name."""
     return tuple(template.partition(b',"properties":')[0] for template in templates(seed))
-
-
-@lru_cache(maxsize=8)
-def users(seed: int, count: int, prefix: str = "$device:") -> tuple[User, ...]:
-    """Return ``count`` users; three in ten are known by their device only: its id, with a prefix."""
-    rng = random.Random(f"users {seed}")
-    return tuple(_user(rng, prefix, anonymous=rng.random() < _ANONYMOUS) for _ in range(count))
-
-
-def _user(rng: random.Random, prefix: str, *, anonymous: bool) -> User:
-    device, user = _device(rng), rng.choice(_USER_IDS)(rng)
-    device_field = b'"$device_id":' + written(device) + b","
-    user_field = b'"distinct_id":' + written(user) + b","
-    before = f"{prefix}{device}"
-    return User(
-        distinct_id=b'"distinct_id":' + written(before) + b"," if anonymous else user_field,
-        device_id=device_field,
-        user_id=b"" if anonymous else b'"$user_id":' + written(user) + b",",
-        merged_distinct_id=user_field,
-        merged_device_id=device_field + b'"$distinct_id_before_identity":' + written(before) + b",",
-        ids=(written(device), written(user)),
-    )
 
 
 def _template(rng: random.Random, event: str) -> bytes:
@@ -140,14 +89,6 @@ def _escaped(text: bytes) -> bytes:
     return text.replace(b"%", b"%%")
 
 
-def _uuid(rng: random.Random) -> str:
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
-
-
-def _device(rng: random.Random) -> str:
-    return _uuid(rng) if rng.random() < _BY_UUID else f"{rng.getrandbits(160):042X}"
-
-
 def _one_of(*values: object) -> Callable[[random.Random], Any]:
     return lambda rng: rng.choice(values)
 
@@ -167,13 +108,6 @@ def _context(rng: random.Random) -> dict[str, object]:
     page = {"path": f"/p/{rng.randrange(999)}", "title": _text(rng), "depth": {"scroll": rng.random()}}
     return {"page": page, "flags": rng.sample(["a", "b", "c", "d"], k=2), "parent": None}
 
-
-_USER_IDS: tuple[Callable[[random.Random], str], ...] = (
-    _uuid,
-    lambda rng: str(rng.randrange(10**9)),
-    lambda rng: f"user{rng.randrange(10**6)}@example.com",
-    lambda rng: f"ユーザー{rng.randrange(10**5)}",
-)
 
 _WORDS = (
     *("alpha", "bravo", "naïve", "Übergröße", "東京都", "привет", "😀", "👩‍👩‍👧", "50% off"),
@@ -206,7 +140,7 @@ _SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
     "$initial_referrer": _one_of("$direct", "https://www.google.com/"),
     "$initial_referring_domain": _one_of("$direct", "www.google.com"),
     "$lib_version": _one_of("2.47.0", "4.2.1", "2.10"),
-    "$referrer": lambda rng: f"https://www.example.org/{_uuid(rng)}",
+    "$referrer": lambda rng: f"https://www.example.org/{make_uuid(rng)}",
     "$region": _one_of("Florida", "São Paulo", "Bayern", "Ōsaka", ""),
     "$screen_height": _one_of(1080, 812, 1440.0),
     "$screen_width": _one_of(1920, 375, 2560),
@@ -228,7 +162,7 @@ _SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
     "plan": _one_of("free", "pro", 3),
     'quoted "name"': _text,
     "referral code": lambda rng: f"{rng.getrandbits(64):016x}",
-    "session id": _uuid,
+    "session id": make_uuid,
     "tags": lambda rng: rng.sample(["new", "sale", "été", "🔥", "", "x y"], k=rng.randint(0, 4)),
     "utm_campaign": _text,
     "utm_source": _one_of("google", "bing", "", 7),

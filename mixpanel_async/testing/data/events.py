@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from mixpanel_async.testing.data.json_lines import with_time, written
 from mixpanel_async.testing.data.time_zones import wall
 
 Event = Mapping[str, Any]
@@ -23,7 +23,6 @@ PIECE_BYTES = 256 * 1024
 
 
 _Days = defaultdict[date, list[tuple[int, bytes]]]
-_TIME_FIRST = re.compile(rb'(\{"event":"(?:[^"\\]|\\.)*","properties":\{"time":)(-?[0-9]+)(?=[,}])')
 
 
 class EventSource(Protocol):
@@ -108,37 +107,6 @@ def _read(event: Event | bytes) -> tuple[int, int, bytes]:
 
 def _ended(line: bytes) -> bytes:
     return line if line.endswith(b"\n") else line + b"\n"
-
-
-def with_time(line: bytes, later: int = 0, *, times: int = 1) -> bytes:
-    """Write a line with a ``time`` that is multiplied, then later; one without a whole time stays as it is."""
-    if later == 0 and times == 1:
-        return line
-    if found := _TIME_FIRST.match(line):
-        return b"%b%d%b" % (found[1], int(found[2]) * times + later, line[found.end() :])
-    event = parsed(line)
-    properties = event.get("properties") if event else None
-    if not isinstance(properties, dict) or not isinstance(properties.get("time"), int):
-        return line
-    properties["time"] = properties["time"] * times + later
-    return written(event) + b"\n"
-
-
-def parsed(line: bytes) -> dict[str, Any] | None:
-    """Read a line; None for what is no object."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
-
-
-def written(value: object) -> bytes:
-    """Write JSON as Mixpanel does: compact, UTF-8; with escapes only where a lone surrogate needs them."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:

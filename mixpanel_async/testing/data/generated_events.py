@@ -12,8 +12,9 @@ from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from mixpanel_async.testing.data.event_templates import IDENTITY_EVENTS, POOL_SIZE, User, names_of, templates, users
+from mixpanel_async.testing.data.event_templates import POOL_SIZE, names_of, templates
 from mixpanel_async.testing.data.time_zones import Span
+from mixpanel_async.testing.data.users import IDENTITY_EVENTS, User, users
 
 ROWS = 512
 """Rows made at once; some 450 KB of lines."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mixpanel_async.testing.data.events import written
+from mixpanel_async.testing.data.json_lines import written
 
 POOL_SIZE = 256
 

@@ -7,25 +7,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mixpanel_async.testing.data.events import EventSource, parsed, with_time
+from mixpanel_async.testing.data.events import EventSource
+from mixpanel_async.testing.data.json_lines import parsed, with_time
 from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.export_query import ExportQuery
 from mixpanel_async.testing.faults.body_edits import first_lines
 from mixpanel_async.testing.where import Expression, Moment
 
-try:
-    from isal import isal_zlib as zlib
-except ImportError:  # pragma: no cover
-    import zlib  # type: ignore[no-redef]
-
-SMALL = 1400
-"""Bodies up to this many bytes are not compressed (Mixpanel's docs)."""
-
-_GZIP = 31
 _EVENT_NAME = re.compile(rb'\{"event":("(?:[^"\\]|\\.)*")')
 
 
@@ -83,33 +74,6 @@ class Telling:
         snapshot = self.profiles.snapshot()
         profiles = map(json.loads, snapshot.written(range(len(snapshot))))
         return {profile["$distinct_id"]: profile["$properties"] for profile in profiles}
-
-
-def gzipped(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
-    """Compress the pieces, as one gzip member or as two."""
-    if members > 1:
-        pieces = _halved(pieces)
-    iterator = iter(pieces)
-    for _ in range(members - 1):
-        yield from _one_member(islice(iterator, 1))
-    yield from _one_member(iterator)
-
-
-def _one_member(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-    for piece in pieces:
-        yield compressor.compress(piece)
-    yield compressor.flush()
-
-
-def _halved(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Split the first piece after the line in its middle."""
-    iterator = iter(pieces)
-    first = next(iterator, b"")
-    middle = first.find(b"\n", len(first) // 2) + 1
-    yield first[:middle]
-    yield first[middle:]
-    yield from iterator
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -16,9 +16,10 @@ from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.http.response import Answer, RefusedError
 from mixpanel_async.testing.limits.rate_limiter import Turnstile
-from mixpanel_async.testing.projects.project import Gate
+from mixpanel_async.testing.projects.authentication import Gate
 from mixpanel_async.testing.projects.project_data import Holdings
-from mixpanel_async.testing.sending.body_encoding import Rendering, Shelf
+from mixpanel_async.testing.sending.body_cache import Shelf
+from mixpanel_async.testing.sending.body_encoding import Rendering
 from mixpanel_async.testing.sending.send_response import Pace, happen
 
 if TYPE_CHECKING:

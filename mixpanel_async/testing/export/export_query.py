@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from mixpanel_async.testing.http.response import RefusedError, Wording, json_error
+from mixpanel_async.testing.http.error_wording import Wording
+from mixpanel_async.testing.http.response import RefusedError, json_error
 from mixpanel_async.testing.where import Expression, WhereError, parse
 
 MOST_LINES = 100_000

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.http.response import Answer, RefusedError, Wording
+from mixpanel_async.testing.http.error_wording import Wording
+from mixpanel_async.testing.http.response import Answer, RefusedError
 
 HOUR = 3600
 FREE_OF_CHARGE = frozenset({401, 402, 429})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from mixpanel_async.testing.http.response import JSON, Answer, Headers, Wording
+from mixpanel_async.testing.http.error_wording import Wording
+from mixpanel_async.testing.http.response import JSON, Answer, Headers
 from mixpanel_async.testing.limits.rate_limiter import HOUR, Asked, FakeLimits, Usage
 
 _ABOUT_LIMITS = (

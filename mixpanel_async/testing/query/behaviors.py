@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from mixpanel_async.testing.data.events import parsed
+from mixpanel_async.testing.data.json_lines import parsed
 from mixpanel_async.testing.export.event_reader import Telling, lines_of
 from mixpanel_async.testing.export.export_query import ExportQuery
 from mixpanel_async.testing.http.response import RefusedError, json_error

@@ -9,11 +9,12 @@ from functools import partial
 from typing import NoReturn
 
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.data.events import written
+from mixpanel_async.testing.data.json_lines import written
 from mixpanel_async.testing.data.profiles import GivenProfiles
 from mixpanel_async.testing.http.response import RefusedError, json_error
 from mixpanel_async.testing.query.behaviors import counted
-from mixpanel_async.testing.query.profile_query import LARGEST_PAGE, Chosen, ProfileQuery, chosen, judged, number
+from mixpanel_async.testing.query.profile_query import LARGEST_PAGE, ProfileQuery, judged, number
+from mixpanel_async.testing.query.profile_selection import Chosen, chosen
 from mixpanel_async.testing.query.query_context import Body, Question
 
 _NOBODY = GivenProfiles()

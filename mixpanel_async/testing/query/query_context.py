@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mixpanel_async.testing.data.catalog import Catalog, QueryRules
+from mixpanel_async.testing.data.catalog import Catalog
 from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.event_reader import Telling
 from mixpanel_async.testing.projects.project import Project
+from mixpanel_async.testing.query.query_rules import QueryRules
 
 Body = Callable[[], bytes]
 """Makes a body: on a thread, since that may take a while."""

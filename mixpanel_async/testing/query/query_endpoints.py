@@ -9,21 +9,30 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.data.catalog import Catalog, QueryRules
+from mixpanel_async.testing.data.catalog import Catalog
 from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.event_reader import Telling
 from mixpanel_async.testing.faults.fault import NOTHING
 from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.http.response import JSON, Answer, RefusedError, json_error
-from mixpanel_async.testing.http.routes import Route
+from mixpanel_async.testing.http.routes import Endpoint, Route
 from mixpanel_async.testing.limits.rate_limiter import Turnstile
-from mixpanel_async.testing.projects.project import Gate, Project
+from mixpanel_async.testing.projects.authentication import Gate
+from mixpanel_async.testing.projects.project import Project
 from mixpanel_async.testing.projects.project_data import Holdings
+from mixpanel_async.testing.query.app_api import cohort_list, me, notes, schemas, workspaces
 from mixpanel_async.testing.query.engage_sessions import Engage, choice
-from mixpanel_async.testing.query.event_lookups import LOOKUPS
+from mixpanel_async.testing.query.event_lookups import (
+    event_names,
+    profile_properties,
+    property_values,
+    top_events,
+    top_properties,
+)
 from mixpanel_async.testing.query.profile_query import judged
 from mixpanel_async.testing.query.query_context import Body, Question
+from mixpanel_async.testing.query.query_rules import QueryRules
 from mixpanel_async.testing.sending.body_encoding import Rendering
 from mixpanel_async.testing.sending.send_response import Pace, happen
 
@@ -32,6 +41,21 @@ if TYPE_CHECKING:
 
 NOT_IN_PLAN = json_error(402, "Your plan does not allow API calls. Upgrade at mixpanel.com/pricing")
 """How a project without the query API is refused (its first sentence was seen)."""
+
+
+LOOKUPS: Mapping[Endpoint, Callable[[Question], Body]] = {
+    "engage/properties": profile_properties,
+    "events/names": event_names,
+    "events/top": top_events,
+    "events/properties/top": top_properties,
+    "events/properties/values": property_values,
+    "cohorts/list": cohort_list,
+    "app/me": me,
+    "schemas": schemas,
+    "annotations": notes,
+    "workspaces/public": workspaces,
+}
+"""Each judges a question, which may raise RefusedError, and returns what makes the body."""
 
 
 class QuerySettings(Protocol):

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from mixpanel_async.testing.export.event_reader import SMALL, gzipped
 from mixpanel_async.testing.faults.body_edits import Edit, first_bytes
 from mixpanel_async.testing.faults.fault import Fault
 from mixpanel_async.testing.http.response import TEXT
+from mixpanel_async.testing.sending.body_cache import Make, Shelf
+from mixpanel_async.testing.sending.gzip_encoding import SMALL, gzipped
 from mixpanel_async.testing.sending.streaming import Delivery, ahead
-
-Make = Callable[[], Iterator[bytes]]
-"""Makes a body's pieces; each call makes the same ones anew."""
-
-
-class Shelf:
-    """Keeps bodies that were made whole."""
-
-    __slots__ = ("_bodies",)
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._bodies: dict[object, tuple[bytes, ...]] = {}
-
-    def kept(self, key: object, make: Make) -> Iterator[bytes]:
-        """Yield what is kept under ``key``, or else make it and keep it."""
-        if (body := self._bodies.get(key)) is not None:
-            yield from body
-            return
-        pieces = []
-        for piece in make():
-            pieces.append(piece)
-            yield piece
-        self._bodies[key] = tuple(pieces)
 
 
 @dataclass(frozen=True, slots=True)
