@@ -19,7 +19,7 @@ from mixpanel_async.testing.limits.rate_limiter import Turnstile
 from mixpanel_async.testing.projects.authentication import Gate
 from mixpanel_async.testing.projects.project_data import Holdings
 from mixpanel_async.testing.sending.body_cache import Shelf
-from mixpanel_async.testing.sending.body_encoding import Rendering
+from mixpanel_async.testing.sending.body_encoder import Rendering
 from mixpanel_async.testing.sending.send_response import Pace, happen
 
 if TYPE_CHECKING:

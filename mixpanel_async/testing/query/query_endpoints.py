@@ -23,7 +23,7 @@ from mixpanel_async.testing.projects.project import Project
 from mixpanel_async.testing.projects.project_data import Holdings
 from mixpanel_async.testing.query.app_api import cohort_list, me, notes, schemas, workspaces
 from mixpanel_async.testing.query.engage_sessions import Engage, choice
-from mixpanel_async.testing.query.event_lookups import (
+from mixpanel_async.testing.query.names_and_values import (
     event_names,
     profile_properties,
     property_values,
@@ -33,7 +33,7 @@ from mixpanel_async.testing.query.event_lookups import (
 from mixpanel_async.testing.query.profile_query import judged
 from mixpanel_async.testing.query.query_context import Body, Question
 from mixpanel_async.testing.query.query_rules import QueryRules
-from mixpanel_async.testing.sending.body_encoding import Rendering
+from mixpanel_async.testing.sending.body_encoder import Rendering
 from mixpanel_async.testing.sending.send_response import Pace, happen
 
 if TYPE_CHECKING:

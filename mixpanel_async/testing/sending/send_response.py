@@ -11,7 +11,7 @@ from aiohttp import web
 
 from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.http.response import Answer, RefusedError
-from mixpanel_async.testing.sending.body_encoding import Rendering
+from mixpanel_async.testing.sending.body_encoder import Rendering
 from mixpanel_async.testing.sending.streaming import ahead, break_off, send
 
 
