@@ -17,8 +17,8 @@ from mixpanel_async.testing.http.request_log import RequestRecord
 from mixpanel_async.testing.limits.rate_limiter import FakeLimits
 from mixpanel_async.testing.projects.project import Project
 from mixpanel_async.testing.server import FakeMixpanel
-from mixpanel_async.testing.shell.command_line import parsed
-from mixpanel_async.testing.shell.fault_option import plan
+from mixpanel_async.testing.shell.command_line import parse_arguments
+from mixpanel_async.testing.shell.fault_option import add_fault
 
 PROJECTS = {
     "utc": Project(),
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with 2 for wrong options, and 0 after `--help`.
     """
-    arguments = parsed(argv)
+    arguments = parse_arguments(argv)
     try:
         asyncio.run(serve(arguments))
     except OSError as error:
@@ -87,7 +87,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         port=arguments.port,
     )
     for words in arguments.fault:
-        plan(fake.faults, words)
+        add_fault(fake.faults, words)
     log = _Log(fake)
     following = asyncio.create_task(log.follow())
     async with fake:

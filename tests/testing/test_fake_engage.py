@@ -460,7 +460,7 @@ async def test_faults_of_exports_and_of_queries_are_apart(ask, query, many):
      {"page": 1, "from_date": "2026-02-01"}],
 )  # fmt: skip
 def test_a_fault_for_nothing_is_refused(chosen):
-    with pytest.raises(ValueError, match=r"endpoint|faults go by"):
+    with pytest.raises(ValueError, match=r"endpoint"):
         FakeMixpanel().faults.add(Fault.html(), **chosen)
 
 

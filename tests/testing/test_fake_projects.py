@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, Project, ServiceAccount
-from mixpanel_async.testing.data.time_zones import Span
+from mixpanel_async.testing.data.time_zones import ProjectDay
 
 PACIFIC = ZoneInfo("US/Pacific")
 ACCOUNT = ServiceAccount("old.mp-service-account", "s")
@@ -25,7 +25,7 @@ def true(moment):
 
 
 def wall(moment):
-    """What a wall clock shows, read as if it were UTC."""
+    """What a wall_time clock shows, read as if it were UTC."""
     return int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp())
 
 
@@ -129,13 +129,13 @@ async def test_item_28_generated_days_of_23_and_25_hours(export):
     ],
 )
 def test_spans(zone, day, hours, skipped):
-    span = Span(date.fromisoformat(day), ZoneInfo(zone) if zone else None)
+    span = ProjectDay(date.fromisoformat(day), ZoneInfo(zone) if zone else None)
     assert (span.end - span.start) / 3600 == hours
-    assert span.skipped() == (wall(f"{day}T{skipped}") if skipped else None)
+    assert span.first_skipped_second() == (wall(f"{day}T{skipped}") if skipped else None)
     moments = list(range(span.start, span.end, 900))
-    walls = span.walls(moments)
+    walls = span.wall_times(moments)
     assert {datetime.fromtimestamp(time, UTC).date() for time in walls} == {span.day}
-    assert walls == [span.walls([moment])[0] for moment in moments]
+    assert walls == [span.wall_times([moment])[0] for moment in moments]
 
 
 async def test_given_lines_of_old_projects_keep_their_bytes(export):

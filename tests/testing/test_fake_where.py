@@ -29,7 +29,7 @@ ROW = {
 
 
 def keeps(text, row=ROW, **others):
-    return where.parse(text).keeps(row, **others)
+    return where.parse(text).matches(row, **others)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 
 from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEvents, ServiceAccount
 from mixpanel_async.testing.__main__ import main
-from mixpanel_async.testing.shell.fault_option import WORDS, plan
+from mixpanel_async.testing.shell.fault_option import FAULT_NAMES, add_fault
 
 COMMAND = [sys.executable, "-W", "error", "-m", "mixpanel_async.testing"]
 TODAY = "2026-02-10"
@@ -137,12 +137,12 @@ def test_help_names_every_fault(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert all(re.search(rf"^  {name}\b", shown, re.MULTILINE) for name in WORDS)
+    assert all(re.search(rf"^  {name}\b", shown, re.MULTILINE) for name in FAULT_NAMES)
 
 
 def planned(words):
     faults = FaultPlan()
-    plan(faults, words)
+    add_fault(faults, words)
     return faults
 
 
@@ -162,7 +162,7 @@ class TestFaultWords:
     )
     def test_a_fault(self, words, fault):
         (made,) = planned(words)._planned
-        assert made.fault.answer == fault.answer
+        assert made.fault.response == fault.response
         assert made.fault.name == fault.name
 
     def test_choices(self):
@@ -176,7 +176,7 @@ class TestFaultWords:
         (made,) = planned("503,endpoint=cohorts/list")._planned
         assert made.endpoint == "cohorts/list"
 
-    @pytest.mark.parametrize("name", WORDS)
+    @pytest.mark.parametrize("name", FAULT_NAMES)
     def test_every_name_is_a_fault(self, name):
         assert planned(name)._planned
 
@@ -191,9 +191,9 @@ class TestFaultWords:
             ("half-line=1.5", "half-line=1.5 is not a number"),
             ("html=3", "html takes no value"),
             ("cut,chance=2", "chance=2 is not a share"),
-            ("cut,when=now", "'when' is none of chance="),
+            ("cut,when=now", "unknown option 'when': expected one of chance="),
             ("503,endpoint=nowhere", "nowhere"),
-            ("cut,times", "'times' is none of"),
+            ("cut,times", "unknown option 'times': expected"),
             ("cut,date=2026-02-30", "day is out of range"),
         ],
     )

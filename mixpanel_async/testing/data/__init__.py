@@ -1,1 +1,1 @@
-"""The data of the fake: events, profiles and the catalog, given one by one or generated."""
+"""Data: events, profiles and the catalog, either given one by one or generated."""

@@ -1,4 +1,4 @@
-"""What a project keeps beside its events and profiles: cohorts, its lexicon, annotations."""
+"""Catalog: the cohorts, lexicon schemas and annotations of the projects."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A saved cohort. Its members need not have a profile."""
+    """A saved cohort. A member need not have a profile."""
 
     id: int
     name: str
     members: frozenset[str] | tuple[str, ...] = ()
-    """Distinct ids."""
+    """The distinct ids of the members."""
     description: str = ""
     created: str = "2019-03-19 23:49:51"
-    """With a space and without a zone, as Mixpanel has it."""
+    """The date and time, with a space between them and without a time zone, as Mixpanel sends it."""
     is_visible: bool = True
     data_group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One entry of the lexicon: an event's, or the profiles' with the name ``$user``."""
+    """One entry of the lexicon: of an event, or of profiles (with the name ``$user``)."""
 
     name: str
     properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """For each property its JSON schema, for example ``{"type": "string", "description": "..."}``."""
+    """The JSON schema of each property, for example ``{"type": "string", "description": "..."}``."""
     description: str = ""
     entity_type: Literal["event", "profile"] = "event"
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """For example ``{"com.mixpanel": {"hidden": False, "dropped": False}}``."""
+    """Further attributes, for example ``{"com.mixpanel": {"hidden": False, "dropped": False}}``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A note at a moment."""
+    """An annotation: a note about a point in time."""
 
     id: int
     date: str
-    """``"2023-01-15 12:00:00"``, in the project's time zone."""
+    """For example ``"2023-01-15 12:00:00"``, in the project's time zone."""
     description: str
     tags: tuple[tuple[int, str], ...] = ()
-    """Numbers and names."""
+    """The id and the name of each tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What the lookups tell. The names of events and properties are not here: they come from the events."""
+    """The cohorts, lexicon and annotations of all projects. Names of events and properties come from the events."""
 
     cohorts: tuple[Cohort, ...] = ()
     schemas: tuple[Schema, ...] = ()
     annotations: tuple[Annotation, ...] = ()
 
-    def cohort(self, number: int) -> Cohort | None:
-        """Return the cohort of this number."""
-        return next((cohort for cohort in self.cohorts if cohort.id == number), None)
+    def cohort(self, cohort_id: int) -> Cohort | None:
+        """Return the cohort with this id; None if there is none."""
+        return next((cohort for cohort in self.cohorts if cohort.id == cohort_id), None)

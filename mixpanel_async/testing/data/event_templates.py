@@ -1,6 +1,6 @@
-"""A pool of realistic event lines with holes for what differs from row to row."""
+"""Templates of generated events: realistic lines with holes for the values that differ from row to row."""
 
-# ruff: noqa: S311 - what is random here has to be the same again for the same seed
+# ruff: noqa: S311 - random values must be reproducible, not secret
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mixpanel_async.testing.data.json_lines import written
+from mixpanel_async.testing.data.json_lines import dump_json
 from mixpanel_async.testing.data.users import IDENTITY_EVENTS, make_uuid
 
-POOL_SIZE = 384
+TEMPLATE_COUNT = 384
+"""How many templates there are for each seed, without those of IDENTITY_EVENTS."""
 
-_ANONYMOUS = 0.3
+_PAID_SHARE = 0.3
 
 EVENT_NAMES = {
     "Page View": 36.0,
@@ -30,7 +31,7 @@ EVENT_NAMES = {
     "支払い / Refund": 0.3,
     "plan.upgraded": 0.2,
 }
-"""The names of generated events, and how often they come."""
+"""The names of generated events, and their frequency in percent."""
 
 HOLES = (
     ("$device_id", b"%b"),
@@ -41,9 +42,8 @@ HOLES = (
     ("mp_processing_time_ms", b'"mp_processing_time_ms":%d,'),
     ("sequence", b'"sequence":%d,'),
 )
-"""What is filled in for each row after time and distinct_id, where its name sorts. ``%b`` takes the whole
-``"name":value,`` or nothing, so that a row may lack it."""
-
+"""The holes of each template, after time and distinct_id: the name, which decides the hole's place among the sorted
+properties, and its format. ``%b`` takes the whole ``"name":value,``, or nothing if the row lacks the property."""
 
 _IDENTITY_TEMPLATES = tuple(
     b'{"event":"%b","properties":{"time":%%d,%%b%%b%%b"$mp_api_endpoint":"api.mixpanel.com",'
@@ -53,39 +53,39 @@ _IDENTITY_TEMPLATES = tuple(
 
 
 @lru_cache(maxsize=8)
-def templates(seed: int) -> tuple[bytes, ...]:
-    """Return the pool of a seed: lines to be filled in with time, distinct id and then HOLES.
+def event_templates(seed: int) -> tuple[bytes, ...]:
+    """Return the templates of a seed. Format them with the time, the distinct id and the values of HOLES.
 
-    After POOL_SIZE of them come those of IDENTITY_EVENTS.
+    There are TEMPLATE_COUNT templates, and after them one for each of IDENTITY_EVENTS.
     """
     rng = random.Random(f"templates {seed}")
-    names = rng.choices(list(EVENT_NAMES), list(EVENT_NAMES.values()), k=POOL_SIZE)
-    return (*(_template(rng, name) for name in names), *_IDENTITY_TEMPLATES)
+    names = rng.choices(list(EVENT_NAMES), list(EVENT_NAMES.values()), k=TEMPLATE_COUNT)
+    return (*(_make_template(rng, name) for name in names), *_IDENTITY_TEMPLATES)
 
 
 @lru_cache(maxsize=8)
-def names_of(seed: int) -> tuple[bytes, ...]:
-    """Return the beginning of each line of the pool, up to and with its event's name."""
-    return tuple(template.partition(b',"properties":')[0] for template in templates(seed))
+def template_names(seed: int) -> tuple[bytes, ...]:
+    """Return the start of each template: the line up to the end of the event's name."""
+    return tuple(template.partition(b',"properties":')[0] for template in event_templates(seed))
 
 
-def _template(rng: random.Random, event: str) -> bytes:
-    """Write one line: ``time``, ``distinct_id``, then all names sorted, as Mixpanel's exports have them."""
-    chosen = rng.sample(sorted(_SOMETIMES), k=rng.randint(4, 18))
+def _make_template(rng: random.Random, event: str) -> bytes:
+    """Return one template: ``time``, ``distinct_id``, then all other properties sorted, as Mixpanel exports them."""
+    optional = rng.sample(sorted(_OPTIONAL), k=rng.randint(4, 18))
     properties = {name: make(rng) for name, make in _ALWAYS.items()}
-    properties |= {name: _SOMETIMES[name](rng) for name in chosen}
+    properties |= {name: _OPTIONAL[name](rng) for name in optional}
     fields = [(name, _field(name, value)) for name, value in properties.items()]
     body = b"".join(text for _, text in sorted([*fields, *HOLES]))
-    start = _escaped(b'{"event":' + written(event)) + b',"properties":{"time":%d,%b'
+    start = _escape_percent(b'{"event":' + dump_json(event)) + b',"properties":{"time":%d,%b'
     return start + body.removesuffix(b",") + b"}}\n"
 
 
 def _field(name: str, value: object) -> bytes:
-    return _escaped(written(name) + b":" + written(value)) + b","
+    return _escape_percent(dump_json(name) + b":" + dump_json(value)) + b","
 
 
-def _escaped(text: bytes) -> bytes:
-    """Keep ``%`` from being read as a hole."""
+def _escape_percent(text: bytes) -> bytes:
+    """Escape ``%``, which otherwise starts a hole."""
     return text.replace(b"%", b"%%")
 
 
@@ -135,7 +135,7 @@ _ALWAYS: dict[str, Callable[[random.Random], Any]] = {
     "mp_lib": _one_of("web", "iphone", "android", "python", "Segment: analytics-wordpress"),
 }
 
-_SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
+_OPTIONAL: dict[str, Callable[[random.Random], Any]] = {
     "$import": lambda _: True,
     "$initial_referrer": _one_of("$direct", "https://www.google.com/"),
     "$initial_referring_domain": _one_of("$direct", "www.google.com"),
@@ -154,7 +154,7 @@ _SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
     "context": _context,
     "created_at": lambda rng: f"2025-0{rng.randint(1, 9)}-1{rng.randrange(10)}T21:59:41",
     "experiment/variant": _one_of("control", "B", 1, 2.5),
-    "is_paid": lambda rng: rng.random() < _ANONYMOUS,
+    "is_paid": lambda rng: rng.random() < _PAID_SHARE,
     "items": _items,
     "latency": lambda rng: rng.choice((0.1 + 0.2, 1e-7, 1.5e300, -0.0, rng.random())),
     "nothing": _one_of(None),

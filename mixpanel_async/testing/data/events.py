@@ -1,6 +1,6 @@
-"""Where the fake server's events come from: the protocol, and events given one by one."""
+"""EventSource, the protocol of all sources of events; and GivenEvents, which are given one by one."""
 
-# ruff: noqa: S311 - what is random here has to be the same again for the same seed
+# ruff: noqa: S311 - random order must be reproducible, not secret
 
 from __future__ import annotations
 
@@ -12,36 +12,41 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from mixpanel_async.testing.data.json_lines import with_time, written
-from mixpanel_async.testing.data.time_zones import wall
+from mixpanel_async.testing.data.json_lines import change_time, dump_json
+from mixpanel_async.testing.data.time_zones import wall_time
 
 Event = Mapping[str, Any]
-"""One event as Mixpanel exports it: ``{"event": name, "properties": {...}}``."""
+"""An event as Mixpanel exports it: ``{"event": name, "properties": {...}}``."""
 
 PIECE_BYTES = 256 * 1024
-"""About how many bytes of lines a source hands over at once."""
+"""About how many bytes a source yields in each piece."""
 
-
-_Days = defaultdict[date, list[tuple[int, bytes]]]
+_LinesByDay = defaultdict[date, list[tuple[int, bytes]]]
+"""For each day its lines; with each line, the time in ms when Mixpanel received it."""
 
 
 class EventSource(Protocol):
-    """Anything that can say which lines Mixpanel holds for a day."""
+    """A source of events: it returns the lines that Mixpanel has for a day."""
 
     def pieces(self, day: date, *, now: datetime, order: int = 0, zone: ZoneInfo | None = None) -> Iterator[bytes]:
-        r"""Yield a day's lines as they would be exported at ``now``, in pieces of some 256 KB.
+        r"""Yield a day's lines as an export at the moment ``now`` returns them, in pieces of about 256 KB.
 
-        A piece holds whole lines, each with its ``\n``, or is empty. The same arguments give the same bytes, on any
-        thread. ``order`` 0 is the source's own order; any other number stands for another order. ``zone`` is
-        given for projects made before 2023 only: ``day`` is a day there, and ``time`` is to be what the wall
-        clock shows there, read as if it were UTC.
+        A piece contains whole lines, each with its ``\n``, or is empty. The same arguments yield the same bytes, on
+        any thread.
+
+        Args:
+            day: the day, in ``zone``.
+            now: the present moment. Events that arrive later are left out.
+            order: 0 for the source's own order; each other number is another order.
+            zone: given only for projects created before 2023. Then ``time`` must be the wall clock in this time zone,
+                encoded as if it were UTC.
         """
 
 
 class GivenEvents:
-    """Events given one by one, and bytes given to be sent as they are."""
+    """Events that are given one by one, and bytes that are sent unchanged."""
 
-    __slots__ = ("_bodies", "_days", "_events", "_lines")
+    __slots__ = ("_bodies", "_events", "_lines", "_lines_by_day")
 
     def __init__(
         self,
@@ -50,67 +55,67 @@ class GivenEvents:
         lines: Mapping[str, Sequence[bytes]] | None = None,
         bodies: Mapping[str, bytes] | None = None,
     ) -> None:
-        r"""Hold the events given.
+        r"""Store the given events.
 
         Args:
-            events: events as dicts, or as lines of JSON, with their true ``time`` in UTC seconds. One whose
-                ``mp_processing_time_ms`` lies after the clock is not there yet.
-            lines: for a day (``"2026-01-03"``), lines of any bytes, which need not be JSON. A line that
-                does not end in ``\n`` is given one. They follow the day's ``events``.
-            bodies: for a day, bytes that are sent exactly so, with no newline added, after its ``lines``.
-                They keep their order when the server is told to shuffle.
+            events: events as dicts or as lines of JSON, with ``time`` in true UTC seconds. An event whose
+                ``mp_processing_time_ms`` is later than the clock has not arrived yet.
+            lines: for each day (``"2026-01-03"``), lines of any bytes; they need not be JSON. A missing ``\n`` is
+                added. They follow the day's ``events``.
+            bodies: for each day, bytes that are sent unchanged after its ``lines``, without an added newline. They
+                stay last if the server shuffles the lines.
 
-        Raises ValueError for an event without a whole ``time``, or a day that is no date.
+        Raises ValueError for an event without an integer ``time``, or an invalid date.
 
         """
-        self._events = [_read(event) for event in events]
+        self._events = [_parse_event(event) for event in events]
         self._lines = {
-            date.fromisoformat(day): [_ended(line) for line in given] for day, given in (lines or {}).items()
+            date.fromisoformat(day): [_with_newline(line) for line in given] for day, given in (lines or {}).items()
         }
-        self._days: dict[ZoneInfo | None, _Days] = {None: self._by_day(None)}
+        self._lines_by_day: dict[ZoneInfo | None, _LinesByDay] = {None: self._group_by_day(None)}
         self._bodies = {date.fromisoformat(day): body for day, body in (bodies or {}).items()}
 
     def pieces(self, day: date, *, now: datetime, order: int = 0, zone: ZoneInfo | None = None) -> Iterator[bytes]:
-        """Yield the day's lines, in the order given unless ``order`` asks for another."""
-        if zone not in self._days:
-            self._days[zone] = self._by_day(zone)
-        moment = now.timestamp() * 1000
-        there = [line for arrival, line in self._days[zone].get(day, ()) if arrival <= moment]
+        """Yield the day's lines, in the given order if ``order`` is 0."""
+        if zone not in self._lines_by_day:
+            self._lines_by_day[zone] = self._group_by_day(zone)
+        now_ms = now.timestamp() * 1000
+        lines = [line for arrival, line in self._lines_by_day[zone].get(day, ()) if arrival <= now_ms]
         if order:
-            random.Random(f"{order}:{day}").shuffle(there)
-        yield from _gathered(there)
+            random.Random(f"{order}:{day}").shuffle(lines)
+        yield from _join_lines(lines)
         if body := self._bodies.get(day):
             yield body
 
-    def _by_day(self, zone: ZoneInfo | None) -> _Days:
-        """Sort the events by the days of a zone, with the times that the clock on its walls shows."""
-        days: _Days = defaultdict(list)
+    def _group_by_day(self, zone: ZoneInfo | None) -> _LinesByDay:
+        """Group the lines by their day in a time zone, with ``time`` as that zone's wall time."""
+        days: _LinesByDay = defaultdict(list)
         for time, arrival, line in self._events:
-            shown = wall(time, zone)
-            days[datetime.fromtimestamp(shown, UTC).date()].append((arrival, with_time(line, shown - time)))
+            local = wall_time(time, zone)
+            days[datetime.fromtimestamp(local, UTC).date()].append((arrival, change_time(line, add=local - time)))
         for day, lines in self._lines.items():
             days[day].extend((0, line) for line in lines)
         return days
 
 
-def _read(event: Event | bytes) -> tuple[int, int, bytes]:
-    """Return an event's time, its arrival in ms (0 if it does not say) and its line."""
+def _parse_event(event: Event | bytes) -> tuple[int, int, bytes]:
+    """Return an event's ``time`` in seconds, its arrival in ms (0 if it has none) and its line."""
     parsed: Event = json.loads(event) if isinstance(event, bytes) else event
     properties = parsed["properties"]
     if not isinstance(properties.get("time"), int):
-        msg = f"an event needs a whole number of seconds in properties.time: {parsed!r:.200}"
-        raise ValueError(msg)  # noqa: TRY004 - what is wrong is the event, not the type of an argument
-    line = event.rstrip(b"\n") if isinstance(event, bytes) else written(parsed)
+        msg = f"an event must have an integer properties.time, in seconds: {parsed!r:.200}"
+        raise ValueError(msg)  # noqa: TRY004 - the event is wrong, not the type of an argument
+    line = event.rstrip(b"\n") if isinstance(event, bytes) else dump_json(parsed)
     arrival = properties.get("mp_processing_time_ms")
     return properties["time"], arrival if isinstance(arrival, int) else 0, line + b"\n"
 
 
-def _ended(line: bytes) -> bytes:
+def _with_newline(line: bytes) -> bytes:
     return line if line.endswith(b"\n") else line + b"\n"
 
 
-def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines into pieces."""
+def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines into pieces of about PIECE_BYTES."""
     piece: list[bytes] = []
     size = 0
     for line in lines:

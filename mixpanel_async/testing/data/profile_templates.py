@@ -1,6 +1,6 @@
-"""A pool of realistic profiles with holes for what differs from one to the next."""
+"""Templates of generated profiles: realistic JSON with holes for the values that differ from profile to profile."""
 
-# ruff: noqa: S311 - what is random here has to be the same again for the same seed
+# ruff: noqa: S311 - random values must be reproducible, not secret
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mixpanel_async.testing.data.json_lines import written
+from mixpanel_async.testing.data.json_lines import dump_json
 
-POOL_SIZE = 256
+TEMPLATE_COUNT = 256
+"""How many templates there are for each seed."""
 
-_UNSEEN = 0.05
-_UNKNOWN = 0.3
-_BUYERS = 0.2
+_NEVER_SEEN_SHARE = 0.05
+_PLACEHOLDER_SHARE = 0.3
+_PAID_SHARE = 0.3
+_BUYER_SHARE = 0.2
 
 HOLES = (
     ("$created", b'"$created":"2025-%02d-%02dT21:59:41",'),
@@ -24,29 +26,30 @@ HOLES = (
     ("Lifetime Value", b'"Lifetime Value":%d.5,'),
     ("referral code", b'"referral code":"%016x",'),
 )
-"""What is filled in for each profile after its distinct id, where its name sorts."""
+"""The holes of each template, after the distinct id: the name, which decides the hole's place among the sorted
+properties, and its format."""
 
 LAST_SEEN = ("$last_seen", b'"$last_seen":"2026-%02d-%02dT%02d:%02d:%02d",')
-"""As ``HOLES``, but with no room in the few profiles that were written without it."""
+"""A hole like those in HOLES. A few templates do not have it: their users were never seen."""
 
 
 @lru_cache(maxsize=8)
 def profile_templates(seed: int) -> tuple[tuple[bytes, bool], ...]:
-    """Return the pool of a seed: each a profile to be filled in, and whether it has LAST_SEEN."""
+    """Return the templates of a seed, and for each whether it has the hole LAST_SEEN."""
     rng = random.Random(f"profile templates {seed}")
-    return tuple(_template(rng, seen=rng.random() >= _UNSEEN) for _ in range(POOL_SIZE))
+    return tuple(_make_template(rng, seen=rng.random() >= _NEVER_SEEN_SHARE) for _ in range(TEMPLATE_COUNT))
 
 
-def _template(rng: random.Random, *, seen: bool) -> tuple[bytes, bool]:
-    """Write one profile, its names sorted."""
+def _make_template(rng: random.Random, *, seen: bool) -> tuple[bytes, bool]:
+    """Return one template with its properties sorted, and whether it has the hole LAST_SEEN."""
     properties = {name: make(rng) for name, make in _ALWAYS.items()}
-    properties |= {name: _SOMETIMES[name](rng) for name in rng.sample(sorted(_SOMETIMES), k=rng.randint(6, 18))}
-    if rng.random() < _UNKNOWN:
-        properties |= {name: rng.choice(_PLACEHOLDERS) for name in rng.sample(_OFTEN_UNKNOWN, k=2)}
-    if rng.random() < _BUYERS:
+    properties |= {name: _OPTIONAL[name](rng) for name in rng.sample(sorted(_OPTIONAL), k=rng.randint(6, 18))}
+    if rng.random() < _PLACEHOLDER_SHARE:
+        properties |= {name: rng.choice(_PLACEHOLDERS) for name in rng.sample(_MAYBE_PLACEHOLDER, k=2)}
+    if rng.random() < _BUYER_SHARE:
         properties["$transactions"] = _transactions(rng)
     fields = [
-        (name, (written(name) + b":" + written(value) + b",").replace(b"%", b"%%"))
+        (name, (dump_json(name) + b":" + dump_json(value) + b",").replace(b"%", b"%%"))
         for name, value in properties.items()
     ]
     body = b"".join(text for _, text in sorted([*fields, *HOLES, *([LAST_SEEN] if seen else [])]))
@@ -69,7 +72,7 @@ def _words(rng: random.Random) -> str:
 
 
 _PLACEHOLDERS = ("<null>", "<undefined>")
-_OFTEN_UNKNOWN = ("$first_name", "$os", "$last_name")
+_MAYBE_PLACEHOLDER = ("$first_name", "$os", "$last_name")
 _VOCABULARY = ("naïve", "東京都", "привет", "😀", "50% off", 'say "hi"', "line\u2028end", "<b>", "gold", "renewal")
 
 _ALWAYS: dict[str, Callable[[random.Random], Any]] = {
@@ -88,7 +91,7 @@ _ALWAYS: dict[str, Callable[[random.Random], Any]] = {
     "plan": _one_of("free", "pro", "enterprise", 3, None),
 }
 
-_SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
+_OPTIONAL: dict[str, Callable[[random.Random], Any]] = {
     "$ae_first_open": _one_of("2025-03-01T00:00:00"),
     "$android_devices": lambda rng: [f"{rng.getrandbits(600):0150x}"],
     "$bucket": lambda rng: rng.randrange(100),
@@ -103,7 +106,7 @@ _SOMETIMES: dict[str, Callable[[random.Random], Any]] = {
     "bio": lambda rng: " ".join(_words(rng) for _ in range(6)),
     "churn score": lambda rng: rng.random(),
     "company ids": lambda rng: [str(rng.getrandbits(62)) for _ in range(rng.randint(0, 6))],
-    "is_paid": lambda rng: rng.random() < _UNKNOWN,
+    "is_paid": lambda rng: rng.random() < _PAID_SHARE,
     "notes": _words,
     "nothing": _one_of(None),
     "push_tokens": lambda rng: [f"{rng.getrandbits(512):0128x}" for _ in range(rng.randint(0, 2))],

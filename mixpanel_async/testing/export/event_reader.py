@@ -1,4 +1,4 @@
-"""The text of an answer: the days asked for, the events that were chosen, and gzip."""
+"""EventReader: the lines of a source that an export query selects, before gzip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.data.events import EventSource
-from mixpanel_async.testing.data.json_lines import parsed, with_time
+from mixpanel_async.testing.data.json_lines import change_time, parse_object
 from mixpanel_async.testing.data.profiles import ProfileSource
 from mixpanel_async.testing.export.export_query import ExportQuery
 from mixpanel_async.testing.faults.body_edits import first_lines
@@ -21,23 +21,26 @@ _EVENT_NAME = re.compile(rb'\{"event":("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """One telling of the events: of which source, as of when, in which order, and by which wall clock."""
+class EventReader:
+    """Reads a source's events as they are at one moment."""
 
     source: EventSource
     now: datetime
+    """The moment. Events that arrive later are left out."""
     order: int = 0
+    """0 for the source's own order; each other number is another order."""
     zone: ZoneInfo | None = None
+    """The time zone of days and event times; None for UTC."""
     profiles: ProfileSource | None = None
-    """Where ``user[...]`` in a ``where`` looks."""
+    """The profiles that ``user[...]`` in a ``where`` reads."""
 
-    def text(self, query: ExportQuery) -> Iterator[bytes]:
-        """Yield what a query gets, in pieces, before gzip; the same each time it is asked."""
+    def pieces(self, query: ExportQuery) -> Iterator[bytes]:
+        """Yield the lines that a query selects, in pieces. Each call yields the same bytes."""
         pieces = self._days(query)
         if query.events is not None or query.where is not None:
-            pieces = self._kept(pieces, query)
+            pieces = self._filter(pieces, query)
         if query.time_in_ms:
-            pieces = (_each_line(piece, _in_ms) for piece in pieces)
+            pieces = (_map_lines(piece, _time_in_ms) for piece in pieces)
         if query.limit is not None:
             pieces = first_lines(pieces, query.limit)
         return pieces
@@ -46,29 +49,29 @@ class Telling:
         day = query.from_date
         while day <= query.to_date:
             yield from self._day(day)
-            day = _next(day)
+            day += timedelta(days=1)
 
     def _day(self, day: date) -> Iterator[bytes]:
-        if self.zone is None:  # what most sources are asked for, so that one without zones is a source
+        if self.zone is None:  # so that a source for projects in UTC needs no parameter `zone`
             return self.source.pieces(day, now=self.now, order=self.order)
         return self.source.pieces(day, now=self.now, order=self.order, zone=self.zone)
 
-    def _kept(self, pieces: Iterable[bytes], query: ExportQuery) -> Iterator[bytes]:
-        """Drop the lines that were not asked for; those that are no event are not judged."""
-        users = self._users() if query.asks_profiles else {}
+    def _filter(self, pieces: Iterable[bytes], query: ExportQuery) -> Iterator[bytes]:
+        """Drop the events that the query does not select. ``where`` does not drop lines that are not JSON objects."""
+        profiles = self._profiles_by_id() if query.needs_profiles else {}
 
-        def kept(line: bytes) -> bytes:
-            if query.events is not None and _name(line) not in query.events:
+        def keep(line: bytes) -> bytes:
+            if query.events is not None and _event_name(line) not in query.events:
                 return b""
-            if query.where is not None and (event := parsed(line)) is not None:
-                return line if _fits(event, query.where, users) else b""
+            if query.where is not None and (event := parse_object(line)) is not None:
+                return line if _matches(event, query.where, profiles) else b""
             return line
 
         for piece in pieces:
-            yield _each_line(piece, kept)
+            yield _map_lines(piece, keep)
 
-    def _users(self) -> dict[str, dict[str, Any]]:
-        """Read the profiles of now, by their distinct ids."""
+    def _profiles_by_id(self) -> dict[str, dict[str, Any]]:
+        """Return the properties of the present profiles by distinct id."""
         if self.profiles is None:
             return {}
         snapshot = self.profiles.snapshot()
@@ -76,42 +79,38 @@ class Telling:
         return {profile["$distinct_id"]: profile["$properties"] for profile in profiles}
 
 
-def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield the lines of the pieces without their ``\n``."""
+def split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Yield the lines of the pieces, without ``\n``."""
     for piece in filter(None, pieces):
         yield from piece.removesuffix(b"\n").split(b"\n")
 
 
-def _each_line(piece: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    r"""Pass each line, with its ``\n``, through ``change``."""
+def _map_lines(piece: bytes, function: Callable[[bytes], bytes]) -> bytes:
+    r"""Apply a function to each line, with its ``\n``."""
     lines = [line + b"\n" for line in piece.split(b"\n")]
     lines[-1] = lines[-1][:-1]
-    return b"".join([change(line) for line in lines if line])
+    return b"".join([function(line) for line in lines if line])
 
 
-def _name(line: bytes) -> str | None:
-    """Return the event's name."""
+def _event_name(line: bytes) -> str | None:
+    """Return the event's name; None if the line has none."""
     found = _EVENT_NAME.match(line)
-    event = {"event": json.loads(found[1])} if found else parsed(line)
+    event = {"event": json.loads(found[1])} if found else parse_object(line)
     name = event.get("event") if event else None
     return name if isinstance(name, str) else None
 
 
-def _fits(event: dict[str, Any], where: Expression, users: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Ask an event; its time goes by the name of ``$time`` only, as clients of Mixpanel found."""
+def _matches(event: dict[str, Any], where: Expression, profiles: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether an event matches ``where``. Its time is named ``$time``, as Mixpanel's clients found."""
     properties = event.get("properties")
     if not isinstance(properties, dict):
         return False
     if isinstance(time := properties.pop("time", None), (int, float)):
         properties["$time"] = Moment(time)
     distinct_id = properties.get("distinct_id")
-    user = users.get(distinct_id) if isinstance(distinct_id, str) else None
-    return where.keeps(properties, user=user, event=properties)
+    user = profiles.get(distinct_id) if isinstance(distinct_id, str) else None
+    return where.matches(properties, user=user, event=properties)
 
 
-def _in_ms(line: bytes) -> bytes:
-    return with_time(line, times=1000)
-
-
-def _next(day: date) -> date:
-    return day + timedelta(days=1)
+def _time_in_ms(line: bytes) -> bytes:
+    return change_time(line, factor=1000)

@@ -1,4 +1,4 @@
-"""The raw export endpoint."""
+"""ExportEndpoint: responds to requests to ``/api/2.0/export``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.data.profiles import ProfileSource
-from mixpanel_async.testing.export.event_reader import Telling
-from mixpanel_async.testing.export.export_query import judged
+from mixpanel_async.testing.export.event_reader import EventReader
+from mixpanel_async.testing.export.export_query import parse_export_query
 from mixpanel_async.testing.faults.fault import NOTHING
 from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
-from mixpanel_async.testing.http.response import Answer, RefusedError
-from mixpanel_async.testing.limits.rate_limiter import Turnstile
-from mixpanel_async.testing.projects.authentication import Gate
-from mixpanel_async.testing.projects.project_data import Holdings
-from mixpanel_async.testing.sending.body_cache import Shelf
-from mixpanel_async.testing.sending.body_encoder import Rendering
-from mixpanel_async.testing.sending.send_response import Pace, happen
+from mixpanel_async.testing.http.response import RefusedError, Response
+from mixpanel_async.testing.limits.rate_limiter import RateLimiter
+from mixpanel_async.testing.projects.authentication import Authenticator
+from mixpanel_async.testing.projects.project_data import ProjectData
+from mixpanel_async.testing.sending.body_cache import BodyCache
+from mixpanel_async.testing.sending.body_encoder import BodyEncoder
+from mixpanel_async.testing.sending.send_response import Pace, send_body
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -37,7 +37,7 @@ class ExportSettings(Protocol):
 
     @property
     def profiles(self) -> ProfileSource:
-        """The profiles that ``user[...]`` in a ``where`` refers to."""
+        """The profiles that ``user[...]`` in a ``where`` reads."""
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
@@ -45,50 +45,51 @@ class ExportSettings(Protocol):
 
 
 class ExportEndpoint:
-    """Judges exports and lets them happen."""
+    """Checks export requests and sends the events."""
 
     def __init__(
         self,
         settings: ExportSettings,
-        gate: Gate,
-        turnstile: Turnstile,
-        holdings: Holdings,
+        authenticator: Authenticator,
+        rate_limiter: RateLimiter,
+        data: ProjectData,
         *,
         cache: bool,
     ) -> None:
-        """Export what the projects hold; how fast and with which faults is read from ``settings`` at each request."""
+        """Export the events in ``data``. If ``cache`` is true, encoded bodies stay in memory and are sent again."""
         self._settings = settings
-        self._gate = gate
-        self._turnstile = turnstile
-        self._holdings = holdings
-        self._shelf = Shelf() if cache else None
+        self._authenticator = authenticator
+        self._rate_limiter = rate_limiter
+        self._data = data
+        self._cache = BodyCache() if cache else None
 
-    def forget_bodies(self) -> None:
-        """Forget the bodies that were kept: the events are others now."""
-        if self._shelf is not None:
-            self._shelf = Shelf()
+    def clear_cache(self) -> None:
+        """Delete the cached bodies, because the events have changed."""
+        if self._cache is not None:
+            self._cache = BodyCache()
 
-    async def answered(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
-        """Answer one export; raises RefusedError."""
+    async def respond(self, request: web.BaseRequest, record: RequestRecord, threads: Executor) -> web.StreamResponse:
+        """Respond to an export request; raises RefusedError. Bodies are made on ``threads``."""
         settings = self._settings
         if request.method != "GET":
-            raise RefusedError(Answer(405, headers=(("Allow", "GET"),)))
-        project = self._gate.admit(request.headers.get("Authorization"), record.params, record.region)
-        with self._turnstile.admit(project.id):
-            query = judged(
+            raise RefusedError(Response(405, headers=(("Allow", "GET"),)))
+        project = self._authenticator.authorize(request.headers.get("Authorization"), record.params, record.region)
+        with self._rate_limiter.admit(project.id):
+            query = parse_export_query(
                 record.params,
                 today=project.today(settings.clock.now),
-                wording=self._gate.wording,
+                wording=self._authenticator.wording,
             )
             fault = settings.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
             order = len(settings.requests) if settings.shuffle else 0
-            telling = Telling(self._holdings.of(project), settings.clock.now, order, project.zone, settings.profiles)
-            rendering = Rendering(
-                partial(telling.text, query),
+            source = self._data.events_of(project)
+            reader = EventReader(source, settings.clock.now, order, project.zone, settings.profiles)
+            encoder = BodyEncoder(
+                partial(reader.pieces, query),
                 fault,
                 threads,
-                shelf=None if settings.shuffle or query.asks_profiles else self._shelf,
-                key=(project.id, query, telling.now),
+                cache=None if settings.shuffle or query.needs_profiles else self._cache,
+                cache_key=(project.id, query, reader.now),
             )
-            return await happen(request, record, rendering, Pace(settings.latency, settings.bytes_per_second))
+            return await send_body(request, record, encoder, Pace(settings.latency, settings.bytes_per_second))

@@ -1,4 +1,4 @@
-"""The export's query string, judged as Mixpanel judges it."""
+"""ExportQuery: the parameters of an export, checked as Mixpanel checks them."""
 
 from __future__ import annotations
 
@@ -9,90 +9,62 @@ from dataclasses import dataclass
 from datetime import date
 
 from mixpanel_async.testing.http.error_wording import Wording
-from mixpanel_async.testing.http.response import RefusedError, json_error
-from mixpanel_async.testing.where import Expression, WhereError, parse
+from mixpanel_async.testing.http.parameter_values import BadParameterError, read_date, read_where
+from mixpanel_async.testing.http.response import RefusedError
+from mixpanel_async.testing.where import Expression
 
-MOST_LINES = 100_000
+MAX_LIMIT = 100_000
 """The highest ``limit`` (Mixpanel's docs)."""
-
-_FIRST_YEAR = 2000
-
-
-class BadParameterError(RefusedError):
-    """A parameter that is missing or wrong."""
-
-    def __init__(self, text: str) -> None:
-        """Say what is wrong, as Mixpanel does where that is known."""
-        super().__init__(json_error(400, text))
-        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """What an export asks for; both days belong to it."""
+    """The parameters of an export. Both dates are inclusive."""
 
     from_date: date
     to_date: date
     events: frozenset[str] | None = None
+    """The event names to export; None for all."""
     where: Expression | None = None
     limit: int | None = None
     time_in_ms: bool = False
 
     @property
-    def asks_profiles(self) -> bool:
-        """Whether the answer depends on profiles too."""
+    def needs_profiles(self) -> bool:
+        """Whether ``where`` reads profiles."""
         return self.where is not None and "user" in self.where.scopes
 
 
-def judged(params: Mapping[str, str], *, today: date, wording: Wording) -> ExportQuery:
-    """Return what is asked for; raises RefusedError with a 400. Unknown parameters are ignored."""
+def parse_export_query(params: Mapping[str, str], *, today: date, wording: Wording) -> ExportQuery:
+    """Parse the parameters; raises RefusedError with a 400. Unknown parameters are ignored.
+
+    ``today`` is the project's date; a later ``to_date`` is refused.
+    """
     try:
-        query = _read(params, clamped=wording.high_limit == "clamped")
+        query = _parse(params, clamp_limit=wording.high_limit == "clamped")
     except BadParameterError as error:
-        raise RefusedError(wording.bad_parameter_answer(error.text)) from None
+        raise RefusedError(wording.bad_parameter_response(error.text)) from None
     if query.to_date > today:
-        raise RefusedError(wording.future_answer())
+        raise RefusedError(wording.future_date_response())
     return query
 
 
-def _read(params: Mapping[str, str], *, clamped: bool) -> ExportQuery:
-    from_date, to_date = date_of(params, "from_date"), date_of(params, "to_date")
+def _parse(params: Mapping[str, str], *, clamp_limit: bool) -> ExportQuery:
+    from_date, to_date = read_date(params, "from_date"), read_date(params, "to_date")
     if from_date > to_date:
         raise BadParameterError("to_date cannot be before from_date")
     return ExportQuery(
         from_date=from_date,
         to_date=to_date,
-        events=_events(params.get("event")),
-        where=_where(params.get("where")),
-        limit=_limit(params.get("limit"), clamped=clamped),
+        events=_parse_event_names(params.get("event")),
+        where=read_where(params),
+        limit=_parse_limit(params.get("limit"), clamp=clamp_limit),
         time_in_ms=params.get("time_in_ms", "").lower() in {"true", "1"},
     )
 
 
-def date_or_none(text: str | None) -> date | None:
-    """Read ``yyyy-mm-dd``, the one form that is taken; None for anything else."""
-    if text is None or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def date_of(params: Mapping[str, str], name: str) -> date:
-    """Read a date that has to be there; raises BadParameterError."""
-    if not params.get(name):
-        raise BadParameterError(f"Error in {name}: required parameter is missing")
-    day = date_or_none(params[name])
-    if day is None:
-        raise BadParameterError(f"Error in {name}: invalid date, expected yyyy-mm-dd")
-    if day.year < _FIRST_YEAR:
-        raise BadParameterError(f"Error in {name}: invalid date, bad year")
-    return day
-
-
-def _events(text: str | None) -> frozenset[str] | None:
-    """Read the event names: a JSON array of strings, nothing looser."""
+def _parse_event_names(text: str | None) -> frozenset[str] | None:
+    """Parse the event names. Only a JSON array of strings is accepted."""
     if not text:
         return None
     try:
@@ -104,17 +76,10 @@ def _events(text: str | None) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _where(text: str | None) -> Expression | None:
-    try:
-        return parse(text) if text else None
-    except WhereError as error:
-        raise BadParameterError(f"Error in where: {error}") from None
-
-
-def _limit(text: str | None, *, clamped: bool) -> int | None:
+def _parse_limit(text: str | None, *, clamp: bool) -> int | None:
     if text is None:
         return None
     limit = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
-    if limit < 1 or (limit > MOST_LINES and not clamped):
-        raise BadParameterError(f"Error in limit: expected a whole number from 1 to {MOST_LINES}")
-    return min(limit, MOST_LINES)
+    if limit < 1 or (limit > MAX_LIMIT and not clamp):
+        raise BadParameterError(f"Error in limit: expected a whole number from 1 to {MAX_LIMIT}")
+    return min(limit, MAX_LIMIT)

@@ -1,1 +1,1 @@
-"""Faults: what goes wrong with a response, and with which request."""
+"""Faults: what goes wrong with a response, and which requests it happens to."""

@@ -1,6 +1,7 @@
-"""Changes to an answer's pieces on their way out; pure, and they hold no more than a piece or two.
+r"""Edits that faults make to a body. Pure functions from pieces to pieces.
 
-A piece may be empty: so whoever makes pieces can be stopped between any two, however few bytes they hold.
+The pieces are the body's bytes, before or after gzip. An edit keeps at most two pieces in memory. A piece may be empty,
+so that making a body can be cancelled between any two pieces, however few bytes they contain. Lines end with ``\n``.
 """
 
 from __future__ import annotations
@@ -11,91 +12,91 @@ from collections.abc import Callable, Iterable, Iterator
 Edit = Callable[[Iterable[bytes]], Iterator[bytes]]
 
 
-class _LineCut:
-    """Pieces parted after a number of lines: first ``head()``, and when that is done, ``tail()``."""
+class _LineSplitter:
+    """Splits pieces after a number of lines. Read all of ``head()`` before ``tail()``."""
 
-    __slots__ = ("_iterator", "_left", "_rest")
+    __slots__ = ("_iterator", "_lines_left", "_rest")
 
     def __init__(self, pieces: Iterable[bytes], after: int | None) -> None:
         self._iterator = iter(pieces)
-        self._left = after
+        self._lines_left = after
         self._rest = b""
 
     def head(self) -> Iterator[bytes]:
-        """Yield the first lines; all there are if no number was given."""
-        while self._left is None or self._left > 0:
+        """Yield the first lines; all lines if ``after`` is None."""
+        while self._lines_left is None or self._lines_left > 0:
             piece = next(self._iterator, None)
             if piece is None:
                 return
-            end = self._end_within(piece)
+            end = self._end_in(piece)
             yield piece[:end]
             self._rest = piece[end:]
 
     def tail(self) -> Iterator[bytes]:
-        """Yield what follows."""
+        """Yield the bytes after the first lines."""
         if self._rest:
             yield self._rest
         yield from filter(None, self._iterator)
 
-    def _end_within(self, piece: bytes) -> int:
-        """Return where in ``piece`` the first lines end, and count those that it holds."""
-        if self._left is None:
+    def _end_in(self, piece: bytes) -> int:
+        """Return where the first lines end in ``piece``, and subtract its lines from those that are left."""
+        if self._lines_left is None:
             return len(piece)
-        held = piece.count(b"\n")
-        if held < self._left:
-            self._left -= held
+        lines = piece.count(b"\n")
+        if lines < self._lines_left:
+            self._lines_left -= lines
             return len(piece)
         end = 0
-        for _ in range(self._left):
+        for _ in range(self._lines_left):
             end = piece.index(b"\n", end) + 1
-        self._left = 0
+        self._lines_left = 0
         return end
 
 
 def first_lines(pieces: Iterable[bytes], after: int | None) -> Iterator[bytes]:
-    """Keep the first lines."""
-    return _LineCut(pieces, after).head()
+    """Keep only the first ``after`` lines; all lines if it is None."""
+    return _LineSplitter(pieces, after).head()
 
 
-def ended(pieces: Iterable[bytes], *, after: int | None, text: bytes) -> Iterator[bytes]:
-    """Keep the first lines and end with ``text``."""
+def end_with(pieces: Iterable[bytes], *, after: int | None, text: bytes) -> Iterator[bytes]:
+    """Keep only the first ``after`` lines, and end with ``text``."""
     yield from first_lines(pieces, after)
     yield text
 
 
-def halved(pieces: Iterable[bytes], *, after: int) -> Iterator[bytes]:
-    """Keep the first lines and half of the next."""
-    cut = _LineCut(pieces, after)
-    yield from cut.head()
-    line = next(cut.tail(), b"").partition(b"\n")[0]
+def cut_in_line(pieces: Iterable[bytes], *, after: int) -> Iterator[bytes]:
+    """Keep only the first ``after`` lines and half of the next line."""
+    splitter = _LineSplitter(pieces, after)
+    yield from splitter.head()
+    line = next(splitter.tail(), b"").partition(b"\n")[0]
     yield line[: len(line) // 2]
 
 
-def inserted(pieces: Iterable[bytes], *, after: int, text: bytes) -> Iterator[bytes]:
-    """Put ``text`` after the first lines and go on."""
-    cut = _LineCut(pieces, after)
-    yield from cut.head()
+def insert_after(pieces: Iterable[bytes], *, after: int, text: bytes) -> Iterator[bytes]:
+    """Insert ``text`` after the first ``after`` lines."""
+    splitter = _LineSplitter(pieces, after)
+    yield from splitter.head()
     yield text
-    yield from cut.tail()
+    yield from splitter.tail()
 
 
-def split(pieces: Iterable[bytes], *, line: int, by: bytes = b"\n") -> Iterator[bytes]:
-    """Put bytes into the middle of one line, counted from 1."""
-    cut = _LineCut(pieces, line - 1)
-    yield from cut.head()
-    for number, piece in enumerate(cut.tail()):
+def insert_in_line(pieces: Iterable[bytes], *, line: int, text: bytes = b"\n") -> Iterator[bytes]:
+    """Insert ``text`` in the middle of a line, counted from 1."""
+    splitter = _LineSplitter(pieces, line - 1)
+    yield from splitter.head()
+    for number, piece in enumerate(splitter.tail()):
         middle = len(piece.partition(b"\n")[0]) // 2
-        yield piece[:middle] + by + piece[middle:] if number == 0 else piece
+        yield piece[:middle] + text + piece[middle:] if number == 0 else piece
 
 
-def separated(pieces: Iterable[bytes], *, by: bytes) -> Iterator[bytes]:
-    """End lines otherwise."""
+def replace_newlines(pieces: Iterable[bytes], *, text: bytes) -> Iterator[bytes]:
+    r"""Replace each ``\n`` by ``text``."""
     for piece in pieces:
-        yield piece.replace(b"\n", by)
+        yield piece.replace(b"\n", text)
 
 
 def first_bytes(pieces: Iterable[bytes], *, count: int) -> Iterator[bytes]:
-    """Keep the first bytes."""
+    """Keep only the first ``count`` bytes."""
     for piece in pieces:
         if count <= 0:
             return
@@ -103,28 +104,28 @@ def first_bytes(pieces: Iterable[bytes], *, count: int) -> Iterator[bytes]:
         count -= len(piece)
 
 
-def without_last(pieces: Iterable[bytes], *, count: int) -> Iterator[bytes]:
-    """Leave out the last bytes."""
-    held = b""
+def drop_last_bytes(pieces: Iterable[bytes], *, count: int) -> Iterator[bytes]:
+    """Drop the last ``count`` bytes."""
+    kept = b""
     for piece in pieces:
-        held += piece
-        if len(held) > count:
-            yield held[: len(held) - count]
-            held = held[len(held) - count :]
+        kept += piece
+        if len(kept) > count:
+            yield kept[: len(kept) - count]
+            kept = kept[len(kept) - count :]
 
 
-def with_bad_crc(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Turn over the bits of the checksum in a gzip trailer."""
-    held = b""
+def break_crc(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Invert the checksum in the gzip trailer."""
+    kept = b""
     for piece in pieces:
-        held += piece
-        yield held[:-8]
-        held = held[-8:]
-    yield bytes(byte ^ 0xFF for byte in held[:4]) + held[4:]
+        kept += piece
+        yield kept[:-8]
+        kept = kept[-8:]
+    yield bytes(byte ^ 0xFF for byte in kept[:4]) + kept[4:]
 
 
-def corrupted(pieces: Iterable[bytes], *, at: int) -> Iterator[bytes]:
-    """Turn over the bits of one byte, counted from 0."""
+def invert_byte(pieces: Iterable[bytes], *, at: int) -> Iterator[bytes]:
+    """Invert one byte, counted from 0."""
     passed = 0
     for piece in pieces:
         place = at - passed
@@ -135,13 +136,13 @@ def corrupted(pieces: Iterable[bytes], *, at: int) -> Iterator[bytes]:
         passed += len(piece)
 
 
-def followed_by(pieces: Iterable[bytes], *, data: bytes) -> Iterator[bytes]:
-    """Add bytes at the end."""
+def append(pieces: Iterable[bytes], *, data: bytes) -> Iterator[bytes]:
+    """Append bytes."""
     yield from pieces
     yield data
 
 
-def without_results(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Leave ``results`` out of a page of profiles, which is held whole for that."""
+def drop_results(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Remove ``results`` from a page of profiles. Needs the whole page in memory."""
     page = json.loads(b"".join(pieces))
     yield json.dumps({name: value for name, value in page.items() if name != "results"}).encode()

@@ -1,4 +1,4 @@
-"""Faults: what can be made to go wrong with an export. Each is a value; ``FaultPlan`` says when."""
+"""Fault: one thing that goes wrong with a response. ``FaultPlan`` says which requests it happens to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from mixpanel_async.testing.faults import body_edits as edits
+from mixpanel_async.testing.faults import body_edits
 from mixpanel_async.testing.faults.body_edits import Edit
-from mixpanel_async.testing.http.response import HTML, JSON, TEXT, TIMEOUT_ERROR, Answer, Headers, json_error
+from mixpanel_async.testing.http.response import HTML, JSON, TEXT, TIMEOUT_ERROR, Headers, Response, json_error
 
 Ending = Literal["clean", "reset", "hang-up"]
-"""How an answer ends: as it should, by a TCP reset, or by a plain close before its end."""
+"""How a response ends: cleanly, by a TCP reset, or by a close before its end."""
 
 Framing = Literal["chunked", "close", "content-length"]
-"""What tells the client where a body ends: chunks, the end of the connection, or a length announced."""
+"""How the client knows where a body ends: chunked encoding, the end of the connection, or Content-Length."""
 
 CutFraming = Literal["chunked-clean", "chunked-broken", "close", "content-length"]
 
@@ -35,21 +35,21 @@ _LOGIN_PAGE = b"<!doctype html><html><head><title>Log in</title></head><body>Mix
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong with one export; made by the class methods, and compared by value.
+    """One thing that goes wrong with a response. The class methods create faults; faults compare by value.
 
-    Faults that a plan picks for the same request are all applied. Those that change the gzip stream force
-    gzip even for a small body, and do nothing where the client did not accept gzip. A number of lines
-    that is beyond the answer's end means its end.
+    If several faults happen to the same request, all are applied. A fault that changes the gzip stream forces gzip even
+    for a small body, and does nothing if the client did not accept gzip. A number of lines beyond the end of the body
+    means its end. Times are in seconds.
     """
 
     name: str
     delay: float = 0.0
-    answer: Answer | None = None
-    reset_first: bool = False
+    response: Response | None = None
+    reset_before_headers: bool = False
     hangs_up: bool = False
     line_edits: tuple[Edit, ...] = ()
     gzip_edits: tuple[Edit, ...] = ()
-    members: int = 1
+    gzip_members: int = 1
     ends_session: bool = False
     cut_bytes: int | None = None
     cut_fraction: float | None = None
@@ -60,7 +60,7 @@ class Fault:
     bytes_per_second: float | None = None
     write_size: int | None = None
 
-    # instead of the events
+    # a response without events
 
     @classmethod
     def status(
@@ -71,83 +71,85 @@ class Fault:
         headers: dict[str, str] | None = None,
         content_type: str | None = None,
     ) -> Fault:
-        """Answer ``code``; without ``body``, a web page for 5xx, else JSON as Mixpanel words it."""
+        """Respond with ``code``. The default body is a web page for 5xx, otherwise JSON as Mixpanel words it."""
         given = tuple((headers or {}).items())
-        usual = Answer(code, _GATEWAY_PAGE, HTML) if code >= _SERVER_ERROR else json_error(code, f"Error {code}")
+        default = Response(code, _GATEWAY_PAGE, HTML) if code >= _SERVER_ERROR else json_error(code, f"Error {code}")
         if body is None:
-            answer = replace(usual, content_type=content_type or usual.content_type, headers=given)
+            response = replace(default, content_type=content_type or default.content_type, headers=given)
         else:
-            answer = Answer(code, _as_bytes(body), content_type or TEXT, given)
-        return cls(f"status {code}", answer=answer)
+            response = Response(code, _as_bytes(body), content_type or TEXT, given)
+        return cls(f"status {code}", response=response)
 
     @classmethod
     def rate_limited(cls, retry_after: float | str | None = None) -> Fault:
-        """Answer 429, with Retry-After in seconds, as an HTTP date (a string), or not at all (None)."""
+        """Respond with 429. ``retry_after`` is in seconds, or an HTTP date as a string; None sends no such header."""
         headers: Headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-        return cls("rate_limited", answer=json_error(429, "Query rate limit exceeded", headers))
+        return cls("rate_limited", response=json_error(429, "Query rate limit exceeded", headers))
 
     @classmethod
     def auth_expired(cls, code: int = 401) -> Fault:
-        """Answer as if the credentials had just expired: 401, or 400, as both have been seen."""
+        """Respond as if the credentials had just expired: with 401 or 400. Mixpanel has sent both."""
         text = "Invalid credentials" if code == _UNAUTHORIZED else "Unable to authenticate request"
-        return cls("auth_expired", answer=json_error(code, text))
+        return cls("auth_expired", response=json_error(code, text))
 
     @classmethod
     def timeout_error(cls) -> Fault:
-        """Answer 400 with ``Timeout Error.``: a 400 that goes away when asked again."""
-        return cls("timeout_error", answer=TIMEOUT_ERROR)
+        """Respond with 400 and ``Timeout Error.``: a transient 400, which a retry avoids."""
+        return cls("timeout_error", response=TIMEOUT_ERROR)
 
     @classmethod
     def html(cls, body: str | bytes = _LOGIN_PAGE) -> Fault:
-        """Answer 200 with a web page, as a login or maintenance page would."""
-        return cls("html", answer=Answer(200, _as_bytes(body), HTML))
+        """Respond with 200 and a web page, such as a login or maintenance page."""
+        return cls("html", response=Response(200, _as_bytes(body), HTML))
 
     @classmethod
     def redirect(cls, location: str, code: int = 302) -> Fault:
-        """Answer with a redirect to ``location``."""
-        return cls("redirect", answer=Answer(code, headers=(("Location", location),)))
+        """Respond with a redirect to ``location``."""
+        return cls("redirect", response=Response(code, headers=(("Location", location),)))
 
     @classmethod
     def only_terminated(cls, text: str = "export terminated early") -> Fault:
-        """Answer 200 with nothing but the text that Mixpanel puts where an export broke off."""
-        return cls("only_terminated", answer=Answer(200, text.encode()))
+        """Respond with 200 and only the text that Mixpanel sends when an export breaks off."""
+        return cls("only_terminated", response=Response(200, text.encode()))
 
     # pages of profiles
 
     @classmethod
     def session_expired(cls) -> Fault:
-        """Let the session of the page that is asked for have expired: 400, for its other pages too from now on."""
+        """End the session of the requested page: this page and all later pages of the session get 400."""
         return cls("session_expired", ends_session=True)
 
     @classmethod
     def error_in_200(cls, text: str = "internal error") -> Fault:
-        """Answer 200 with ``{"status": "error", "error": text}``."""
-        return cls("error_in_200", answer=Answer(200, json.dumps({"status": "error", "error": text}).encode(), JSON))
+        """Respond with 200 and ``{"status": "error", "error": text}``."""
+        return cls(
+            "error_in_200", response=Response(200, json.dumps({"status": "error", "error": text}).encode(), JSON)
+        )
 
     @classmethod
     def results_missing(cls) -> Fault:
-        """Leave ``results`` out of the page."""
-        return cls("results_missing", line_edits=(edits.without_results,))
+        """Remove ``results`` from the page."""
+        return cls("results_missing", line_edits=(body_edits.drop_results,))
 
     # the connection
 
     @classmethod
     def hang_up(cls) -> Fault:
-        """Close a connection as soon as it is made, before anything is read: a TLS handshake that is cut off.
+        """Close a new connection before the server reads anything, like a TLS handshake that is cut off.
 
-        It happens to connections, not to exports: choose with ``times`` or ``chance`` only. Connections that
-        stand are kept in use.
+        This fault happens to connections, not to requests: choose them with ``times`` or ``chance`` only. Open
+        connections stay open.
         """
         return cls("hang_up", hangs_up=True)
 
     @classmethod
     def reset(cls, *, after_bytes: int | None = None) -> Fault:
-        """Reset the connection (TCP RST): before any header, or once so many bytes of the body were sent.
+        """Reset the connection (TCP RST): before the headers (None), or after ``after_bytes`` bytes of the body.
 
-        aiohttp's client by itself sends a GET once more if its connection breaks before any header.
+        aiohttp's client retries a GET once by itself if the connection breaks before the headers.
         """
         if after_bytes is None:
-            return cls("reset", reset_first=True)
+            return cls("reset", reset_before_headers=True)
         return cls("reset", cut_bytes=after_bytes, ending="reset")
 
     @classmethod
@@ -158,13 +160,17 @@ class Fault:
         after_fraction: float | None = None,
         framing: CutFraming = "chunked-broken",
     ) -> Fault:
-        """Send only the body's first bytes, as they travel (of gzip, if it is used).
+        """Send only the first bytes of the body (of the gzip stream, if the body is compressed).
 
-        ``framing`` says how the connection tells of it: ``"chunked-clean"`` ends the chunks as if all were
-        well, ``"chunked-broken"`` closes without the last chunk, ``"close"`` sends neither chunks nor a
-        length and closes, ``"content-length"`` announces the whole length and closes before it.
+        Args:
+            after_bytes: how many bytes are sent.
+            after_fraction: the fraction of the body that is sent, from 0 to 1.
+            framing: how the body ends. ``"chunked-clean"`` sends the last chunk as if the body were whole,
+                ``"chunked-broken"`` closes without the last chunk, ``"close"`` sends neither chunks nor a length and
+                closes, ``"content-length"`` announces the whole length and closes before it is reached.
 
-        Raises ValueError unless exactly one of ``after_bytes`` and ``after_fraction`` (0 to 1) is given.
+        Raises ValueError unless exactly one of ``after_bytes`` and ``after_fraction`` is given.
+
         """
         if (after_bytes is None) == (after_fraction is None):
             msg = "give either after_bytes or after_fraction"
@@ -174,60 +180,60 @@ class Fault:
 
     @classmethod
     def cut_at_line(cls, after_lines: int, *, ending: Ending = "reset") -> Fault:
-        """Send whole lines only and then break the connection, without a gzip trailer or a last chunk."""
+        """Send ``after_lines`` whole lines, then break the connection, without a gzip trailer or a last chunk."""
         return cls(
             "cut_at_line",
-            line_edits=(partial(edits.first_lines, after=after_lines),),
-            gzip_edits=(partial(edits.without_last, count=8),),
+            line_edits=(partial(body_edits.first_lines, after=after_lines),),
+            gzip_edits=(partial(body_edits.drop_last_bytes, count=8),),
             ending=ending,
         )
 
     @classmethod
     def stall(cls, *, after_bytes: int = 0, seconds: float = 3600.0) -> Fault:
-        """Send the headers and so many bytes, then nothing for ``seconds``, then go on."""
+        """Send the headers and ``after_bytes`` bytes, then nothing for ``seconds``, then the rest."""
         return cls("stall", stall_after=after_bytes, stall_seconds=seconds)
 
     @classmethod
     def first_byte_delay(cls, seconds: float) -> Fault:
-        """Send nothing, not even headers, for ``seconds``."""
+        """Send nothing for ``seconds``, not even headers; then the whole response."""
         return cls("first_byte_delay", delay=seconds)
 
     @classmethod
     def slow_drip(cls, bytes_per_second: float, *, write_size: int = 1) -> Fault:
-        """Send the body slowly, ``write_size`` bytes at a time."""
+        """Send the body at this speed, ``write_size`` bytes in each write."""
         return cls("slow_drip", bytes_per_second=bytes_per_second, write_size=write_size)
 
     # the gzip stream
 
     @classmethod
     def no_trailer(cls, count: int = 8) -> Fault:
-        """Leave out the last bytes of the gzip stream, by default just its trailer; end cleanly."""
-        return cls("no_trailer", gzip_edits=(partial(edits.without_last, count=count),))
+        """Drop the last bytes of the gzip stream, by default its trailer, and end the response cleanly."""
+        return cls("no_trailer", gzip_edits=(partial(body_edits.drop_last_bytes, count=count),))
 
     @classmethod
     def bad_crc(cls) -> Fault:
         """Send a wrong checksum in the gzip trailer."""
-        return cls("bad_crc", gzip_edits=(edits.with_bad_crc,))
+        return cls("bad_crc", gzip_edits=(body_edits.break_crc,))
 
     @classmethod
     def corrupt(cls, *, at: int) -> Fault:
-        """Turn over the bits of the gzip stream's byte ``at`` (from 0)."""
-        return cls("corrupt", gzip_edits=(partial(edits.corrupted, at=at),))
+        """Invert one byte of the gzip stream, counted from 0."""
+        return cls("corrupt", gzip_edits=(partial(body_edits.invert_byte, at=at),))
 
     @classmethod
     def second_member(cls) -> Fault:
-        """Send the body as two gzip members. That is valid gzip: both must be read."""
-        return cls("second_member", members=2)
+        """Send the body as two gzip members. This is valid gzip: a client must read both."""
+        return cls("second_member", gzip_members=2)
 
     @classmethod
     def garbage_after(cls, data: bytes = b"garbage") -> Fault:
-        """Send bytes that belong to nothing after the gzip stream."""
-        return cls("garbage_after", gzip_edits=(partial(edits.followed_by, data=data),))
+        """Send bytes after the gzip stream that are not gzip."""
+        return cls("garbage_after", gzip_edits=(partial(body_edits.append, data=data),))
 
     @classmethod
     def zero_padding(cls, count: int = 512) -> Fault:
-        """Send zero bytes after the gzip stream, as some gzip writers do to fill a block."""
-        return cls("zero_padding", gzip_edits=(partial(edits.followed_by, data=bytes(count)),))
+        """Send zero bytes after the gzip stream. Some gzip writers pad their last block with them."""
+        return cls("zero_padding", gzip_edits=(partial(body_edits.append, data=bytes(count)),))
 
     # the lines
 
@@ -235,57 +241,57 @@ class Fault:
     def terminated_early(
         cls, after_lines: int | None = None, text: str = "terminated early", *, newline: bool = False
     ) -> Fault:
-        r"""End after so many lines (None: after all) with Mixpanel's note that the export broke off.
+        r"""End after ``after_lines`` lines (None: all lines) with the text that Mixpanel sends if an export breaks off.
 
-        ``text`` has also been seen as ``export terminated early``; ``newline`` ends it with ``\n``.
-        The connection ends cleanly: only the text tells.
+        Mixpanel has also sent ``export terminated early``. ``newline`` adds ``\n`` after the text. The response ends
+        cleanly, so the text is the only sign.
         """
         ending = text.encode() + b"\n" * newline
-        return cls("terminated_early", line_edits=(partial(edits.ended, after=after_lines, text=ending),))
+        return cls("terminated_early", line_edits=(partial(body_edits.end_with, after=after_lines, text=ending),))
 
     @classmethod
     def half_line(cls, after_lines: int) -> Fault:
-        """End cleanly in the middle of the line after so many."""
-        return cls("half_line", line_edits=(partial(edits.halved, after=after_lines),))
+        """End cleanly in the middle of the line after the first ``after_lines`` lines."""
+        return cls("half_line", line_edits=(partial(body_edits.cut_in_line, after=after_lines),))
 
     @classmethod
     def missing_rows(cls, after_lines: int) -> Fault:
-        """End cleanly after so many lines. No client can notice that from the answer alone."""
-        return cls("missing_rows", line_edits=(partial(edits.first_lines, after=after_lines),))
+        """End cleanly after ``after_lines`` lines. A client cannot detect this from the response."""
+        return cls("missing_rows", line_edits=(partial(body_edits.first_lines, after=after_lines),))
 
     @classmethod
     def error_line(cls, after_lines: int, text: str = '{"error":"internal error"}') -> Fault:
-        """Put a line that is no event between the events, and go on."""
+        """Insert a line that is not an event after ``after_lines`` lines."""
         line = text.encode() + b"\n"
-        return cls("error_line", line_edits=(partial(edits.inserted, after=after_lines, text=line),))
+        return cls("error_line", line_edits=(partial(body_edits.insert_after, after=after_lines, text=line),))
 
     @classmethod
     def split_record(cls, at_line: int = 1) -> Fault:
-        """Put a raw newline into the middle of one line, counted from 1."""
-        return cls("split_record", line_edits=(partial(edits.split, line=at_line),))
+        """Insert a raw newline in the middle of one line, counted from 1."""
+        return cls("split_record", line_edits=(partial(body_edits.insert_in_line, line=at_line),))
 
     @classmethod
     def separators(cls, text: str = "\r\n\r\n") -> Fault:
-        r"""End each line with ``text`` instead of ``\n``; by default with ``\r\n``, and a blank line after it."""
-        return cls("separators", line_edits=(partial(edits.separated, by=text.encode()),))
+        r"""End each line with ``text`` instead of ``\n``. The default is ``\r\n`` and a blank line."""
+        return cls("separators", line_edits=(partial(body_edits.replace_newlines, text=text.encode()),))
 
     @classmethod
     def bad_utf8(cls, at_line: int = 1) -> Fault:
-        """Put a byte that is no UTF-8 into the middle of one line, counted from 1."""
-        return cls("bad_utf8", line_edits=(partial(edits.split, line=at_line, by=b"\xff"),))
+        """Insert a byte that is not UTF-8 in the middle of one line, counted from 1."""
+        return cls("bad_utf8", line_edits=(partial(body_edits.insert_in_line, line=at_line, text=b"\xff"),))
 
     def also(self, other: Fault) -> Fault:
-        """Combine with another fault: edits add up in order; of what can be only once, this one's holds."""
-        cuts = self.cut_bytes is not None or self.cut_fraction is not None or self.ending != "clean"
-        cut = self if cuts or self.framing != "chunked" else other
+        """Combine with another fault. The edits of both are applied in order; in other conflicts this fault wins."""
+        is_cut = self.cut_bytes is not None or self.cut_fraction is not None or self.ending != "clean"
+        cut = self if is_cut or self.framing != "chunked" else other
         return Fault(
             name=f"{self.name}, {other.name}",
             delay=self.delay + other.delay,
-            answer=self.answer or other.answer,
-            reset_first=self.reset_first or other.reset_first,
+            response=self.response or other.response,
+            reset_before_headers=self.reset_before_headers or other.reset_before_headers,
             line_edits=self.line_edits + other.line_edits,
             gzip_edits=self.gzip_edits + other.gzip_edits,
-            members=max(self.members, other.members),
+            gzip_members=max(self.gzip_members, other.gzip_members),
             ends_session=self.ends_session or other.ends_session,
             cut_bytes=cut.cut_bytes,
             cut_fraction=cut.cut_fraction,
@@ -299,8 +305,8 @@ class Fault:
 
     @property
     def needs_gzip(self) -> bool:
-        """Whether it shows only in a gzip stream."""
-        return bool(self.gzip_edits) or self.members > 1
+        """Whether the fault changes the gzip stream."""
+        return bool(self.gzip_edits) or self.gzip_members > 1
 
 
 def _as_bytes(text: str | bytes) -> bytes:
@@ -308,4 +314,4 @@ def _as_bytes(text: str | bytes) -> bytes:
 
 
 NOTHING = Fault("none")
-"""What goes wrong when nothing does."""
+"""No fault."""

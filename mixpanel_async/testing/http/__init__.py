@@ -1,1 +1,1 @@
-"""The HTTP layer: the listener, paths, request parameters, the request log, and short responses."""
+"""HTTP: the listener, paths, request parameters, the request log, and responses that fit in memory."""

@@ -1,4 +1,4 @@
-"""What was asked of the fake server, and what became of it."""
+"""The request log: one record for each request, and a way to wait until the log changes."""
 
 from __future__ import annotations
 
@@ -19,109 +19,109 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request. It is written on while the request is open."""
+    """One request and its response. The server updates it while the request is open. It contains no secrets."""
 
     method: str
     path: str
     params: Mapping[str, str]
-    """The parameters of the query string and, over them, of the body."""
+    """The parameters of the query string and the body. The body overrides the query string."""
     headers: Mapping[str, str]
-    """The headers sent, by lower-case name. Of Authorization only the scheme is kept: ``"Basic ***"``."""
+    """The request's headers, by lower-case name. Of Authorization only the scheme is kept: ``"Basic ***"``."""
     region: str = "us"
-    """The region whose URL was asked."""
+    """The region whose URL received the request."""
     endpoint: Endpoint | None = None
-    """What was asked; None for a path that is not known."""
+    """The endpoint; None if the path is unknown."""
     from_date: str | None = None
     to_date: str | None = None
     page: int | None = None
-    """The page of profiles that was asked for, from 0; None for other endpoints."""
+    """The page of profiles, from 0; None for other endpoints."""
     attempt: int = 1
-    """1 for the first request to this endpoint for just these dates or this page, 2 for the second, and so on;
-    refused ones count."""
+    """1 for the first request with the same endpoint, dates and page, 2 for the second, and so on. Refused requests
+    count."""
     started: float = field(default_factory=time.monotonic)
-    """``time.monotonic()`` when the request had arrived."""
+    """``time.monotonic()`` when the request arrived."""
     ended: float | None = None
-    """``time.monotonic()`` when it was over; None while it is open."""
+    """``time.monotonic()`` when the request ended; None while it is open."""
     status: int | None = None
-    """The status answered; None while there is none, and if the connection was reset before."""
+    """The status of the response; None before it is sent, and if the connection was reset before it."""
     bytes_sent: int = 0
-    """Bytes of the body, as they travel, handed to the network so far."""
+    """How many bytes of the body were written to the connection so far (compressed, if the body is)."""
     fault: str | None = None
-    """The name of what was made to go wrong, or None."""
+    """The name of the fault that was applied; None without a fault."""
     finished: bool = False
-    """Whether the whole answer went out and ended as it should; False if either side broke it off."""
+    """Whether the whole response was sent and ended cleanly. False if the server or the client broke it off."""
 
 
 @dataclass(slots=True)
-class Open:
-    """How many requests of one kind are open, and the most there were at once."""
+class OpenCount:
+    """How many requests of one kind are open now, and the highest number so far."""
 
     now: int = 0
     most: int = 0
 
 
 class RequestLog:
-    """Keeps the records, and tells those who wait when one changes."""
+    """Keeps the records, and wakes waiters when a request arrives or ends."""
 
-    __slots__ = ("_attempts", "_waiting", "exports", "queries", "records")
+    __slots__ = ("_attempts", "_waiters", "exports", "queries", "records")
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start with an empty log."""
         self.records: list[RequestRecord] = []
-        self.exports = Open()
-        self.queries = Open()
+        self.exports = OpenCount()
+        self.queries = OpenCount()
         self._attempts: Counter[tuple[object, ...]] = Counter()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
 
     def forget(self) -> None:
-        """Forget the records and attempts; what is open now stays open."""
+        """Delete the records, the attempts and the highest counts. Open requests still count as open."""
         self.records.clear()
         self._attempts.clear()
         for count in (self.exports, self.queries):
             count.most = count.now
 
     @contextmanager
-    def entry(self, record: RequestRecord) -> Iterator[None]:
-        """Keep a record while its request is answered; it is counted as open meanwhile, if its path is known."""
-        chosen_by = (record.endpoint, record.from_date, record.to_date, record.page)
-        self._attempts[chosen_by] += 1
-        record.attempt = self._attempts[chosen_by]
-        count = {None: Open(), "export": self.exports}.get(record.endpoint, self.queries)
+    def track(self, record: RequestRecord) -> Iterator[None]:
+        """Add a record. Until the block ends, its request counts as open, unless its path is unknown."""
+        key = (record.endpoint, record.from_date, record.to_date, record.page)
+        self._attempts[key] += 1
+        record.attempt = self._attempts[key]
+        count = {None: OpenCount(), "export": self.exports}.get(record.endpoint, self.queries)
         count.now += 1
         count.most = max(count.most, count.now)
         self.records.append(record)
-        self._tell()
+        self._wake_waiters()
         try:
             yield
         finally:
             record.ended = time.monotonic()
             count.now -= 1
-            self._tell()
+            self._wake_waiters()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once the condition holds; it is looked at when a request arrives or ends."""
+        """Return once the condition is true. It is checked now, and whenever a request arrives or ends."""
         while not condition():
             change = asyncio.get_running_loop().create_future()
-            self._waiting.append(change)
+            self._waiters.append(change)
             await change
 
-    def _tell(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
+    def _wake_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for change in waiters:
             if not change.done():
                 change.set_result(None)
 
 
-def record_of(
+def new_record(
     request: web.BaseRequest, region: str, endpoint: Endpoint | None, params: Mapping[str, str]
 ) -> RequestRecord:
-    """Return what is to be kept of a request that has just arrived."""
+    """Return the record of a request that has just arrived."""
     page = params.get("page", "0")
     return RequestRecord(
         method=request.method,
         path=request.path,
         params=params,
-        headers={name.lower(): _shown(name.lower(), value) for name, value in request.headers.items()},
+        headers={name.lower(): _redact(name.lower(), value) for name, value in request.headers.items()},
         region=region,
         endpoint=endpoint,
         page=int(page) if endpoint == "engage" and re.fullmatch(r"[0-9]{1,18}", page) else None,
@@ -130,8 +130,8 @@ def record_of(
     )
 
 
-def _shown(name: str, value: str) -> str:
-    """Keep credentials out of the log."""
+def _redact(name: str, value: str) -> str:
+    """Remove the secret from a header's value."""
     if name not in {"authorization", "cookie", "proxy-authorization"}:
         return value
     scheme, space, _ = value.partition(" ")

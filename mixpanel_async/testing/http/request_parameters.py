@@ -1,4 +1,4 @@
-"""A request's parameters: those of its query string, and those of its body."""
+"""Reads a request's parameters from its query string and its body."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-async def arguments(request: web.BaseRequest) -> dict[str, str]:
-    """Return all parameters of a request; those of the body count where both name one.
+async def read_parameters(request: web.BaseRequest) -> dict[str, str]:
+    """Return all parameters of a request. A parameter in the body overrides one in the query string.
 
-    A body is read as JSON first and as a form next, whatever its Content-Type, as Mixpanel does; one that is
-    neither adds nothing. What JSON holds besides strings is written as a form would hold it.
+    The body is parsed as JSON first and as a form second, whatever its Content-Type, as Mixpanel does. A body that
+    is neither adds no parameters. Values in JSON that are not strings become JSON text, as a form would send them.
     """
     body = await request.content.read()
-    return dict(request.query) | _of_body(body)
+    return dict(request.query) | _parse_body(body)
 
 
-def as_parameters(values: dict[str, object]) -> dict[str, str]:
-    """Write values as a query string holds them: text as it is, all else as JSON; None is left out."""
+def encode_parameters(values: dict[str, object]) -> dict[str, str]:
+    """Return the values as a query string sends them: strings unchanged, others as JSON. None is left out."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in values.items()
@@ -29,7 +29,7 @@ def as_parameters(values: dict[str, object]) -> dict[str, str]:
     }
 
 
-def _of_body(body: bytes) -> dict[str, str]:
+def _parse_body(body: bytes) -> dict[str, str]:
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -38,4 +38,4 @@ def _of_body(body: bytes) -> dict[str, str]:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
-    return as_parameters(values) if isinstance(values, dict) else dict(parse_qsl(text))
+    return encode_parameters(values) if isinstance(values, dict) else dict(parse_qsl(text))

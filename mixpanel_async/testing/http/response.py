@@ -1,4 +1,4 @@
-"""Short answers: status, body and headers."""
+"""A response that fits in memory: status, body and headers; and the exception that sends one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole small answer: status, body, type and further headers.
+class Response:
+    """A whole response: status, body, content type and further headers.
 
-    ``{request}`` inside the body is filled in with the path and query that were asked for, as Mixpanel's
-    JSON errors repeat them.
+    The body may contain ``{request}``. It is replaced by the request's path and query string, which Mixpanel's JSON
+    errors repeat.
     """
 
     status: int
@@ -25,26 +25,26 @@ class Answer:
     content_type: str = TEXT
     headers: Headers = ()
 
-    def filled(self, request_line: str) -> bytes:
-        """Return the body with the request's path and query in its place."""
-        shown = json.dumps(request_line)[1:-1] if self.content_type == JSON else request_line
-        return self.body.replace(b"{request}", shown.encode())
+    def body_for(self, path_qs: str) -> bytes:
+        """Return the body with ``{request}`` replaced by a request's path and query string."""
+        request = json.dumps(path_qs)[1:-1] if self.content_type == JSON else path_qs
+        return self.body.replace(b"{request}", request.encode())
 
 
 class RefusedError(Exception):
-    """A request that is judged and turned down; carries the answer."""
+    """The server refuses a request, and sends ``response`` to the client."""
 
-    def __init__(self, answer: Answer) -> None:
-        """Carry ``answer`` to the one place that sends it."""
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        """Refuse a request with this response."""
+        super().__init__(response.status)
+        self.response = response
 
 
-def json_error(status: int, text: str, headers: Headers = ()) -> Answer:
-    """Word an error as Mixpanel's query family does: ``{"request": ..., "error": ...}``."""
+def json_error(status: int, text: str, headers: Headers = ()) -> Response:
+    """Return an error in the form of Mixpanel's query API: ``{"request": ..., "error": text}``."""
     body = json.dumps({"request": "{request}", "error": text}).encode()
-    return Answer(status, body, JSON, headers)
+    return Response(status, body, JSON, headers)
 
 
 TIMEOUT_ERROR = json_error(400, "Timeout Error.")
-"""A 400 that is worth asking again; seen on Mixpanel's query hosts."""
+"""A transient 400: the same request succeeds when it is retried. Seen on Mixpanel's query hosts."""

@@ -1,4 +1,4 @@
-"""Which path is which endpoint."""
+"""Maps a request's path to an endpoint."""
 
 from __future__ import annotations
 
@@ -20,55 +20,54 @@ Endpoint = Literal[
     "annotations",
     "workspaces/public",
 ]
-"""What a request can be for."""
+"""All endpoints of the fake."""
 
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 
-_OF_PROJECTS = ("schemas", "annotations", "workspaces/public")
-_IN_A_PROJECT = re.compile(rf"/api/app/projects/([0-9]+)/({'|'.join(_OF_PROJECTS)})(?:/(\w+))?")
-_READ_ONLY = frozenset({"GET"})
-_QUERIES = frozenset({"GET", "POST"})
+_PROJECT_ENDPOINTS = ("schemas", "annotations", "workspaces/public")
+_PROJECT_PATH = re.compile(rf"/api/app/projects/([0-9]+)/({'|'.join(_PROJECT_ENDPOINTS)})(?:/(\w+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a path leads."""
+    """The endpoint of a path, and what else the path says."""
 
     endpoint: Endpoint
     project_id: str | None = None
-    """The project that the path names."""
-    rest: str | None = None
-    """What follows in the path."""
+    """The project id in the path; None if the path has none."""
+    path_suffix: str | None = None
+    """The path's last segment, after the endpoint: an entity type for ``schemas``; ``"legacy"`` for the older path of
+    ``annotations``."""
     is_query: bool = False
-    """Whether it counts among the queries that are limited; the app's API does not."""
+    """Whether the rate limits of queries count the request. The app API is not counted."""
 
     @property
     def methods(self) -> frozenset[str]:
-        """The methods that are taken."""
-        return _QUERIES if self.endpoint in {"engage", "cohorts/list"} else _READ_ONLY
+        """The HTTP methods that the endpoint accepts."""
+        return frozenset({"GET", "POST"} if self.endpoint in {"engage", "cohorts/list"} else {"GET"})
 
 
-def route_of(path: str) -> Route | None:
-    """Return where a path leads, with or without a slash at its end; None if there is nothing."""
+def find_route(path: str) -> Route | None:
+    """Return the route of a path, with or without a slash at its end; None if the path is unknown."""
     path = path.removesuffix("/")
     if path == "/api/app/me":
         return Route("app/me")
-    if found := _IN_A_PROJECT.fullmatch(path):
-        return Route(_known(found[2]), found[1], found[3])
+    if found := _PROJECT_PATH.fullmatch(path):
+        return Route(_as_endpoint(found[2]), found[1], found[3])
     if path == "/api/2.0/annotations":
-        return Route("annotations", rest="legacy")
-    return _query_route(path)
+        return Route("annotations", path_suffix="legacy")
+    return _find_api_route(path)
 
 
-def _query_route(path: str) -> Route | None:
-    """Return where a path of the data or the query API leads; the two have most names in common."""
+def _find_api_route(path: str) -> Route | None:
+    """Return the route of a path under ``/api/2.0`` or ``/api/query``; most endpoints have a path under both."""
     base, _, name = path.removeprefix("/api/").partition("/")
     if not path.startswith("/api/") or base not in {"2.0", "query"} or name not in ENDPOINTS:
         return None
-    if name in {"app/me", *_OF_PROJECTS} or (name == "export" and base == "query"):
+    if name in {"app/me", *_PROJECT_ENDPOINTS} or (name == "export" and base == "query"):
         return None
-    return Route(_known(name), is_query=name != "export")
+    return Route(_as_endpoint(name), is_query=name != "export")
 
 
-def _known(name: str) -> Endpoint:
+def _as_endpoint(name: str) -> Endpoint:
     return ENDPOINTS[ENDPOINTS.index(name)]

@@ -1,1 +1,1 @@
-"""Mixpanel's rate limits and the 429 responses that report them."""
+"""Rate limits: counting requests, and the 429 responses."""

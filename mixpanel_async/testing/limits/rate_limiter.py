@@ -1,4 +1,4 @@
-"""Mixpanel's rate limits: rolling windows and open requests, for each project."""
+"""Mixpanel's rate limits: rolling windows and concurrent requests, counted for each project."""
 
 from __future__ import annotations
 
@@ -9,99 +9,106 @@ from dataclasses import dataclass, field
 
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.http.error_wording import Wording
-from mixpanel_async.testing.http.response import Answer, RefusedError
+from mixpanel_async.testing.http.response import RefusedError, Response
 
 HOUR = 3600
-FREE_OF_CHARGE = frozenset({401, 402, 429})
-"""Statuses that give their place in the hourly window back."""
+"""The length of the long window, in seconds."""
+
+UNCOUNTED_STATUSES = frozenset({401, 402, 429})
+"""A request with one of these statuses does not count in the hourly window."""
 
 
 @dataclass(frozen=True, slots=True)
 class FakeLimits:
-    """How much a project may ask for; None lifts a limit. The defaults are Mixpanel's docs'.
+    """How many requests each project may send; None means no limit. The defaults are those of Mixpanel's docs.
 
-    Exports and queries are counted apart.
+    Exports and queries have separate limits.
     """
 
     per_second: int | None = 3
+    """Exports in a rolling second."""
     per_hour: int | None = 60
+    """Exports in a rolling hour."""
     concurrent: int | None = 100
+    """Exports open at the same time."""
     queries_per_hour: int | None = 60
-    """Profile downloads count once: a page that names its session costs nothing."""
+    """Queries in a rolling hour. A download of profiles counts once: pages with a ``session_id`` are not counted."""
     concurrent_queries: int | None = 5
+    """Queries open at the same time."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """What one project has asked for within the last hour, and how much of it is open."""
+    """The start times of one project's requests within the last hour, and how many of its requests are open."""
 
     starts: deque[float] = field(default_factory=deque)
     open: int = 0
 
-    def since(self, moment: float) -> int:
-        """Count the starts after ``moment``."""
+    def count_since(self, moment: float) -> int:
+        """Return how many requests started after ``moment``."""
         return sum(1 for start in self.starts if start > moment)
 
-    def forget_until(self, moment: float) -> None:
-        """Forget the starts up to ``moment``."""
+    def drop_until(self, moment: float) -> None:
+        """Delete start times up to ``moment``."""
         while self.starts and self.starts[0] <= moment:
             self.starts.popleft()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request that wants to be let through."""
+class PendingRequest:
+    """A request that the limits have not admitted yet."""
 
     project_id: int
     at: float
-    counted: bool
-    """Whether it takes a token of the hour."""
+    """When it arrived, by ``FakeClock.monotonic()``."""
+    is_counted: bool
+    """Whether it counts in the hourly window."""
 
 
-Refusal = Callable[[FakeLimits, Usage, Asked, Wording], Answer | None]
-"""Says how a request is refused, given what its project uses; None if it is not."""
+Check = Callable[[FakeLimits, Usage, PendingRequest, Wording], Response | None]
+"""Compares a request with the limits; returns the 429, or None if the request is within the limits."""
 
 
-class Turnstile:
+class RateLimiter:
     """Counts each project's requests of one kind and refuses those beyond the limits.
 
-    ``limits`` may be set at any time; None lets everything through.
+    ``limits`` may be changed at any time; None admits every request.
     """
 
-    __slots__ = ("_clock", "_refusal", "_usage", "_wording", "limits")
+    __slots__ = ("_check", "_clock", "_usage", "_wording", "limits")
 
-    def __init__(self, refusal: Refusal, limits: FakeLimits | None, clock: FakeClock, wording: Wording) -> None:
-        """Measure with ``clock.monotonic()``; refuse as ``refusal`` says."""
+    def __init__(self, check: Check, limits: FakeLimits | None, clock: FakeClock, wording: Wording) -> None:
+        """Measure time with ``clock.monotonic()``; ``check`` decides which requests are refused."""
         self.limits = limits
-        self._refusal = refusal
+        self._check = check
         self._clock = clock
         self._wording = wording
         self._usage: defaultdict[int, Usage] = defaultdict(Usage)
 
     @contextmanager
-    def admit(self, project_id: int, *, counted: bool = True) -> Iterator[None]:
-        """Hold a place while the request is open; raises RefusedError with a 429.
+    def admit(self, project_id: int, *, is_counted: bool = True) -> Iterator[None]:
+        """Count a request as open until the block ends; raises RefusedError with a 429 if a limit is exceeded.
 
-        The request takes a token of the hour, unless it is not ``counted`` or is refused inside with a status
-        that is free of charge.
+        The request also counts in the hourly window, unless ``is_counted`` is false or the block raises RefusedError
+        with one of UNCOUNTED_STATUSES.
         """
         usage, now = self._usage[project_id], self._clock.monotonic()
-        usage.forget_until(now - HOUR)
-        self._check(usage, Asked(project_id, now, counted))
-        if counted:
+        usage.drop_until(now - HOUR)
+        self._check_limits(usage, PendingRequest(project_id, now, is_counted))
+        if is_counted:
             usage.starts.append(now)
         usage.open += 1
         try:
             yield
         except RefusedError as refused:
-            if counted and refused.answer.status in FREE_OF_CHARGE and now in usage.starts:
+            if is_counted and refused.response.status in UNCOUNTED_STATUSES and now in usage.starts:
                 usage.starts.remove(now)
             raise
         finally:
             usage.open -= 1
 
-    def _check(self, usage: Usage, asked: Asked) -> None:
+    def _check_limits(self, usage: Usage, pending: PendingRequest) -> None:
         if self.limits is None:
             return
-        if (answer := self._refusal(self.limits, usage, asked, self._wording)) is not None:
-            raise RefusedError(answer)
+        if (response := self._check(self.limits, usage, pending, self._wording)) is not None:
+            raise RefusedError(response)

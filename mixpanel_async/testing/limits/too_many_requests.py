@@ -1,4 +1,4 @@
-"""How Mixpanel words a 429."""
+"""Compares requests with the limits, and words the 429 responses as Mixpanel does."""
 
 from __future__ import annotations
 
@@ -9,51 +9,59 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from mixpanel_async.testing.http.error_wording import Wording
-from mixpanel_async.testing.http.response import JSON, Answer, Headers
-from mixpanel_async.testing.limits.rate_limiter import HOUR, Asked, FakeLimits, Usage
+from mixpanel_async.testing.http.response import JSON, Headers, Response
+from mixpanel_async.testing.limits.rate_limiter import HOUR, FakeLimits, PendingRequest, Usage
 
 _ABOUT_LIMITS = (
     "For more information, please consult our documentation at https://help.mixpanel.com/hc/en-us/articles/"
     "115004602563-Rate-Limits-for-Export-API-Endpoints"
 )
 _QUERY_HOST = "https://mixpanel.com"
+_SLOT_WAIT = 10
+"""The wait in seconds that Mixpanel names if too many requests are open."""
 
 
-def export_refusal(limits: FakeLimits, usage: Usage, asked: Asked, wording: Wording) -> Answer | None:
-    """Refuse an export: too many open, in this second, or in this hour. The headers are inferred from queries."""
-    left = _Left(limits.per_hour, limits.concurrent, usage)
-    if left.places == 0:
+def check_export(limits: FakeLimits, usage: Usage, pending: PendingRequest, wording: Wording) -> Response | None:
+    """Return the 429 for an export beyond the limits: concurrent, per second, or per hour. None within the limits.
+
+    The headers are inferred from those of queries.
+    """
+    remaining = _Remaining(limits.per_hour, limits.concurrent, usage)
+    if remaining.slots == 0:
         text = "too many export requests in progress for this project"
-        return _answer({"error": text}, left.headers(wording, places_in=10), wording)
-    if limits.per_second is not None and usage.since(asked.at - 1.0) >= limits.per_second:
+        return _response({"error": text}, remaining.headers(wording, slots_in=_SLOT_WAIT), wording)
+    if limits.per_second is not None and usage.count_since(pending.at - 1.0) >= limits.per_second:
         text = "Project exceeded rate limits. Please retry the request with exponential backoff."
         payload = {"code": 429, "error": text, "status": "Too Many Requests"}
-        return _answer(payload, left.headers(wording, tokens_in=1), wording)
-    if left.tokens == 0:
-        payload = {"request": "{request}", "error": _hourly(asked, left)}
-        return _answer(payload, left.headers(wording, tokens_in=HOUR), wording)
+        return _response(payload, remaining.headers(wording, tokens_in=1), wording)
+    if remaining.tokens == 0:
+        payload = {"request": "{request}", "error": _per_hour_text(pending, remaining)}
+        return _response(payload, remaining.headers(wording, tokens_in=HOUR), wording)
     return None
 
 
-def query_refusal(limits: FakeLimits, usage: Usage, asked: Asked, wording: Wording) -> Answer | None:
-    """Refuse a query: too many open, or in this hour. Without headers the text says no more than that."""
-    left = _Left(limits.queries_per_hour, limits.concurrent_queries, usage)
-    is_spent = left.tokens == 0 and asked.counted
-    if wording.retry_after == "none" and (is_spent or left.places == 0):
-        return _answer({"error": f"{_exceeded(asked)} {_ABOUT_LIMITS.partition(' at ')[0]}"}, (), wording)
-    if left.places == 0:
-        running = f"{usage.open + 1}/{left.concurrent} queries running concurrently"
-        text = f"{_exceeded(asked)}. This request exceeded the concurrency limit ({running})."
-        return _answer({"error": text}, left.headers(wording, places_in=10), wording)
-    if is_spent:
-        payload = {"request": f"{_QUERY_HOST}{{request}}", "error": _hourly(asked, left)}
-        return _answer(payload, left.headers(wording, tokens_in=HOUR), wording)
+def check_query(limits: FakeLimits, usage: Usage, pending: PendingRequest, wording: Wording) -> Response | None:
+    """Return the 429 for a query beyond the limits: concurrent, or per hour. None within the limits.
+
+    If the wording has no rate limit headers, the text does not name the limit either.
+    """
+    remaining = _Remaining(limits.queries_per_hour, limits.concurrent_queries, usage)
+    exceeds_hour = remaining.tokens == 0 and pending.is_counted
+    if wording.retry_after == "none" and (exceeds_hour or remaining.slots == 0):
+        return _response({"error": f"{_exceeded_text(pending)} {_ABOUT_LIMITS.partition(' at ')[0]}"}, (), wording)
+    if remaining.slots == 0:
+        running = f"{usage.open + 1}/{remaining.concurrent} queries running concurrently"
+        text = f"{_exceeded_text(pending)}. This request exceeded the concurrency limit ({running})."
+        return _response({"error": text}, remaining.headers(wording, slots_in=_SLOT_WAIT), wording)
+    if exceeds_hour:
+        payload = {"request": f"{_QUERY_HOST}{{request}}", "error": _per_hour_text(pending, remaining)}
+        return _response(payload, remaining.headers(wording, tokens_in=HOUR), wording)
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """What a project may still ask for."""
+class _Remaining:
+    """What remains of a project's limits: tokens of the hourly window, and slots for open requests."""
 
     per_hour: int | None
     concurrent: int | None
@@ -64,42 +72,45 @@ class _Left:
         return None if self.per_hour is None else max(0, self.per_hour - len(self.usage.starts))
 
     @property
-    def places(self) -> int | None:
+    def slots(self) -> int | None:
         return None if self.concurrent is None else max(0, self.concurrent - self.usage.open)
 
-    def headers(self, wording: Wording, *, tokens_in: int | None = None, places_in: int | None = None) -> Headers:
-        """Say when to come back: after the full window, as seen of Mixpanel, not in the time that is left."""
-        wait = tokens_in or places_in or 0
+    def headers(self, wording: Wording, *, tokens_in: int | None = None, slots_in: int | None = None) -> Headers:
+        """Return the headers that say when to retry, in seconds.
+
+        The wait is the length of the whole window, not of the rest of it: this was seen of Mixpanel.
+        """
+        wait = tokens_in or slots_in or 0
         match wording.retry_after:
             case "none":
                 return ()
             case "date":
-                until = datetime.now(UTC) + timedelta(seconds=wait)  # the client's clock is the real one
+                until = datetime.now(UTC) + timedelta(seconds=wait)  # not FakeClock: the client compares with real time
                 return (("Retry-After", format_datetime(until, usegmt=True)),)
             case "seconds":
-                return (("Retry-After", str(wait)), *self._ratelimit_headers(tokens_in, places_in))
+                return (("Retry-After", str(wait)), *self._ratelimit_headers(tokens_in, slots_in))
 
-    def _ratelimit_headers(self, tokens_in: int | None, places_in: int | None) -> Headers:
+    def _ratelimit_headers(self, tokens_in: int | None, slots_in: int | None) -> Headers:
         policies, states = [], []
         if self.tokens is not None:
             policies.append(f'"project";q={self.per_hour};w={HOUR}')
             states.append(f'"project";r={self.tokens}' + (f";t={tokens_in}" if tokens_in else ""))
-        if self.places is not None:
+        if self.slots is not None:
             policies.append(f'"project-concurrency";q={self.concurrent};qu="concurrent-requests"')
-            states.append(f'"project-concurrency";r={self.places}' + (f";t={places_in}" if places_in else ""))
+            states.append(f'"project-concurrency";r={self.slots}' + (f";t={slots_in}" if slots_in else ""))
         return (("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states)))
 
 
-def _exceeded(asked: Asked) -> str:
-    return f"Query rate limit exceeded for project_id: {asked.project_id}"
+def _exceeded_text(pending: PendingRequest) -> str:
+    return f"Query rate limit exceeded for project_id: {pending.project_id}"
 
 
-def _hourly(asked: Asked, left: _Left) -> str:
-    running = f"{len(left.usage.starts) + 1}/{left.per_hour} queries running in the last hour"
-    return f"{_exceeded(asked)}. This request exceeded the rate limit ({running}). {_ABOUT_LIMITS}"
+def _per_hour_text(pending: PendingRequest, remaining: _Remaining) -> str:
+    running = f"{len(remaining.usage.starts) + 1}/{remaining.per_hour} queries running in the last hour"
+    return f"{_exceeded_text(pending)}. This request exceeded the rate limit ({running}). {_ABOUT_LIMITS}"
 
 
-def _answer(payload: Mapping[str, object], headers: Headers, wording: Wording) -> Answer:
+def _response(payload: Mapping[str, object], headers: Headers, wording: Wording) -> Response:
     if wording.too_many == "plain":
-        return Answer(429, str(payload["error"]).encode(), headers=headers)
-    return Answer(429, json.dumps(payload).encode(), JSON, headers)
+        return Response(429, str(payload["error"]).encode(), headers=headers)
+    return Response(429, json.dumps(payload).encode(), JSON, headers)

@@ -1,1 +1,1 @@
-"""Projects, their credentials, and the data that each project contains."""
+"""Projects: their credentials, their time zones, and the data that each project contains."""

@@ -1,4 +1,4 @@
-"""Projects, and who may ask for their events."""
+"""Project and ServiceAccount: the projects that the fake serves, and their credentials."""
 
 from __future__ import annotations
 
@@ -18,40 +18,43 @@ Region = Literal["us", "eu", "in"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccount:
-    """A service account: it must name the project it asks for."""
+    """A service account. Its requests must send a ``project_id``."""
 
     username: str
     secret: str = field(repr=False)
 
     def authorization(self) -> str:
-        """Return the value of the Authorization header that this account sends."""
+        """Return the value of the Authorization header for this account."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.secret}".encode()).decode()
 
 
-_USUAL_ACCOUNT = ServiceAccount("svc.ab12cd.mp-service-account", "s3cret")
+_DEFAULT_ACCOUNT = ServiceAccount("svc.ab12cd.mp-service-account", "s3cret")
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One Mixpanel project: its number, its credentials and its time zone.
+    """A Mixpanel project: its id, its credentials, its region and its time zone.
 
-    The default is a project made in 2024 with one credential of each kind. Two projects with the same
-    service account model an account that may see both.
+    The default project was created in 2024 and has one credential of each kind. Give two projects the same service
+    account to model an account with access to both.
     """
 
     id: int = 12345
-    service_accounts: tuple[ServiceAccount, ...] = (_USUAL_ACCOUNT,)
+    service_accounts: tuple[ServiceAccount, ...] = (_DEFAULT_ACCOUNT,)
     api_secrets: tuple[str, ...] = ("newsecret",)
-    """Project secrets. Such a secret names its project by itself; sending ``project_id`` too is refused."""
+    """Project secrets. A secret identifies its project, so a request with both a secret and a ``project_id`` is
+    refused."""
     oauth_tokens: tuple[str, ...] = ("oauth-token",)
     region: Region = "us"
-    """Where the project lives; the URLs of other regions do not know it (their answer is inferred)."""
+    """The region that stores the project. The URLs of other regions refuse its credentials (inferred)."""
     timezone: str = "UTC"
+    """The project's time zone, as an IANA name."""
     created: date = date(2024, 1, 1)
-    """Projects made before 2023 reckon days, today's too, in their own time zone, and show an event's
-    ``time`` as the wall clock there, read as if it were UTC; later ones have UTC (Mixpanel's docs)."""
+    """The day on which the project was created. In projects created before 2023, days (today too) are days in the
+    project's time zone, and an event's ``time`` is the local wall clock, encoded as if it were UTC. Newer projects use
+    UTC (Mixpanel's docs)."""
     events: EventSource | Iterable[Event | bytes] | None = field(default=None, compare=False, repr=False)
-    """What only this project holds; None for what the server holds."""
+    """Events of this project only; None if it contains the server's events."""
 
     @property
     def service_account(self) -> ServiceAccount:
@@ -70,9 +73,9 @@ class Project:
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The time zone of the project's clock; None for UTC."""
+        """The time zone of the project's days and event times; None for UTC."""
         return ZoneInfo(self.timezone) if self.created < _UTC_SINCE else None
 
     def today(self, now: datetime) -> date:
-        """Return the project's today."""
+        """Return the project's date at the moment ``now``."""
         return now.astimezone(self.zone or UTC).date()

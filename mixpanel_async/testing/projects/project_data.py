@@ -1,4 +1,4 @@
-"""What the projects hold."""
+"""ProjectData: the events, user profiles and group profiles of all projects."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from mixpanel_async.testing.data.profiles import GivenProfiles, Profile, Profile
 from mixpanel_async.testing.projects.project import Project
 
 
-class Holdings:
-    """The events that all projects hold, and those that only one does; and the profiles, which all hold."""
+class ProjectData:
+    """The events that projects share, the events of single projects, and the profiles, which all projects share."""
 
-    __slots__ = ("_own", "groups", "profiles", "shared")
+    __slots__ = ("_own_events", "groups", "profiles", "shared_events")
 
     def __init__(
         self,
-        shared: EventSource | Iterable[Event | bytes],
+        shared_events: EventSource | Iterable[Event | bytes],
         projects: Sequence[Project],
         profiles: ProfileSource | Iterable[Profile] = (),
         groups: Mapping[str, ProfileSource | Iterable[Profile]] | None = None,
     ) -> None:
-        """Read what is given; raises ValueError for what cannot be read as an event or a profile."""
-        self.shared = source_of(shared)
-        self.profiles = profiles_of(profiles)
-        self.groups = {number: profiles_of(given) for number, given in (groups or {}).items()}
-        self._own = {project.id: source_of(project.events) for project in projects if project.events is not None}
+        """Read the events and profiles; raises ValueError for an invalid event or profile."""
+        self.shared_events = event_source(shared_events)
+        self.profiles = profile_source(profiles)
+        self.groups = {group_id: profile_source(source) for group_id, source in (groups or {}).items()}
+        self._own_events = {
+            project.id: event_source(project.events) for project in projects if project.events is not None
+        }
 
-    def of(self, project: Project) -> EventSource:
+    def events_of(self, project: Project) -> EventSource:
         """Return the source of a project's events."""
-        return self._own.get(project.id, self.shared)
+        return self._own_events.get(project.id, self.shared_events)
 
 
-def source_of(events: EventSource | Iterable[Event | bytes]) -> EventSource:
-    """Return a source as it is, and events as one."""
+def event_source(events: EventSource | Iterable[Event | bytes]) -> EventSource:
+    """Return a source unchanged, and an iterable of events as GivenEvents."""
     return GivenEvents(events) if isinstance(events, Iterable) else events
 
 
-def profiles_of(profiles: ProfileSource | Iterable[Profile]) -> ProfileSource:
-    """Return a source as it is, and profiles as one."""
+def profile_source(profiles: ProfileSource | Iterable[Profile]) -> ProfileSource:
+    """Return a source unchanged, and an iterable of profiles as GivenProfiles."""
     return GivenProfiles(profiles) if isinstance(profiles, Iterable) else profiles

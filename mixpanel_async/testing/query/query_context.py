@@ -1,4 +1,4 @@
-"""What a query is answered from."""
+"""QueryContext: an admitted query, and everything that its response may depend on."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from dataclasses import dataclass
 
 from mixpanel_async.testing.data.catalog import Catalog
 from mixpanel_async.testing.data.profiles import ProfileSource
-from mixpanel_async.testing.export.event_reader import Telling
+from mixpanel_async.testing.export.event_reader import EventReader
 from mixpanel_async.testing.projects.project import Project
 from mixpanel_async.testing.query.query_rules import QueryRules
 
-Body = Callable[[], bytes]
-"""Makes a body: on a thread, since that may take a while."""
+MakeBody = Callable[[], bytes]
+"""Makes a body. It is called on a thread, because it may take a while."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A query that was let through, and all that its answer may depend on."""
+class QueryContext:
+    """An admitted query, and the data and rules at the time of the request."""
 
     params: Mapping[str, str]
-    rest: str | None
-    """What followed the endpoint in the path."""
+    path_suffix: str | None
+    """The path's last segment, after the endpoint."""
     projects: Sequence[Project]
-    """The project that is asked, or all that the credential opens."""
-    events: Telling
+    """The requested project; for ``app/me``, all projects that the credential has access to."""
+    events: EventReader
     profiles: ProfileSource
     groups: Mapping[str, ProfileSource]
+    """The group profiles, by ``data_group_id``."""
     catalog: Catalog
     rules: QueryRules
 
     @property
     def project(self) -> Project:
-        """The project that is asked."""
+        """The requested project."""
         return self.projects[0]

@@ -1,4 +1,4 @@
-"""The query endpoints: who may ask, how often, and what goes wrong; the answers are made elsewhere."""
+"""QueryEndpoints: responds to requests to all endpoints except export."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Protocol
 from mixpanel_async.testing.clock import FakeClock
 from mixpanel_async.testing.data.catalog import Catalog
 from mixpanel_async.testing.data.profiles import ProfileSource
-from mixpanel_async.testing.export.event_reader import Telling
+from mixpanel_async.testing.export.event_reader import EventReader
 from mixpanel_async.testing.faults.fault import NOTHING
 from mixpanel_async.testing.faults.fault_plan import FaultPlan
 from mixpanel_async.testing.http.request_log import RequestRecord
-from mixpanel_async.testing.http.response import JSON, Answer, RefusedError, json_error
+from mixpanel_async.testing.http.response import JSON, RefusedError, Response, json_error
 from mixpanel_async.testing.http.routes import Endpoint, Route
-from mixpanel_async.testing.limits.rate_limiter import Turnstile
-from mixpanel_async.testing.projects.authentication import Gate
+from mixpanel_async.testing.limits.rate_limiter import RateLimiter
+from mixpanel_async.testing.projects.authentication import Authenticator
 from mixpanel_async.testing.projects.project import Project
-from mixpanel_async.testing.projects.project_data import Holdings
-from mixpanel_async.testing.query.app_api import cohort_list, me, notes, schemas, workspaces
-from mixpanel_async.testing.query.engage_sessions import Engage, choice
+from mixpanel_async.testing.projects.project_data import ProjectData
+from mixpanel_async.testing.query.app_api import (
+    annotation_list,
+    app_me,
+    cohort_list,
+    lexicon_schemas,
+    public_workspaces,
+)
+from mixpanel_async.testing.query.engage_sessions import EngageSessions
 from mixpanel_async.testing.query.names_and_values import (
     event_names,
     profile_properties,
@@ -30,32 +36,33 @@ from mixpanel_async.testing.query.names_and_values import (
     top_events,
     top_properties,
 )
-from mixpanel_async.testing.query.profile_query import judged
-from mixpanel_async.testing.query.query_context import Body, Question
+from mixpanel_async.testing.query.profile_query import parse_profile_query
+from mixpanel_async.testing.query.profile_selection import select_profiles
+from mixpanel_async.testing.query.query_context import MakeBody, QueryContext
 from mixpanel_async.testing.query.query_rules import QueryRules
-from mixpanel_async.testing.sending.body_encoder import Rendering
-from mixpanel_async.testing.sending.send_response import Pace, happen
+from mixpanel_async.testing.sending.body_encoder import BodyEncoder
+from mixpanel_async.testing.sending.send_response import Pace, send_body
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 NOT_IN_PLAN = json_error(402, "Your plan does not allow API calls. Upgrade at mixpanel.com/pricing")
-"""How a project without the query API is refused (its first sentence was seen)."""
+"""The response for a project whose plan has no query API (the first sentence was seen)."""
 
-
-LOOKUPS: Mapping[Endpoint, Callable[[Question], Body]] = {
+_STATELESS: Mapping[Endpoint, Callable[[QueryContext], MakeBody]] = {
     "engage/properties": profile_properties,
     "events/names": event_names,
     "events/top": top_events,
     "events/properties/top": top_properties,
     "events/properties/values": property_values,
     "cohorts/list": cohort_list,
-    "app/me": me,
-    "schemas": schemas,
-    "annotations": notes,
-    "workspaces/public": workspaces,
+    "app/me": app_me,
+    "schemas": lexicon_schemas,
+    "annotations": annotation_list,
+    "workspaces/public": public_workspaces,
 }
-"""Each judges a question, which may raise RefusedError, and returns what makes the body."""
+"""The endpoints without sessions. Each function checks a query, may raise RefusedError, and returns what makes the
+body."""
 
 
 class QuerySettings(Protocol):
@@ -75,82 +82,86 @@ class QuerySettings(Protocol):
 
 
 class QueryEndpoints:
-    """Judges queries and lets them happen."""
+    """Checks queries and sends their responses."""
 
-    def __init__(self, settings: QuerySettings, gate: Gate, turnstile: Turnstile, holdings: Holdings) -> None:
-        """Answer from what ``settings`` and ``holdings`` hold at each request."""
+    def __init__(
+        self, settings: QuerySettings, authenticator: Authenticator, rate_limiter: RateLimiter, data: ProjectData
+    ) -> None:
+        """Respond from ``data`` and ``settings``, as they are at each request."""
         self._settings = settings
-        self._gate = gate
-        self._turnstile = turnstile
-        self._holdings = holdings
-        self._engage = Engage(settings.clock)
-        self._answers = {**LOOKUPS, "engage": self._engage.answer}
+        self._authenticator = authenticator
+        self._rate_limiter = rate_limiter
+        self._data = data
+        self._engage_sessions = EngageSessions(settings.clock)
+        self._endpoints = {**_STATELESS, "engage": self._engage_sessions.respond}
 
-    async def answered(
+    async def respond(
         self, request: web.BaseRequest, record: RequestRecord, route: Route, threads: Executor
     ) -> web.StreamResponse:
-        """Answer one query; raises RefusedError."""
+        """Respond to a query; raises RefusedError. Bodies are made on ``threads``."""
         settings = self._settings
         if request.method not in route.methods:
-            raise RefusedError(Answer(405, headers=(("Allow", ", ".join(sorted(route.methods))),)))
-        projects = self._admitted(request.headers.get("Authorization"), record, route)
-        with self._held(projects[0], record, route):
-            question = self._question(projects, record.params, route.rest)
-            answer = self._answers[route.endpoint]
-            body = answer(question)
-            fault = settings.faults.due_to_query(route.endpoint, record.page, record.attempt)
+            raise RefusedError(Response(405, headers=(("Allow", ", ".join(sorted(route.methods))),)))
+        projects = self._authorize(request.headers.get("Authorization"), record, route)
+        with self._rate_limit(projects[0], record, route):
+            context = self._context(projects, record.params, route.path_suffix)
+            endpoint = self._endpoints[route.endpoint]
+            make_body = endpoint(context)
+            fault = settings.faults.due_for_query(route.endpoint, record.page, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
             if fault.ends_session:
-                self._engage.end(record.params.get("session_id"))
-                body = answer(question)
-            rendering = Rendering(_once(body), fault, threads, JSON)
-            return await happen(request, record, rendering, Pace(settings.latency, settings.bytes_per_second))
+                self._engage_sessions.end(record.params.get("session_id"))
+                make_body = endpoint(context)
+            encoder = BodyEncoder(_make_once(make_body), fault, threads, JSON)
+            return await send_body(request, record, encoder, Pace(settings.latency, settings.bytes_per_second))
 
-    def _question(self, projects: list[Project], params: Mapping[str, str], rest: str | None = None) -> Question:
-        """Put together what an answer may depend on, as of now."""
+    def profiles(self, project: Project, params: Mapping[str, str]) -> Iterator[bytes]:
+        """Yield the profiles that a download with these parameters returns, as JSON; raises RefusedError."""
+        context = self._context([project], params)
+        query = parse_profile_query(params, context.catalog, context.rules)
+        return select_profiles(context, query).all(query.output_properties)
+
+    def _context(
+        self, projects: list[Project], params: Mapping[str, str], path_suffix: str | None = None
+    ) -> QueryContext:
+        """Return a query with the present data and settings."""
         settings, project = self._settings, projects[0]
-        return Question(
+        return QueryContext(
             params=params,
-            rest=rest,
+            path_suffix=path_suffix,
             projects=projects,
-            events=Telling(self._holdings.of(project), settings.clock.now, zone=project.zone),
+            events=EventReader(self._data.events_of(project), settings.clock.now, zone=project.zone),
             profiles=settings.profiles,
-            groups=self._holdings.groups,
+            groups=self._data.groups,
             catalog=settings.catalog,
             rules=settings.query_rules,
         )
 
-    def profiles(self, project: Project, params: Mapping[str, str]) -> Iterator[bytes]:
-        """Return what yields the profiles that a download with these parameters gets; raises RefusedError."""
-        question = self._question([project], params)
-        query = judged(params, question.catalog, question.rules)
-        return choice(question, query).all_written(query.output_properties)
-
-    def _admitted(self, authorization: str | None, record: RequestRecord, route: Route) -> list[Project]:
-        """Return the project that is asked, or all that the credential opens where none is named."""
+    def _authorize(self, authorization: str | None, record: RequestRecord, route: Route) -> list[Project]:
+        """Return the requested project; for ``app/me``, all projects that the credential has access to."""
         if route.endpoint == "app/me":
-            projects = self._gate.visible(authorization, record.region)
+            projects = self._authenticator.visible_projects(authorization, record.region)
         else:
-            named = {} if route.project_id is None else {"project_id": route.project_id}
-            projects = [self._gate.admit(authorization, {**record.params, **named}, record.region)]
+            from_path = {} if route.project_id is None else {"project_id": route.project_id}
+            projects = [self._authenticator.authorize(authorization, {**record.params, **from_path}, record.region)]
         if not self._settings.plan_has_queries:
             raise RefusedError(NOT_IN_PLAN)
         return projects
 
-    def _held(self, project: Project, record: RequestRecord, route: Route) -> AbstractContextManager[None]:
-        """Take a place among the queries that are open, and a token unless the page is a session's."""
+    def _rate_limit(self, project: Project, record: RequestRecord, route: Route) -> AbstractContextManager[None]:
+        """Count the request. Pages with a ``session_id`` do not count in the hour, unless QueryRules say so."""
         if not route.is_query:
             return nullcontext()
         in_session = route.endpoint == "engage" and bool(record.params.get("session_id"))
-        counted = not in_session or self._settings.query_rules.pages_are_counted
-        return self._turnstile.admit(project.id, counted=counted)
+        is_counted = not in_session or self._settings.query_rules.pages_are_counted
+        return self._rate_limiter.admit(project.id, is_counted=is_counted)
 
 
-def _once(body: Body) -> Callable[[], Iterator[bytes]]:
-    """Return what yields the body; it is made when it is first asked for, and then kept."""
-    made = lru_cache(body)
+def _make_once(make_body: MakeBody) -> Callable[[], Iterator[bytes]]:
+    """Return a function that yields the body as one piece. The body is made at the first call and kept."""
+    cached = lru_cache(make_body)
 
     def pieces() -> Iterator[bytes]:
-        yield made()
+        yield cached()
 
     return pieces

@@ -1,1 +1,1 @@
-"""How a response travels: gzip, faults, speed, and the end of the connection."""
+"""How a body is sent: gzip, faults, speed, and the end of the connection."""

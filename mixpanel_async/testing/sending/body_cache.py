@@ -1,24 +1,24 @@
-"""Bodies that are kept in memory."""
+"""BodyCache: encoded bodies that are kept in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-Make = Callable[[], Iterator[bytes]]
-"""Makes a body's pieces; each call makes the same ones anew."""
+MakePieces = Callable[[], Iterator[bytes]]
+"""Makes the pieces of a body. Each call makes the same pieces."""
 
 
-class Shelf:
-    """Keeps bodies that were made whole."""
+class BodyCache:
+    """Keeps bodies in memory by a key. Only a body that was made completely is kept."""
 
     __slots__ = ("_bodies",)
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start with an empty cache."""
         self._bodies: dict[object, tuple[bytes, ...]] = {}
 
-    def kept(self, key: object, make: Make) -> Iterator[bytes]:
-        """Yield what is kept under ``key``, or else make it and keep it."""
+    def get_or_make(self, key: object, make: MakePieces) -> Iterator[bytes]:
+        """Yield the cached pieces for ``key``; otherwise make them, yield them and cache them."""
         if (body := self._bodies.get(key)) is not None:
             yield from body
             return

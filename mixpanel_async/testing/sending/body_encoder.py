@@ -1,4 +1,4 @@
-"""From a text and a fault to the bytes that travel and how they travel."""
+"""BodyEncoder: applies gzip and a fault to a body's text."""
 
 from __future__ import annotations
 
@@ -11,75 +11,81 @@ from functools import partial
 from mixpanel_async.testing.faults.body_edits import Edit, first_bytes
 from mixpanel_async.testing.faults.fault import Fault
 from mixpanel_async.testing.http.response import TEXT
-from mixpanel_async.testing.sending.body_cache import Make, Shelf
-from mixpanel_async.testing.sending.gzip_encoding import SMALL, gzipped
-from mixpanel_async.testing.sending.streaming import Delivery, ahead
+from mixpanel_async.testing.sending.body_cache import BodyCache, MakePieces
+from mixpanel_async.testing.sending.gzip_encoding import MAX_PLAIN_BYTES, gzip_pieces
+from mixpanel_async.testing.sending.streaming import Delivery, prefetch
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
-    """One answer: its text, and what goes wrong with it."""
+class BodyEncoder:
+    """A body's text, and the fault that happens to it."""
 
-    text: Make
+    make_text: MakePieces
     fault: Fault
     threads: Executor
+    """Where pieces are made."""
     content_type: str = TEXT
-    shelf: Shelf | None = None
-    key: object = None
-    """What the text is kept under on the shelf."""
+    cache: BodyCache | None = None
+    """Where encoded bodies are kept; None to make each body again."""
+    cache_key: object = None
+    """Identifies the text in the cache."""
 
-    async def rendered(self, *, accepts_gzip: bool) -> tuple[Iterator[bytes], Delivery]:
-        """Return the pieces that travel, and how they do. What has to be made first is made on threads."""
-        small = await self._small()
+    async def encode(self, *, accepts_gzip: bool) -> tuple[Iterator[bytes], Delivery]:
+        """Return the encoded pieces, and how they are sent."""
+        small = await self._text_if_small()
         gzip = accepts_gzip and (small is None or self.fault.needs_gzip)
-        make = partial(self._packed, gzip=gzip)
+        make = partial(self._encoded, gzip=gzip)
         headers = (("Content-Type", self.content_type), *((("Content-Encoding", "gzip"),) if gzip else ()))
-        whole = await self._whole_length(make, None if small is None or gzip else len(small))
-        pieces, delivery = make(), self._delivery(headers, whole)
-        count = self._cut(whole)
-        return (pieces if count is None else first_bytes(pieces, count=count)), delivery
+        length = await self._length(make, None if small is None or gzip else len(small))
+        pieces, delivery = make(), self._delivery(headers, length)
+        cut = self._cut_position(length)
+        return (pieces if cut is None else first_bytes(pieces, count=cut)), delivery
 
-    def _text(self) -> Iterator[bytes]:
-        return _edited(self.text(), self.fault.line_edits)
+    def _edited_text(self) -> Iterator[bytes]:
+        return _apply_edits(self.make_text(), self.fault.line_edits)
 
-    def _packed(self, *, gzip: bool) -> Iterator[bytes]:
-        """Make what travels, up to a cut; from the shelf if it may be kept there."""
-        plain = not self.fault.line_edits and self.fault.members == 1
-        make = partial(gzipped, self._text(), members=self.fault.members) if gzip else self._text
-        pieces = self.shelf.kept((self.key, gzip), make) if self.shelf and plain else make()
-        return _edited(pieces, self.fault.gzip_edits) if gzip else pieces
+    def _encoded(self, *, gzip: bool) -> Iterator[bytes]:
+        """Make the encoded body without its cut, or take it from the cache if no fault changes it."""
+        cacheable = not self.fault.line_edits and self.fault.gzip_members == 1
+        make = partial(gzip_pieces, self._edited_text(), members=self.fault.gzip_members) if gzip else self._edited_text
+        pieces = self.cache.get_or_make((self.cache_key, gzip), make) if self.cache and cacheable else make()
+        return _apply_edits(pieces, self.fault.gzip_edits) if gzip else pieces
 
-    async def _whole_length(self, make: Make, known: int | None) -> int | None:
-        """Return how long the uncut body is, where that has to be known; it is made once for that."""
+    async def _length(self, make: MakePieces, known: int | None) -> int | None:
+        """Return the length of the encoded body without its cut.
+
+        None if it is unknown and the fault does not need it. If the fault needs it, the body is made once to measure
+        it.
+        """
         needed = self.fault.cut_fraction is not None or self.fault.framing == "content-length"
         if known is not None or not needed:
             return known
-        async with aclosing(ahead(make(), self.threads)) as pieces:
+        async with aclosing(prefetch(make(), self.threads)) as pieces:
             return sum([len(piece) async for piece in pieces])
 
-    async def _small(self) -> bytes | None:
-        """Return the whole text if it is so small that Mixpanel would not compress it."""
+    async def _text_if_small(self) -> bytes | None:
+        """Return the whole text if Mixpanel would not compress it; None if it is longer."""
         text = b""
-        async with aclosing(ahead(self._text(), self.threads)) as pieces:
+        async with aclosing(prefetch(self._edited_text(), self.threads)) as pieces:
             async for piece in pieces:
                 text += piece
-                if len(text) > SMALL:
+                if len(text) > MAX_PLAIN_BYTES:
                     return None
         return text
 
-    def _cut(self, whole: int | None) -> int | None:
-        if self.fault.cut_fraction is None or whole is None:
+    def _cut_position(self, length: int | None) -> int | None:
+        if self.fault.cut_fraction is None or length is None:
             return self.fault.cut_bytes
-        return int(whole * self.fault.cut_fraction)
+        return int(length * self.fault.cut_fraction)
 
-    def _delivery(self, headers: tuple[tuple[str, str], ...], whole: int | None) -> Delivery:
+    def _delivery(self, headers: tuple[tuple[str, str], ...], length: int | None) -> Delivery:
         fault = self.fault
         is_cut = fault.cut_bytes is not None or fault.cut_fraction is not None or fault.ending != "clean"
-        announced = whole is not None and (fault.framing == "content-length" or not is_cut)
+        announced = length is not None and (fault.framing == "content-length" or not is_cut)
         return Delivery(
             headers=headers,
             framing=fault.framing,
-            length=whole if announced and fault.framing != "close" else None,
+            length=length if announced and fault.framing != "close" else None,
             ending=fault.ending,
             bytes_per_second=fault.bytes_per_second,
             write_size=fault.write_size,
@@ -88,7 +94,7 @@ class Rendering:
         )
 
 
-def _edited(pieces: Iterable[bytes], line_edits: tuple[Edit, ...]) -> Iterator[bytes]:
-    for edit in line_edits:
+def _apply_edits(pieces: Iterable[bytes], edits: tuple[Edit, ...]) -> Iterator[bytes]:
+    for edit in edits:
         pieces = edit(pieces)
     return iter(pieces)

@@ -1,4 +1,4 @@
-"""Gzip, as one member or as two."""
+"""Compresses pieces with gzip, as one member or as several."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ try:
 except ImportError:  # pragma: no cover
     import zlib  # type: ignore[no-redef]
 
-SMALL = 1400
-"""Bodies up to this many bytes are not compressed (Mixpanel's docs)."""
+MAX_PLAIN_BYTES = 1400
+"""Bodies of at most this many bytes are not compressed (Mixpanel's docs)."""
 
-_GZIP = 31
+_GZIP_WBITS = 31
 
 
-def gzipped(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
-    """Compress the pieces, as one gzip member or as two."""
+def gzip_pieces(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
+    """Compress the pieces into one or two gzip members."""
     if members > 1:
-        pieces = _halved(pieces)
+        pieces = _split_first(pieces)
     iterator = iter(pieces)
     for _ in range(members - 1):
         yield from _one_member(islice(iterator, 1))
@@ -27,13 +27,13 @@ def gzipped(pieces: Iterable[bytes], *, members: int = 1) -> Iterator[bytes]:
 
 
 def _one_member(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WBITS)
     for piece in pieces:
         yield compressor.compress(piece)
     yield compressor.flush()
 
 
-def _halved(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _split_first(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Split the first piece after the line in its middle."""
     iterator = iter(pieces)
     first = next(iterator, b"")

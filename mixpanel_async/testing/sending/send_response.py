@@ -1,4 +1,4 @@
-"""How a request that was let through is answered, and how one that was not is told so."""
+"""Sends a response: a body with its fault, or a short response such as a refusal."""
 
 from __future__ import annotations
 
@@ -10,56 +10,58 @@ from typing import NamedTuple
 from aiohttp import web
 
 from mixpanel_async.testing.http.request_log import RequestRecord
-from mixpanel_async.testing.http.response import Answer, RefusedError
-from mixpanel_async.testing.sending.body_encoder import Rendering
-from mixpanel_async.testing.sending.streaming import ahead, break_off, send
+from mixpanel_async.testing.http.response import RefusedError, Response
+from mixpanel_async.testing.sending.body_encoder import BodyEncoder
+from mixpanel_async.testing.sending.streaming import break_off, prefetch, stream
 
 
 class Pace(NamedTuple):
-    """Seconds before the headers, and how fast a body is sent if no fault says otherwise."""
+    """The speed of responses, unless a fault sets another speed."""
 
     latency: float
+    """Seconds before the headers."""
     bytes_per_second: float | None
+    """The speed of each body; None for no limit."""
 
 
-async def happen(
-    request: web.BaseRequest,
-    record: RequestRecord,
-    rendering: Rendering,
-    pace: Pace,
+async def send_body(
+    request: web.BaseRequest, record: RequestRecord, encoder: BodyEncoder, pace: Pace
 ) -> web.StreamResponse:
-    """Send the rendering, or what its fault puts in its place."""
-    fault = rendering.fault
+    """Send a 200 with the encoder's body and fault, and update ``record``.
+
+    Raises RefusedError if the fault is another response.
+    """
+    fault = encoder.fault
     await asyncio.sleep(pace.latency + fault.delay)
-    if fault.reset_first:
+    if fault.reset_before_headers:
         await break_off(request, reset=True)
         return web.Response()
-    if fault.answer is not None:
-        raise RefusedError(fault.answer)
-    pieces, delivery = await rendering.rendered(accepts_gzip=_accepts_gzip(request))
+    if fault.response is not None:
+        raise RefusedError(fault.response)
+    pieces, delivery = await encoder.encode(accepts_gzip=_accepts_gzip(request))
     if delivery.bytes_per_second is None:
         delivery = replace(delivery, bytes_per_second=pace.bytes_per_second)
     record.status = 200
-    response = await send(request, ahead(pieces, rendering.threads), delivery, record)
+    sent = await stream(request, prefetch(pieces, encoder.threads), delivery, record)
     record.finished = delivery.ending == "clean"
-    return response
+    return sent
 
 
-async def told(request: web.BaseRequest, record: RequestRecord, answer: Answer) -> web.StreamResponse:
-    """Send a short answer."""
-    body = answer.filled(request.path_qs)
-    headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
-    response = web.Response(status=answer.status, body=body, headers=headers)
-    record.status = answer.status
-    await response.prepare(request)
-    await response.write_eof()
+async def send_short(request: web.BaseRequest, record: RequestRecord, response: Response) -> web.StreamResponse:
+    """Send a response that fits in memory, and update ``record``."""
+    body = response.body_for(request.path_qs)
+    headers = {"Content-Type": response.content_type, **dict(response.headers)}
+    sent = web.Response(status=response.status, body=body, headers=headers)
+    record.status = response.status
+    await sent.prepare(request)
+    await sent.write_eof()
     record.bytes_sent = len(body)
     record.finished = True
-    return response
+    return sent
 
 
 def _accepts_gzip(request: web.BaseRequest) -> bool:
-    """Say whether the client takes gzip; no other encoding is ever used (Mixpanel's docs)."""
+    """Return whether the client accepts gzip, the only encoding that Mixpanel uses (its docs)."""
     for offer in request.headers.get("Accept-Encoding", "").lower().split(","):
         name, *parameters = (part.strip() for part in offer.split(";"))
         if name in {"gzip", "x-gzip", "*"}:

@@ -1,4 +1,4 @@
-"""How a body goes out: ahead of time but not far, paced, and broken in ways aiohttp's server would not."""
+"""Streams a body: made on threads, at a given speed, and ended in ways that aiohttp's server does not offer."""
 
 from __future__ import annotations
 
@@ -16,45 +16,51 @@ from aiohttp import web
 
 from mixpanel_async.testing.faults.fault import Ending, Framing
 
-_SLICES_A_SECOND = 20
-_LARGEST_WRITE = 256 * 1024
+_WRITES_PER_SECOND = 20
+_MAX_WRITE_BYTES = 256 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a body travels."""
+    """How a body is sent: its headers, its framing, its speed and its end."""
 
     headers: tuple[tuple[str, str], ...] = ()
     framing: Framing = "chunked"
     length: int | None = None
+    """Content-Length; None to send none."""
     ending: Ending = "clean"
     bytes_per_second: float | None = None
     write_size: int | None = None
+    """How many bytes each write has; None for a size that fits the speed."""
     stall_after: int | None = None
+    """After how many bytes the body stalls; None for no stall."""
     stall_seconds: float = 0.0
 
 
-class Counted(Protocol):
-    """What keeps count of the bytes that were sent."""
+class ByteCounter(Protocol):
+    """Counts the bytes that were sent."""
 
     bytes_sent: int
 
 
 class _CloseDelimited(web.StreamResponse):
-    """An answer with neither chunks nor a length: the end of the connection is its end."""
+    """A response with neither chunks nor a length. It ends when the connection ends."""
 
     _length_check = False  # keeps aiohttp from adding chunked encoding
 
 
-async def send(
-    request: web.BaseRequest, pieces: AsyncGenerator[bytes, None], delivery: Delivery, count: Counted
+async def stream(
+    request: web.BaseRequest, pieces: AsyncGenerator[bytes, None], delivery: Delivery, counter: ByteCounter
 ) -> web.StreamResponse:
-    """Send a 200 with these pieces as its body. A client that leaves, or a cancel, ends it at once."""
-    response = _response(request, delivery)
+    """Send a 200 with the pieces as its body.
+
+    Raises ConnectionResetError if the client disconnects. The generator is closed in any case, also on a cancel.
+    """
+    response = _prepare(request, delivery)
     await response.prepare(request)
     async with aclosing(pieces):
-        await _send_body(response, pieces, delivery, count)
+        await _write_body(response, pieces, delivery, counter)
     if delivery.ending == "clean":
         await response.write_eof()
     else:
@@ -63,7 +69,7 @@ async def send(
 
 
 async def break_off(request: web.BaseRequest, *, reset: bool) -> None:
-    """Close the connection once all that was written has left: plainly, or by a TCP reset."""
+    """Close the connection after all written bytes were sent; by a TCP reset if ``reset`` is true."""
     transport = request.transport
     if transport is None:
         return
@@ -77,8 +83,11 @@ async def break_off(request: web.BaseRequest, *, reset: bool) -> None:
     transport.abort()
 
 
-async def ahead(pieces: Iterable[bytes], threads: Executor) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces, each made on a thread while the one before it is sent; no thread outlives this."""
+async def prefetch(pieces: Iterable[bytes], threads: Executor) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces. Each is made on a thread while the one before is sent.
+
+    When the generator is closed or cancelled, it waits for the piece that is being made, so no thread stays busy.
+    """
     iterator, loop = iter(pieces), asyncio.get_running_loop()
     coming = loop.run_in_executor(threads, next, iterator, None)
     try:
@@ -89,7 +98,7 @@ async def ahead(pieces: Iterable[bytes], threads: Executor) -> AsyncGenerator[by
         await asyncio.wait([coming])
 
 
-def _response(request: web.BaseRequest, delivery: Delivery) -> web.StreamResponse:
+def _prepare(request: web.BaseRequest, delivery: Delivery) -> web.StreamResponse:
     by_close = delivery.framing == "close" or (request.version < (1, 1) and delivery.length is None)
     response = _CloseDelimited() if by_close else web.StreamResponse()
     response.headers.extend(delivery.headers)
@@ -102,12 +111,12 @@ def _response(request: web.BaseRequest, delivery: Delivery) -> web.StreamRespons
     return response
 
 
-async def _send_body(
-    response: web.StreamResponse, pieces: AsyncIterator[bytes], delivery: Delivery, count: Counted
+async def _write_body(
+    response: web.StreamResponse, pieces: AsyncIterator[bytes], delivery: Delivery, counter: ByteCounter
 ) -> None:
-    """Write the pieces in slices, no faster than they may go, and stall where it is wanted."""
+    """Write the pieces in slices, at the given speed, and stall where the delivery says so."""
     began = time.monotonic()
-    size = _slice_size(delivery)
+    size = _write_size(delivery)
     stall_at = delivery.stall_after
     sent = 0
     if stall_at == 0:
@@ -116,23 +125,23 @@ async def _send_body(
         for part in _slices(piece, size, None if stall_at is None else stall_at - sent):
             await response.write(part)
             sent += len(part)
-            count.bytes_sent += len(part)
+            counter.bytes_sent += len(part)
             if sent == stall_at:
                 await asyncio.sleep(delivery.stall_seconds)
             if delivery.bytes_per_second:
                 await asyncio.sleep(began + sent / delivery.bytes_per_second - time.monotonic())
 
 
-def _slice_size(delivery: Delivery) -> int:
+def _write_size(delivery: Delivery) -> int:
     if delivery.write_size:
         return delivery.write_size
     if delivery.bytes_per_second:
-        return max(1, min(_LARGEST_WRITE, int(delivery.bytes_per_second / _SLICES_A_SECOND)))
-    return _LARGEST_WRITE
+        return max(1, min(_MAX_WRITE_BYTES, int(delivery.bytes_per_second / _WRITES_PER_SECOND)))
+    return _MAX_WRITE_BYTES
 
 
 def _slices(piece: bytes, size: int, stop: int | None) -> Iterator[bytes]:
-    """Cut a piece into slices, one of which ends at ``stop``."""
+    """Cut a piece into slices of at most ``size`` bytes. If ``stop`` lies within the piece, one slice ends there."""
     place = 0
     while place < len(piece):
         end = place + size
