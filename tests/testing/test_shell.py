@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -38,7 +39,9 @@ def shell(*options):
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
 def export(url, day=TODAY, project_id=12345):
@@ -131,6 +134,24 @@ def test_a_port_in_use(capsys):
         port = taken.getsockname()[1]
         assert main(["--port", str(port)]) == 1
     assert capsys.readouterr() == ("", f"Cannot listen on port {port}: Address already in use.\n")
+
+
+def test_a_reader_that_closes_stdout_ends_it_quietly():
+    """As in `python -m mixpanel_async.testing | head -1`."""
+    with shell() as process:
+        process.stdout.close()
+        assert (process.wait(timeout=30), process.stderr.read()) == (0, "")
+
+
+def test_stdout_that_is_already_closed_ends_it_quietly():
+    """As in `python -m mixpanel_async.testing | true`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(COMMAND, check=False, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_help_names_every_fault(capsys):
