@@ -19,7 +19,16 @@ from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEven
 from mixpanel_async.testing.__main__ import main
 from mixpanel_async.testing.shell.fault_option import FAULT_NAMES, add_fault
 
-COMMAND = [sys.executable, "-W", "error", "-m", "mixpanel_async.testing"]
+# A process that ignores SIGINT (as under nohup) passes that on to its children, so the child resets it before it starts.
+RESET_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+COMMAND = [
+    *(sys.executable, "-I", "-S", "-c", RESET_SIGINT),
+    *(sys.executable, "-W", "error", "-m", "mixpanel_async.testing"),
+]
 TODAY = "2026-02-10"
 
 
