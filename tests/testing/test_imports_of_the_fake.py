@@ -1,4 +1,4 @@
-"""Imports within `mixpanel_async.testing` go one way, between files and between folders."""
+"""Imports within `mixpanel_async.testing` go one way, between files and between folders; its docstring names all files."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ def test_no_folder_imports_itself_through_others():
     folders.pop(Path())  # server.py and the entry points import every folder; clock.py imports none
     assert len(folders) > 5
     TopologicalSorter(folders).prepare()
+
+
+def test_the_docstring_of_the_package_names_every_file():
+    text = mixpanel_async.testing.__doc__
+    assert [name for name in {path.name for path in FILES.values()} if name not in text] == []
+    assert [name for name in {f"``{path.parent.name}/``" for path in FILES.values()} if name not in text] == [
+        "``testing/``"
+    ]
