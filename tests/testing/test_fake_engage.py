@@ -1,4 +1,4 @@
-"""Profiles: pages, sessions, what chooses them, and what goes wrong with them."""
+"""Profiles: pages, sessions, parameters, and faults."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def ids(query, fake, **form):
 
 
 async def download(query, fake, **form):
-    """All pages one after the other, as the docs say: until one is short."""
+    """All pages in order, until one is short, as Mixpanel's docs describe."""
     page = await page_of(query, fake, **form)
     session, found = page["session_id"], page["results"]
     while len(page["results"]) >= page["page_size"]:
@@ -250,7 +250,7 @@ async def test_a_session_belongs_to_its_query(query, fake):
     assert page["results"][0] == {"$distinct_id": "ada", "$properties": {"n": 1}}
 
 
-# what chooses them
+# parameters that select profiles
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def bought(distinct_id, time):
 
 
 BEHAVIORS = '[{"window": "30d", "name": "b", "event_selectors": [{"event": "Bought"}]}]'
-FEB_10 = 1770724800  # noon
+FEB_10 = 1770724800  # 2026-02-10T12:00Z
 
 
 async def test_item_89_behaviors(query, fake):
@@ -382,7 +382,7 @@ async def test_gzip(query, many):
     assert reply.json["results"] == list(many.truth_profiles())[:1000]
 
 
-# what goes wrong
+# faults
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ async def test_projects_are_counted_apart_and_limits_can_be_lifted(ask):
         assert await statuses(ask, fake, 5) == [200] * 5
 
 
-# queries, at the rate_limiter; the endpoints' own tests ask over the wire
+# queries, without HTTP; the tests of the endpoints send requests
 
 POLICY = '"project";q=60;w=3600, "project-concurrency";q=5;qu="concurrent-requests"'
 

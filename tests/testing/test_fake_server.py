@@ -1,4 +1,4 @@
-"""The server's life, its log, and its pace."""
+"""Start and close, the request log, speed and memory."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ async def test_no_thread_outlives_the_server(ask):
 
 
 async def test_the_event_loop_stays_free(ask):
-    """Bodies are made on threads: the longest time the loop was held up is far below that of a body."""
+    """Bodies are made on threads, so the loop is blocked for much less time than a body takes."""
     async with FakeMixpanel(GeneratedEvents(per_day=60_000)) as fake:
         asking, longest = asyncio.create_task(ask(fake, encoding="gzip")), 0.0
         while not asking.done():

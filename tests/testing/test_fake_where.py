@@ -1,4 +1,4 @@
-"""Segmentation expressions: what is kept, and what is refused."""
+"""Segmentation expressions: what they match, and which are refused."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_as_deep_as_may_be(text):
     assert keeps(text)
 
 
-# against another reading: Python's, which ranks operators the same way
+# compared with Python, whose operators have the same precedence
 
 numbers = st.integers(-9, 9).map(str)
 booleans = st.sampled_from(["true", "false", 'properties["yes"]', 'properties["no"]'])
@@ -188,7 +188,7 @@ def sums(inner):
     )
 
 
-def judgements(inner):
+def logical_operations(inner):
     return st.one_of(
         st.builds("{} {} {}".format, inner, st.sampled_from(["and", "or"]), inner),
         st.builds("not {}".format, inner),
@@ -199,7 +199,7 @@ def judgements(inner):
 arithmetic = st.recursive(numbers, sums, max_leaves=12)
 comparison = st.builds("{} {} {}".format, arithmetic, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), arithmetic)
 members = st.builds("{} in [{}, {}]".format, arithmetic, numbers, numbers)
-logic = st.recursive(booleans | comparison | members, judgements, max_leaves=12)
+logic = st.recursive(booleans | comparison | members, logical_operations, max_leaves=12)
 
 
 @given(logic)

@@ -15,7 +15,7 @@ FILES = {path.relative_to(ROOT).with_suffix(""): path for path in ROOT.rglob("*.
 
 
 def imported(path):
-    """The files that a file imports, those under TYPE_CHECKING included."""
+    """The files that a file imports, also under TYPE_CHECKING."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             for name in [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]:

@@ -1,4 +1,4 @@
-"""The fake server as a process of its own."""
+"""The fake server as a process: ``python -m mixpanel_async.testing``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEven
 from mixpanel_async.testing.__main__ import main
 from mixpanel_async.testing.shell.fault_option import FAULT_NAMES, add_fault
 
-# A process that ignores SIGINT (as under nohup) passes that on to its children, so the child resets it before it starts.
+# A process that ignores SIGINT, as under nohup, passes this on to its children. So the child resets it first.
 RESET_SIGINT = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -34,7 +34,7 @@ TODAY = "2026-02-10"
 
 @contextmanager
 def shell(*options):
-    """The server with these options; gives the process, with what it printed in `welcome`."""
+    """Run the server with these options; yield the process, with its first output in `welcome`."""
     process = subprocess.Popen(
         [*COMMAND, "--today", TODAY, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -176,7 +176,7 @@ def planned(words):
     return faults
 
 
-class TestFaultWords:
+class TestFaultOption:
     @pytest.mark.parametrize(
         ("words", "fault"),
         [
@@ -227,6 +227,6 @@ class TestFaultWords:
             ("cut,date=2026-02-30", "day is out of range"),
         ],
     )
-    def test_what_is_none(self, words, what):
+    def test_wrong_text_is_refused(self, words, what):
         with pytest.raises(ValueError, match=re.escape(what)):
             planned(words)

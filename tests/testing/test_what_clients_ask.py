@@ -1,4 +1,4 @@
-"""What other people's clients ask and rely on, as `tests/contract` found it; each is named for its client."""
+"""What clients by other authors send and rely on, as `tests/contract` found. Each test names its client."""
 
 from __future__ import annotations
 

@@ -93,7 +93,8 @@ class GeneratedEvents:
     """From midnight (UTC) of this day on, the ``rekeyed`` rows have the distinct_id of a known user, and
     ``$distinct_id_before_identity`` and ``$is_reshuffled``. Their number and $insert_id do not change."""
     compacted_after: int | None = None
-    """After this many days, Mixpanel removes a day's duplicates, except those without $insert_id; None for never."""
+    """This many days after the end of a day, Mixpanel removes its duplicates, except those without $insert_id. None: it
+    never does."""
     original_ids: bool = False
     """Whether rows are those of a project with original ID merge: an anonymous row's distinct_id is the device id
     without prefix, and 2% of the rows are ``$identify``, ``$create_alias`` or ``$merge``."""

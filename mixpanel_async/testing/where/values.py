@@ -82,7 +82,7 @@ def within_float_range(number: float) -> float:
     return number
 
 
-def _comparison(holds: Callable[[Any, Any], bool]) -> Callable[[Value, Value], Value]:
+def _comparison(compare_values: Callable[[Any, Any], bool]) -> Callable[[Value, Value], Value]:
     """Make a comparison of two numbers, strings or moments. If one is a moment, a string is parsed as a moment."""
 
     def compare(one: Value, other: Value) -> Value:
@@ -91,7 +91,7 @@ def _comparison(holds: Callable[[Any, Any], bool]) -> Callable[[Value, Value], V
         elif isinstance(one, str) and isinstance(other, Moment):
             one = as_moment(one)
         comparable = _value_type(one) is _value_type(other) and isinstance(one, (int, float, str, Moment))
-        return holds(one, other) if comparable and not isinstance(one, bool) else UNDEFINED
+        return compare_values(one, other) if comparable and not isinstance(one, bool) else UNDEFINED
 
     return compare
 
