@@ -25,7 +25,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m mixpanel_async.testing",
         description="Serve a fake Mixpanel on this machine, with generated data, until Ctrl-C or SIGTERM.\n"
         "It prints its URL first, then the credentials. Requests are logged on stderr.",
-        epilog=f"FAULT is {SYNTAX}\n{_fault_table()}\n\n{_EXAMPLES}",
+        epilog=f"FAULT is {SYNTAX}\n"
+        f"The names, with their default values (N is the value):\n{_fault_table()}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
