@@ -1,7 +1,7 @@
-"""The fixtures that pytest has wherever mixpanel-async is installed: a fake Mixpanel, see docs/testing.md.
+"""The pytest fixtures of mixpanel-async: a fake Mixpanel, see docs/testing.md.
 
-pytest imports this module whenever it starts. So it stands outside the package, whose import would bring DuckDB and
-aiohttp with it, and imports the package only once a test asks for a fixture.
+pytest imports this module at every start. So it is not part of the package, whose import would also import DuckDB and
+aiohttp. It imports the package when a test requests a fixture.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def make_fake_mixpanel() -> Callable[[], FakeMixpanel]:
-    """What makes the fake Mixpanels of the other two fixtures; override it to choose their events, day and limits.
+    """Return a function that makes the servers of the other fixtures. Override it to choose events, day and limits.
 
-    By default: 100 generated events a day, today is 2026-02-10, no rate limits.
+    By default a server has 100 generated events a day, today is 2026-02-10, and there are no rate limits.
     """
     from mixpanel_async.testing import FakeMixpanel, GeneratedEvents  # noqa: PLC0415 - see above
 
@@ -28,17 +28,17 @@ def make_fake_mixpanel() -> Callable[[], FakeMixpanel]:
 
 @pytest.fixture
 def fake_mixpanel(make_fake_mixpanel: Callable[[], FakeMixpanel]) -> Iterator[FakeMixpanel]:
-    """A fake Mixpanel for one test, in a thread of its own: with blocking clients, or in async tests of any kind."""
-    yield from _served(make_fake_mixpanel())
+    """Yield a fake Mixpanel for one test. It runs in a thread, so the test may block or be async."""
+    yield from _run(make_fake_mixpanel())
 
 
 @pytest.fixture(scope="session")
 def shared_fake_mixpanel(make_fake_mixpanel: Callable[[], FakeMixpanel]) -> Iterator[FakeMixpanel]:
-    """One fake Mixpanel for all tests, which share its requests and faults too; bodies are made only once."""
-    yield from _served(make_fake_mixpanel())
+    """Yield one fake Mixpanel for all tests. They share its requests, faults, clock and cached bodies."""
+    yield from _run(make_fake_mixpanel())
 
 
-def _served(fake: FakeMixpanel) -> Iterator[FakeMixpanel]:
+def _run(fake: FakeMixpanel) -> Iterator[FakeMixpanel]:
     from mixpanel_async.testing import running  # noqa: PLC0415 - see above
 
     with running(fake):

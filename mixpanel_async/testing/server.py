@@ -1,4 +1,4 @@
-"""FakeMixpanel: an HTTP server on loopback that exports raw events as Mixpanel does."""
+"""FakeMixpanel: an HTTP server on loopback that responds as Mixpanel does."""
 
 from __future__ import annotations
 
@@ -12,121 +12,125 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from mixpanel_async.testing.access import Gate, Project, Region
-from mixpanel_async.testing.answers import Answer, RefusedError, Wording
-from mixpanel_async.testing.arguments import arguments, as_parameters
-from mixpanel_async.testing.body import Telling, lines_of
-from mixpanel_async.testing.catalog import Catalog, QueryRules
 from mixpanel_async.testing.clock import FakeClock
-from mixpanel_async.testing.endpoints import Route, route_of
-from mixpanel_async.testing.events import Event, EventSource
-from mixpanel_async.testing.exporting import ExportEndpoint
-from mixpanel_async.testing.holdings import Holdings, profiles_of, source_of
-from mixpanel_async.testing.limits import FakeLimits, Turnstile
-from mixpanel_async.testing.listener import Listener
-from mixpanel_async.testing.log import RequestLog, RequestRecord, record_of
-from mixpanel_async.testing.parameters import ExportQuery
-from mixpanel_async.testing.plan import FaultPlan
-from mixpanel_async.testing.profiles import Profile, ProfileSource
-from mixpanel_async.testing.querying import QueryEndpoints
-from mixpanel_async.testing.replies import told
-from mixpanel_async.testing.too_many import export_refusal, query_refusal
+from mixpanel_async.testing.data.catalog import Catalog
+from mixpanel_async.testing.data.events import Event, EventSource
+from mixpanel_async.testing.data.profiles import Profile, ProfileSource
+from mixpanel_async.testing.export.event_reader import EventReader, split_lines
+from mixpanel_async.testing.export.export_endpoint import ExportEndpoint
+from mixpanel_async.testing.export.export_query import ExportQuery
+from mixpanel_async.testing.faults.fault_plan import FaultPlan
+from mixpanel_async.testing.http.error_wording import Wording
+from mixpanel_async.testing.http.listener import Listener
+from mixpanel_async.testing.http.request_log import RequestLog, RequestRecord, new_record
+from mixpanel_async.testing.http.request_parameters import encode_parameters, read_parameters
+from mixpanel_async.testing.http.response import RefusedError, Response
+from mixpanel_async.testing.http.routes import Route, find_route
+from mixpanel_async.testing.limits.rate_limiter import FakeLimits, RateLimiter
+from mixpanel_async.testing.limits.too_many_requests import check_export, check_query
+from mixpanel_async.testing.projects.authentication import Authenticator
+from mixpanel_async.testing.projects.project import Project, Region
+from mixpanel_async.testing.projects.project_data import ProjectData, event_source, profile_source
+from mixpanel_async.testing.query.query_endpoints import QueryEndpoints
+from mixpanel_async.testing.query.query_rules import QueryRules
+from mixpanel_async.testing.sending.send_response import send_short
 
-MIXPANELS_LIMITS = FakeLimits()
-COMMON_WORDING = Wording()
+DEFAULT_LIMITS = FakeLimits()
+DEFAULT_WORDING = Wording()
 EMPTY_CATALOG = Catalog()
-USUAL_RULES = QueryRules()
+DEFAULT_QUERY_RULES = QueryRules()
 DEFAULT_PROJECTS = (Project(),)
-_THREADS = 4  # its own, lest a client that fills the loop's threads and waits for bytes waits for ever
+_THREADS = 4
+"""Not the event loop's threads: a client on the same loop may block all of those until it gets bytes."""
 
 
 class FakeMixpanel:
-    """Mixpanel's raw export endpoint on ``127.0.0.1``, with events, a clock and faults of your choice.
+    """A fake Mixpanel on ``127.0.0.1``: all endpoints, with events, profiles, a clock and faults of your choice.
 
-    Use it as ``async with FakeMixpanel(...) as fake``, or call ``start()`` and ``close()``; without a loop of
-    your own, use ``running``. It runs on the event loop that started it, makes bodies on threads, and holds
-    only some pieces of a body in memory. Attributes may be read and changed while it runs, from any thread;
-    what is changed holds for later requests.
+    Use it as ``async with FakeMixpanel(...) as fake``, or call ``start()`` and ``close()``; without an event loop, use
+    ``running``. It runs on the event loop that started it, makes bodies on threads, and keeps only a few pieces of a
+    body in memory. Attributes may be read and changed while it runs, from any thread; a change applies to later
+    requests.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one independent choice of the caller's, with a default
+    def __init__(  # noqa: PLR0913 - each is one independent matching_profiles of the caller's, with a default
         self,
         events: EventSource | Iterable[Event | bytes] = (),
         *,
         profiles: ProfileSource | Iterable[Profile] = (),
         groups: Mapping[str, ProfileSource | Iterable[Profile]] | None = None,
         catalog: Catalog = EMPTY_CATALOG,
-        query_rules: QueryRules = USUAL_RULES,
+        query_rules: QueryRules = DEFAULT_QUERY_RULES,
         today: date | str | None = None,
         clock: FakeClock | None = None,
         projects: Sequence[Project] = DEFAULT_PROJECTS,
-        limits: FakeLimits | None = MIXPANELS_LIMITS,
-        wording: Wording = COMMON_WORDING,
+        limits: FakeLimits | None = DEFAULT_LIMITS,
+        wording: Wording = DEFAULT_WORDING,
         latency: float = 0.0,
         bytes_per_second: float | None = None,
         shuffle: bool = False,
         cache: bool = False,
         port: int = 0,
     ) -> None:
-        """Prepare a server; nothing listens before ``start()``.
+        """Prepare a server; ``start()`` makes it listen.
 
         Args:
-            events: a source such as GeneratedEvents, or events as GivenEvents takes them. All projects
-                hold them that have no events of their own.
-            profiles: a source such as GeneratedProfiles, or profiles as GivenProfiles takes them. All projects
-                hold them.
-            groups: the same for groups, by their ``data_group_id``.
+            events: a source such as GeneratedEvents, or events as GivenEvents accepts them. All projects without
+                events of their own have these events.
+            profiles: a source such as GeneratedProfiles, or profiles as GivenProfiles accepts them. All projects have
+                them.
+            groups: the same for group profiles, by their ``data_group_id``.
             catalog: cohorts, lexicon and annotations.
-            query_rules: how queries behave where several things are known or nothing is.
-            today: the day it is taken to be, at noon UTC; 2026-02-10 if neither this nor ``clock`` is given.
-            clock: the clock to go by, instead of ``today``.
-            projects: the projects there are. There is one URL for each region that one of them lives in.
-            limits: rate limits, counted for each project; None for none. The default is what Mixpanel's
-                docs say: exports 3 a second, 60 an hour, 100 at once; queries 60 an hour, 5 at once.
-            wording: which of several known wordings refusals have.
-            latency: seconds from the arrival of a request that is let through to its headers.
-            bytes_per_second: how fast each body is sent, as it travels; None for as fast as it goes.
-            shuffle: send every answer in an order of its own. Days still follow one another.
-            cache: keep bodies after they were made (compressed, if they were), so that the same question,
-                asked again with the clock unmoved, costs little. They stay in memory.
-            port: where to listen for the first project's region; 0 for any free port, as for other regions.
+            query_rules: how query endpoints behave where Mixpanel's docs say little.
+            today: the present day; the clock stands at noon UTC. 2026-02-10 if neither ``today`` nor ``clock`` is
+                given.
+            clock: the clock, instead of ``today``.
+            projects: the projects. There is one URL for each of their regions.
+            limits: the rate limits, counted for each project; None for no limits. The defaults are those of Mixpanel's
+                docs: 3 exports a second, 60 an hour, 100 at the same time; 60 queries an hour, 5 at the same time.
+            wording: the wording of errors, where several are known.
+            latency: seconds from the arrival of an admitted request to the headers of its response.
+            bytes_per_second: the speed of each body, in bytes of the encoded body; None for no limit.
+            shuffle: whether each response has its lines in another order. Days stay in order.
+            cache: whether encoded bodies are kept in memory, so that the same request at the same clock time is cheap.
+            port: the port of the first project's region; 0 for any free port, which other regions always get.
 
-        Raises ValueError if both ``today`` and ``clock`` are given, or an event or a profile cannot be read.
+        Raises ValueError if both ``today`` and ``clock`` are given, or if an event or a profile is invalid.
 
         """
         if clock is not None and today is not None:
-            msg = "give either today or clock"
+            msg = "give either today or clock, not both"
             raise ValueError(msg)
         self.clock = clock or FakeClock(today or "2026-02-10")
-        """Tells the server what time it is. Move it to let late events arrive, or limits pass."""
+        """The server's clock. Move it forward to let late events arrive or rate limits reset."""
         self.latency = latency
         self.bytes_per_second = bytes_per_second
         self.shuffle = shuffle
         self.faults = FaultPlan()
-        """What shall go wrong; see FaultPlan.add."""
+        """The planned faults; see FaultPlan.add."""
         self.projects = tuple(projects)
         self.catalog = catalog
         self.query_rules = query_rules
         self.plan_has_queries = True
-        """Whether the projects' plan has the query API; without it all but exports is answered with 402."""
-        self._holdings = Holdings(events, projects, profiles, groups)
-        self._gate = Gate(projects, wording)
-        self._turnstile = Turnstile(export_refusal, limits, self.clock, wording)
-        self._query_turnstile = Turnstile(query_refusal, limits, self.clock, wording)
+        """Whether the projects' plan has the query API. If false, all endpoints except export respond with 402."""
+        self._data = ProjectData(events, projects, profiles, groups)
+        self._authenticator = Authenticator(projects, wording)
+        self._rate_limiter = RateLimiter(check_export, limits, self.clock, wording)
+        self._query_rate_limiter = RateLimiter(check_query, limits, self.clock, wording)
         self._log = RequestLog()
-        self._export = ExportEndpoint(self, self._gate, self._turnstile, self._holdings, cache=cache)
-        self._queries = QueryEndpoints(self, self._gate, self._query_turnstile, self._holdings)
+        self._export = ExportEndpoint(self, self._authenticator, self._rate_limiter, self._data, cache=cache)
+        self._queries = QueryEndpoints(self, self._authenticator, self._query_rate_limiter, self._data)
         regions = list(dict.fromkeys(project.region for project in projects)) or ["us"]
-        self._listener = Listener(self._answered, regions, port, self.faults.hangs_up)
+        self._listener = Listener(self._handle, regions, port, self.faults.should_hang_up)
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop
         self._threads: ThreadPoolExecutor
         self._open_tasks: set[asyncio.Task[Any]] = set()
 
-    # its life
+    # start and close
 
     async def start(self) -> None:
-        """Listen; after a close, at the same URL again. Raises OSError if the port is in use."""
+        """Start to listen; after a close, at the same URL again. Raises OSError if the port is in use."""
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(_THREADS, "fake-mixpanel")
         self._is_open = True
@@ -137,7 +141,7 @@ class FakeMixpanel:
             raise
 
     async def close(self) -> None:
-        """Break off what is open and stop listening; leaves no task or thread behind. May be called twice."""
+        """Break off open requests and stop listening. Leaves no task or thread behind. May be called twice."""
         if not self._is_open:
             return
         self._is_open = False
@@ -159,9 +163,9 @@ class FakeMixpanel:
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """Let new connections be refused while the block runs; those that stand go on.
+        """Refuse new connections while the block runs. Open connections stay open.
 
-        For the loop that the server runs on.
+        Use it on the event loop that the server runs on.
         """
         await self._listener.close_ports()
         try:
@@ -169,35 +173,35 @@ class FakeMixpanel:
         finally:
             await self._listener.open_ports()
 
-    # what a test looks at
+    # what a test reads and changes
 
     @property
     def url(self) -> str:
-        """The base URL of the first project's region; exports are at ``{url}/api/2.0/export``."""
+        """The base URL of the first project's region. The export endpoint is ``{url}/api/2.0/export``."""
         return self.url_of(self.project.region)
 
     def url_of(self, region: Region) -> str:
-        """Return the base URL of a region; raises KeyError if no project lives there."""
+        """Return the base URL of a region; raises KeyError if no project belongs to it."""
         return self._listener.url(region)
 
     @property
     def events(self) -> EventSource:
-        """What all projects hold that have no events of their own; may be set, as ``events`` is given."""
-        return self._holdings.shared
+        """The events of all projects without events of their own. May be set, also to an iterable of events."""
+        return self._data.shared_events
 
     @events.setter
     def events(self, events: EventSource | Iterable[Event | bytes]) -> None:
-        self._holdings.shared = source_of(events)
-        self._export.forget_bodies()
+        self._data.shared_events = event_source(events)
+        self._export.clear_cache()
 
     @property
     def profiles(self) -> ProfileSource:
-        """The profiles; may be set, as ``profiles`` is given. Downloads that have begun do not see it."""
-        return self._holdings.profiles
+        """The user profiles. May be set, also to an iterable of profiles. Open sessions keep the old profiles."""
+        return self._data.profiles
 
     @profiles.setter
     def profiles(self, profiles: ProfileSource | Iterable[Profile]) -> None:
-        self._holdings.profiles = profiles_of(profiles)
+        self._data.profiles = profile_source(profiles)
 
     @property
     def project(self) -> Project:
@@ -206,26 +210,26 @@ class FakeMixpanel:
 
     @property
     def limits(self) -> FakeLimits | None:
-        """The rate limits; may be set."""
-        return self._turnstile.limits
+        """The rate limits; None for no limits. May be set."""
+        return self._rate_limiter.limits
 
     @limits.setter
     def limits(self, limits: FakeLimits | None) -> None:
-        self._turnstile.limits = self._query_turnstile.limits = limits
+        self._rate_limiter.limits = self._query_rate_limiter.limits = limits
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """All requests so far, in the order in which they came, those to unknown paths too."""
+        """All requests so far, in order of arrival, with those to unknown paths."""
         return self._log.records
 
     @property
     def open(self) -> int:
-        """How many exports are open: arrived, and neither answered in full nor given up by the client."""
+        """How many exports are open: they have arrived, and their response has not ended."""
         return self._log.exports.now
 
     @property
     def max_open(self) -> int:
-        """The highest number of exports that were open at once, refused ones included."""
+        """The highest number of exports that were open at the same time, including refused ones."""
         return self._log.exports.most
 
     @property
@@ -235,14 +239,14 @@ class FakeMixpanel:
 
     @property
     def max_open_queries(self) -> int:
-        """The highest number of requests to other endpoints that were open at once, refused ones included."""
+        """The highest number of requests to other endpoints that were open at the same time, including refused ones."""
         return self._log.queries.most
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once ``condition()`` is true; it is called when a request arrives and when one ends.
+        """Return once ``condition()`` is true, for example ``await fake.until(lambda: fake.open == 0)``.
 
-        For example ``await fake.until(lambda: fake.open == 0)``. It waits for as long as that takes, on
-        whichever loop it is awaited; the condition is called on the server's.
+        The condition is checked now, and whenever a request arrives or ends, on the server's event loop. ``until`` may
+        be awaited on any asyncio loop. It has no timeout.
         """
         waiting = self._log.until(condition)
         if self._loop is asyncio.get_running_loop():
@@ -251,7 +255,7 @@ class FakeMixpanel:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, self._loop))
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
-        """Do as ``until`` does, where there is no loop: not on the thread that the server runs on.
+        """Block until ``condition()`` is true, as ``until`` does. Not for the thread that the server runs on.
 
         Raises TimeoutError after ``timeout`` seconds.
         """
@@ -262,76 +266,77 @@ class FakeMixpanel:
             waiting.cancel()
 
     def forget_requests(self) -> None:
-        """Forget requests, attempts and how many were open, as if none had come. Rate limits still count them."""
+        """Delete the records of all requests; attempts and highest counts start again. Rate limits still count them."""
         self._log.forget()
 
     def revoke(self, name: str) -> None:
-        """Let a credential expire: a service account's user name, a project secret, or a token."""
-        self._gate.revoke(name)
+        """Make a credential expire: a service account's user name, a project secret or an OAuth token."""
+        self._authenticator.revoke(name)
 
     def restore(self, name: str) -> None:
-        """Let a revoked credential work again."""
-        self._gate.restore(name)
+        """Make a revoked credential valid again."""
+        self._authenticator.restore(name)
 
     def truth_lines(
         self, from_date: date | str, to_date: date | str, *, project: Project | None = None
     ) -> Iterator[bytes]:
-        r"""Yield the lines, without ``\n``, that an export of these days holds as of the clock now.
+        r"""Yield the lines, without ``\n``, that an export of these dates (inclusive) returns now.
 
-        Rows that Mixpanel repeats are repeated here. Faults do not show here. The order is the source's.
-        The export is the first project's, unless another is given.
+        Duplicates are included, faults are not applied, and the order is the source's. The project is the first one,
+        unless another is given.
         """
         project = project or self.project
-        telling = Telling(self._holdings.of(project), self.clock.now, zone=project.zone)
-        return lines_of(telling.text(ExportQuery(_day(from_date), _day(to_date))))
+        reader = EventReader(self._data.events_of(project), self.clock.now, zone=project.zone)
+        return split_lines(reader.pieces(ExportQuery(_as_date(from_date), _as_date(to_date))))
 
     def truth(
         self, from_date: date | str, to_date: date | str, *, project: Project | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is no JSON."""
+        """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is not JSON."""
         return (json.loads(line) for line in self.truth_lines(from_date, to_date, project=project))
 
     def truth_profiles(self, *, project: Project | None = None, **params: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-        """Yield the profiles that a whole download holds as of now, each ``{"$distinct_id", "$properties"}``.
+        """Yield the profiles that a download of all pages returns now, each ``{"$distinct_id", "$properties"}``.
 
-        ``params`` are those of the request, as text or as what their JSON says: ``where='properties["n"] > 1'``,
-        ``distinct_ids=["a"]``, ``filter_by_cohort={"id": 7}``, ``output_properties=["$email"]``. The order is
-        the source's. Faults do not show here. Raises ValueError if the request would be refused.
+        ``params`` are the parameters of the request, as text or as the values that their JSON encodes:
+        ``where='properties["n"] > 1'``, ``distinct_ids=["a"]``, ``filter_by_cohort={"id": 7}``,
+        ``output_properties=["$email"]``. Faults are not applied, and the order is the source's. Raises ValueError if
+        the request would be refused.
         """
         try:
-            profiles = self._queries.profiles(project or self.project, as_parameters(params))
+            profiles = self._queries.profiles(project or self.project, encode_parameters(params))
         except RefusedError as refused:
-            raise ValueError(refused.answer.body.decode()) from None
+            raise ValueError(refused.response.body.decode()) from None
         return map(json.loads, profiles)
 
-    # answering
+    # responding
 
-    async def _answered(self, request: web.BaseRequest, region: str) -> web.StreamResponse:
-        """Answer a request and keep the log of it."""
+    async def _handle(self, request: web.BaseRequest, region: str) -> web.StreamResponse:
+        """Respond to a request and log it."""
         if (task := asyncio.current_task()) is not None:
             self._open_tasks.add(task)
             task.add_done_callback(self._open_tasks.discard)
-        route = route_of(request.path)
-        record = record_of(request, region, route.endpoint if route else None, await arguments(request))
-        with self._log.entry(record):
+        route = find_route(request.path)
+        record = new_record(request, region, route.endpoint if route else None, await read_parameters(request))
+        with self._log.track(record):
             try:
-                return await self._replied(request, record, route)
-            except ConnectionResetError:  # who asked is gone
+                return await self._respond(request, record, route)
+            except ConnectionResetError:  # the client has disconnected
                 return web.Response()
 
-    async def _replied(
+    async def _respond(
         self, request: web.BaseRequest, record: RequestRecord, route: Route | None
     ) -> web.StreamResponse:
-        """Send what was asked for, or say why not."""
+        """Send the response of the request's endpoint, or the refusal."""
         try:
             if route is None:
-                raise RefusedError(Answer(404))  # noqa: TRY301 - refusals have one way out
+                raise RefusedError(Response(404))  # noqa: TRY301 - all refusals are sent in one place
             if route.endpoint == "export":
-                return await self._export.answered(request, record, self._threads)
-            return await self._queries.answered(request, record, route, self._threads)
+                return await self._export.respond(request, record, self._threads)
+            return await self._queries.respond(request, record, route, self._threads)
         except RefusedError as refused:
-            return await told(request, record, refused.answer)
+            return await send_short(request, record, refused.response)
 
 
-def _day(day: date | str) -> date:
+def _as_date(day: date | str) -> date:
     return date.fromisoformat(day) if isinstance(day, str) else day

@@ -1,38 +1,31 @@
-"""A fake server on a thread of its own: for tests without an event loop, or with one of another kind."""
+"""``running``: serves from a thread, for tests without an event loop or with another kind of event loop."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
+
+from anyio.from_thread import start_blocking_portal
 
 from mixpanel_async.testing.server import FakeMixpanel
 
 
 @contextmanager
 def running(fake: FakeMixpanel) -> Iterator[FakeMixpanel]:
-    """Let ``fake`` serve while the block runs, on an event loop in a thread of its own.
+    """Run ``fake`` on an event loop in a thread of its own while the block runs.
 
         with running(FakeMixpanel(GeneratedEvents(per_day=100), limits=None)) as fake:
             export_everything(fake.url)
             fake.wait_until(lambda: fake.open == 0)
 
-    It gives the same ``fake``, whose attributes and methods may be used from any thread, all but ``start``
-    and ``close``. When the block ends, however it ends, the server is closed and the thread is gone.
+    Yields the same ``fake``. Its attributes and methods may be used from any thread, except ``start`` and ``close``.
+    When the block ends, also by an error, the server is closed and the thread has ended.
 
     Raises OSError if the fake's port is in use.
     """
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="fake-mixpanel-server", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(fake.start(), loop).result()
+    with start_blocking_portal(backend="asyncio") as portal:
+        portal.call(fake.start)
         try:
             yield fake
         finally:
-            asyncio.run_coroutine_threadsafe(fake.close(), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            portal.call(fake.close)

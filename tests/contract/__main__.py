@@ -16,9 +16,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, running
-from mixpanel_async.testing.catalog import Annotation, Catalog, Cohort
-from mixpanel_async.testing.profiles import GeneratedProfiles
+from mixpanel_async.testing import (
+    Annotation,
+    Catalog,
+    Cohort,
+    FakeMixpanel,
+    GeneratedEvents,
+    GeneratedProfiles,
+    running,
+)
 from tests.contract.clients import CLIENTS, Client, NotHereError, Row
 
 FROM, TO, TODAY = "2026-02-01", "2026-02-05", "2026-02-10"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan
-from mixpanel_async.testing.faults import NOTHING
+from mixpanel_async.testing.faults.fault import NOTHING
 
 from .check import FIRST, NOW, Generations, Promise
 from .child import ALL

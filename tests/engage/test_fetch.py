@@ -333,7 +333,7 @@ async def test_where_pages_count_against_the_hour_it_is_waited_out_and_told(fake
     fake.limits = FakeLimits(queries_per_hour=3)
     fake.query_rules = QueryRules(page_size=10, pages_are_counted=True)
     client = client_of(fake, retry=RetryPolicy(attempts=4, wait_initial=0, wait_max=0))
-    fake._query_turnstile._wording = Wording(retry_after="none")  # else the wait would be a real hour
+    fake._query_rate_limiter._wording = Wording(retry_after="none")  # else the wait would be a real hour
 
     async def let_hours_pass():
         for refused in range(1, 4):
@@ -390,7 +390,7 @@ def rows_of(path, table="profiles"):
 
 async def test_groups_are_named_by_text(fake, client_of, path):
     group = 8453995111420155989
-    fake._holdings.groups[str(group)] = GivenProfiles([{"$distinct_id": "Acme", "$properties": {"seats": 3}}])
+    fake._data.groups[str(group)] = GivenProfiles([{"$distinct_id": "Acme", "$properties": {"seats": 3}}])
     for number in (group, str(group)):
         await client_of(fake).fetch_profiles("groups", group_id=number)
         assert rows_of(path, "groups") == {"Acme": {"seats": 3}}

@@ -1,4 +1,4 @@
-"""A plain client for the fake server's own tests: it decodes nothing and keeps what broke."""
+"""A plain client for the tests of the fake server. It keeps the encoded body, and the error if there was one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = "2026-02-01"
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the bytes as they travelled, and the error that ended them."""
+    """A response: the encoded body, and the error that ended it."""
 
     status: int | None
     headers: dict[str, str]
@@ -28,7 +28,7 @@ class Reply:
 
     @property
     def text(self) -> bytes:
-        """The body, gunzipped if need be; raises if the gzip stream is not whole."""
+        """The decoded body; raises EOFError if the gzip stream is not complete."""
         if self.headers.get("content-encoding") != "gzip":
             return self.body
         left, text = self.body, b""
@@ -42,7 +42,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body, read."""
+        """The body, parsed as JSON."""
         return json.loads(self.text)
 
     @property
@@ -52,7 +52,7 @@ class Reply:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The lines, read."""
+        """The lines, parsed as JSON."""
         return [json.loads(line) for line in self.lines]
 
 
@@ -61,13 +61,13 @@ Ask = Callable[..., Awaitable[Reply]]
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that leaves bodies as they travelled."""
+    """A client that does not decode bodies."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
 
 
 async def _reply(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Reply:
-    """All that came, and the error that ended it."""
+    """Read the whole response, and the error that ended it."""
     body, status, shown = b"", None, {}
     try:
         async with request as response:
@@ -82,7 +82,7 @@ async def _reply(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -
 
 @pytest.fixture
 def ask(session: aiohttp.ClientSession) -> Ask:
-    """Ask for an export: by default one day, as the first service account, in plain bytes."""
+    """Send an export request; by default for one day, from the first service account, without gzip."""
 
     async def ask(
         fake: FakeMixpanel,
@@ -110,7 +110,7 @@ def ask(session: aiohttp.ClientSession) -> Ask:
 
 @pytest.fixture
 def query(session: aiohttp.ClientSession) -> Ask:
-    """Ask a query endpoint, as the first service account: by default a POST, with a form if one is given."""
+    """Send a query from the first service account; by default a POST."""
 
     async def query(
         fake: FakeMixpanel,

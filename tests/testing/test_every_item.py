@@ -1,4 +1,4 @@
-"""Each of the 96 numbered behaviours of the fake server has a test of its own, named after it."""
+"""Each of the 96 numbered behaviours of the fake server has a test with its number in the name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ITEMS = range(1, 97)
 
 
 def numbered_tests():
-    """The names of tests, by the number of the item that they bear: ``test_item_12_what``."""
+    """The names of tests by their item number: ``test_item_12_what``."""
     found = defaultdict(list)
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -26,6 +26,6 @@ def test_every_item_has_a_test():
     assert sorted(numbered_tests()) == list(ITEMS)
 
 
-def test_a_test_bears_one_number():
+def test_each_test_has_one_number():
     names = [name for names in numbered_tests().values() for name in names]
     assert [name for name in names if not re.match(r"test_item_\d\d_[a-z]", name)] == []

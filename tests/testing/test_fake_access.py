@@ -1,4 +1,4 @@
-"""Who may ask."""
+"""Credentials."""
 
 from __future__ import annotations
 

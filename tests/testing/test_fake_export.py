@@ -1,4 +1,4 @@
-"""What an export that goes well looks like."""
+"""Exports without faults."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents
-from mixpanel_async.testing.profiles import GivenProfiles
+from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, GivenProfiles
 
 DAY = "2026-02-01"
 
@@ -278,7 +277,7 @@ async def test_item_32_trailing_slash(ask):
 
 @pytest.fixture
 async def chosen(ask):
-    """Returns which of some events a ``where`` keeps, by their ``i``."""
+    """Return the ``i`` of the events that match a ``where``."""
     rows = [
         {"plan": "pro", "n": 1, "id": 1, "s": "foo bar"},
         {"plan": "free", "n": "1", "id": 3, "s": "bar"},
@@ -351,10 +350,10 @@ async def test_where_leaves_alone_what_is_no_event(ask):
 
 
 @pytest.fixture
-def told(ask):
-    """Returns what two identical calls got, the clock moved between them; and that it was the truth."""
+def export_twice(ask):
+    """Send the same request at two times; return both lists of events, after comparing them with the truth."""
 
-    async def told(source, before, after):
+    async def export_twice(source, before, after):
         clock = FakeClock(before)
         async with FakeMixpanel(source, clock=clock, cache=True) as fake:
             answers = []
@@ -365,7 +364,7 @@ def told(ask):
                 answers.append(reply.events)
         return answers
 
-    return told
+    return export_twice
 
 
 def identified(event):
@@ -373,26 +372,26 @@ def identified(event):
     return (event["event"], properties.get("distinct_id"), properties["time"], properties.get("$insert_id"))
 
 
-async def test_item_78_compaction_leaves_fewer_rows(told):
+async def test_item_78_compaction_leaves_fewer_rows(export_twice):
     source = GeneratedEvents(per_day=1500, duplicates=0.1, compacted_after=3)
-    before, same = await told(source, "2026-02-03", "2026-02-04T23:59:59")
+    before, same = await export_twice(source, "2026-02-03", "2026-02-04T23:59:59")
     assert before == same
-    before, after = await told(source, "2026-02-03", "2026-02-05T00:00:00")
+    before, after = await export_twice(source, "2026-02-03", "2026-02-05T00:00:00")
     assert 50 < len(before) - len(after) < 250
     assert {identified(event) for event in before} == {identified(event) for event in after}
     with_id = [identified(event) for event in after if "$insert_id" in event["properties"]]
     assert len(with_id) == len(set(with_id))
 
 
-async def test_item_78_late_rows_are_more_rows(told):
-    before, after = await told(GeneratedEvents(per_day=500, late=0.2), "2026-02-02T12:00:00", "2026-02-08")
+async def test_item_78_late_rows_are_more_rows(export_twice):
+    before, after = await export_twice(GeneratedEvents(per_day=500, late=0.2), "2026-02-02T12:00:00", "2026-02-08")
     assert len(before) + 50 < len(after) == 500
     assert [event for event in after if event in before] == before
 
 
-async def test_item_78_the_same_rows_with_other_distinct_ids(told):
+async def test_item_78_the_same_rows_with_other_distinct_ids(export_twice):
     source = GeneratedEvents(per_day=500, rekeyed=0.5, rekeyed_on=date(2026, 2, 5))
-    before, after = await told(source, "2026-02-04", "2026-02-05")
+    before, after = await export_twice(source, "2026-02-04", "2026-02-05")
     assert before != after
     pairs = list(zip(before, after, strict=True))
     for name in ("time", "$insert_id", "sequence"):

@@ -1,4 +1,4 @@
-"""What can be made to go wrong."""
+"""Faults."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def faulty(ask, fake, fault, encoding="gzip"):
 
 
 def readable(body):
-    """Return what a patient reader gets out of a gzip stream that is not whole."""
+    """Decompress as much as possible of an incomplete gzip stream."""
     return zlib.decompressobj(31).decompress(body)
 
 
@@ -272,7 +272,7 @@ async def test_item_74_refused(ask, fake, session):
         assert isinstance((await ask(fake)).error, ClientConnectorError)
     assert (await ask(fake)).status == 200
     async with fake.refusing():
-        assert (await ask(fake)).status == 200  # this connection stands
+        assert (await ask(fake)).status == 200  # over the open connection
         await session.connector.close()
 
 
@@ -297,7 +297,7 @@ async def test_item_74_connections_that_stand_are_not_hung_up_on(ask, fake):
 
 @pytest.mark.parametrize("chosen", [{"date": DAY}, {"from_date": DAY}, {"to_date": DAY}, {"attempts": [1]}])
 async def test_item_74_a_connection_is_no_request(fake, chosen):
-    with pytest.raises(ValueError, match="not yet a request"):
+    with pytest.raises(ValueError, match="no dates or attempts"):
         fake.faults.add(Fault.hang_up(), **chosen)
 
 
@@ -314,7 +314,7 @@ async def test_item_76_redirect(ask, fake):
 
 @pytest.mark.parametrize("tells", [True, False])
 async def test_item_76_another_host_sees_whether_a_secret_went_along(fake, session, tells):
-    """aiohttp keeps it back by itself; a client that follows by hand may not."""
+    """aiohttp does not send the header to another host; a client that follows redirects itself might."""
     async with FakeMixpanel() as other:
         fake.faults.add(Fault.redirect(f"{other.url}/api/2.0/export"))
         headers = {"Authorization": fake.project.service_account.authorization()}
@@ -354,7 +354,7 @@ async def test_faults_by_chance_are_the_same_in_any_order(ask):
 
 @pytest.mark.parametrize("chance", [-0.1, 1.1])
 def test_a_chance_is_from_0_to_1(chance):
-    with pytest.raises(ValueError, match="chance is from 0 to 1"):
+    with pytest.raises(ValueError, match="chance must be from 0 to 1"):
         FakeMixpanel().faults.add(Fault.html(), chance=chance)
 
 
@@ -386,7 +386,7 @@ def raw_request(fake, encoding):
 
 
 async def raw_answer(fake, encoding):
-    """Return the bytes after the headers, up to the end or the reset, and the headers."""
+    """Return the bytes after the headers, up to the end or the reset; and the headers."""
     reader, writer = await asyncio.open_connection(*address(fake))
     writer.write(raw_request(fake, encoding))
     head = await reader.readuntil(b"\r\n\r\n")
@@ -401,7 +401,7 @@ async def raw_answer(fake, encoding):
 
 
 def dechunked(raw):
-    """Join chunks; the last may be missing."""
+    """Decode chunked encoding; the last chunk may be missing."""
     body = b""
     while raw:
         size, _, raw = raw.partition(b"\r\n")

@@ -1,4 +1,4 @@
-"""Generated events are what they are said to be."""
+"""GeneratedEvents has the documented properties."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_same_seed_and_day_give_the_same_bytes():
 
 
 def test_bytes_are_pinned():
-    """A change here changes what other people's tests see; make it on purpose only."""
+    """Users' tests depend on these bytes: change them only on purpose."""
     digest = hashlib.sha256(b"\n".join(lines(GeneratedEvents(per_day=10)))).hexdigest()
     assert digest.startswith(PINNED)
 
@@ -116,7 +116,7 @@ def test_no_share_means_none():
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
-def test_shares_are_judged(share):
+def test_shares_are_checked(share):
     with pytest.raises(ValueError, match="late is a share"):
         GeneratedEvents(late=share)
 
@@ -127,7 +127,7 @@ def test_all_of_a_day_is_in_that_day(events):
 
 
 def test_it_is_fast():
-    """Well above this on a quiet machine; the bar is low enough for a busy one."""
+    """The limit is low enough for a busy machine; an idle one is much faster."""
     source = GeneratedEvents(per_day=60_000)
     next(source.pieces(DAY, now=NOW))
     began = time.process_time()

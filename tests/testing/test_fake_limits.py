@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from mixpanel_async.testing import FakeClock, FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
-from mixpanel_async.testing.answers import RefusedError
-from mixpanel_async.testing.limits import Turnstile
-from mixpanel_async.testing.too_many import query_refusal
+from mixpanel_async.testing.http.response import RefusedError
+from mixpanel_async.testing.limits.rate_limiter import RateLimiter
+from mixpanel_async.testing.limits.too_many_requests import check_query
 
 HOURLY = FakeLimits(per_second=None, per_hour=3, concurrent=None)
 
@@ -124,30 +124,30 @@ async def test_projects_are_counted_apart_and_limits_can_be_lifted(ask):
         assert await statuses(ask, fake, 5) == [200] * 5
 
 
-# queries, at the turnstile; the endpoints' own tests ask over the wire
+# queries, without HTTP; the tests of the endpoints send requests
 
 POLICY = '"project";q=60;w=3600, "project-concurrency";q=5;qu="concurrent-requests"'
 
 
 @pytest.fixture
-def turnstile():
-    return Turnstile(query_refusal, FakeLimits(), FakeClock(), Wording())
+def rate_limiter():
+    return RateLimiter(check_query, FakeLimits(), FakeClock(), Wording())
 
 
-def refusal(turnstile, **how):
-    with pytest.raises(RefusedError) as refused, turnstile.admit(12345, **how):
+def refusal(rate_limiter, **how):
+    with pytest.raises(RefusedError) as refused, rate_limiter.admit(12345, **how):
         pass
-    answer = refused.value.answer
-    assert answer.status == 429
-    return dict(answer.headers), json.loads(answer.body)
+    response = refused.value.response
+    assert response.status == 429
+    return dict(response.headers), json.loads(response.body)
 
 
-def test_queries_in_an_hour(turnstile):
+def test_queries_in_an_hour(rate_limiter):
     for _ in range(60):
-        with turnstile.admit(12345):
+        with rate_limiter.admit(12345):
             pass
-    with turnstile.admit(12345, counted=False), turnstile.admit(777):
-        headers, body = refusal(turnstile)
+    with rate_limiter.admit(12345, is_counted=False), rate_limiter.admit(777):
+        headers, body = refusal(rate_limiter)
     assert headers == {
         "Retry-After": "3600",
         "RateLimit-Policy": POLICY,
@@ -162,17 +162,17 @@ def test_queries_in_an_hour(turnstile):
 
 @pytest.mark.parametrize("limits", [FakeLimits(queries_per_hour=0), FakeLimits(concurrent_queries=0)])
 def test_queries_refused_without_a_hint(limits):
-    turnstile = Turnstile(query_refusal, limits, FakeClock(), Wording(retry_after="none"))
+    rate_limiter = RateLimiter(check_query, limits, FakeClock(), Wording(retry_after="none"))
     text = "Query rate limit exceeded for project_id: 12345 For more information, please consult our documentation"
-    assert refusal(turnstile) == ({}, {"error": text})
+    assert refusal(rate_limiter) == ({}, {"error": text})
 
 
-def test_queries_at_once(turnstile):
+def test_queries_at_once(rate_limiter):
     with contextlib.ExitStack() as open_ones:
         for number in range(5):
-            open_ones.enter_context(turnstile.admit(12345, counted=number > 2))
-        headers, body = refusal(turnstile)
-        assert refusal(turnstile, counted=False) == (headers, body)
+            open_ones.enter_context(rate_limiter.admit(12345, is_counted=number > 2))
+        headers, body = refusal(rate_limiter)
+        assert refusal(rate_limiter, is_counted=False) == (headers, body)
     assert headers == {
         "Retry-After": "10",
         "RateLimit-Policy": POLICY,
@@ -182,5 +182,5 @@ def test_queries_at_once(turnstile):
         "error": "Query rate limit exceeded for project_id: 12345. "
         "This request exceeded the concurrency limit (6/5 queries running concurrently)."
     }
-    with turnstile.admit(12345):
+    with rate_limiter.admit(12345):
         pass

@@ -1,4 +1,4 @@
-"""The small endpoints beside export and engage."""
+"""All endpoints except export and engage."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def get(query):
     return get
 
 
-# who am I
+# app/me
 
 
 async def test_item_94_what_a_credential_opens(query, fake):
@@ -107,7 +107,7 @@ async def test_item_94_nobody(query, fake, authorization):
     assert (await query(fake, "/api/app/me", method="GET", authorization=BOTH.authorization())).status == 401
 
 
-async def test_item_94_projects_of_another_region_are_not_told(session):
+async def test_item_94_projects_of_another_region_are_not_listed(session):
     here, there = Project(), Project(2, region="eu")
     async with FakeMixpanel(projects=[here, there], wording=Wording(unauthorized="plain")) as fake:
         headers = {"Authorization": BOTH.authorization()}

@@ -1,4 +1,4 @@
-"""The query string, judged."""
+"""The parameters of an export."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_item_44_missing_dates(ask, fake):
     assert reply.status == 400
     assert b"from_date" in reply.body
     reply = await ask(fake, "2026-02-01", "")
-    assert reply.status == 200  # the fixture asks for the one day then
+    assert reply.status == 200  # the fixture then sends to_date = from_date
     reply = await ask(fake, None, None)
     assert reply.status == 400
 

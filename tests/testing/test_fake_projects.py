@@ -1,4 +1,4 @@
-"""Projects of both kinds, by the clock of either, each in its region."""
+"""Projects in UTC and in local time, and their regions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mixpanel_async.testing import FakeClock, FakeMixpanel, GeneratedEvents, GivenEvents, Project, ServiceAccount
-from mixpanel_async.testing.zones import Span
+from mixpanel_async.testing.data.time_zones import ProjectDay
 
 PACIFIC = ZoneInfo("US/Pacific")
 ACCOUNT = ServiceAccount("old.mp-service-account", "s")
@@ -25,7 +25,7 @@ def true(moment):
 
 
 def wall(moment):
-    """What a wall clock shows, read as if it were UTC."""
+    """The local wall clock, encoded as if it were UTC."""
     return int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp())
 
 
@@ -36,7 +36,7 @@ def at(moment, number=0):
 
 @pytest.fixture
 def export(ask):
-    """Asks as the old project."""
+    """Send an export request for the old project."""
 
     async def export(fake, *dates, **params):
         return await ask(fake, *dates, authorization=ACCOUNT.authorization(), project_id=777, **params)
@@ -44,7 +44,7 @@ def export(ask):
     return export
 
 
-async def test_item_26_projects_with_original_ids_export_who_is_who(export):
+async def test_item_26_projects_with_original_ids_export_identity_events(export):
     source = GeneratedEvents(per_day=2000, original_ids=True, missing_distinct_id=0)
     names = ["$identify", "$create_alias", "$merge"]
     async with FakeMixpanel([], projects=[old_project(events=source)], limits=None) as fake:
@@ -89,7 +89,7 @@ async def test_item_27_generated_days_are_days_there(export):
         rows = [event["properties"] for event in (await export(fake, "2026-02-01")).events]
         truth = list(fake.truth("2026-02-01", "2026-02-01", project=project))
     assert [event["properties"] for event in truth] == rows
-    assert 350 < len(rows) < 550  # it is noon there
+    assert 350 < len(rows) < 550  # it is noon in the project
     assert all(wall("2026-02-01T00:00:00") <= row["time"] < wall("2026-02-01T12:00:00") for row in rows)
     assert all(0 < row["mp_processing_time_ms"] / 1000 - row["time"] - 8 * 3600 < 700 for row in rows)
 
@@ -111,7 +111,7 @@ async def test_item_28_generated_days_of_23_and_25_hours(export):
             times = [event["properties"]["time"] for event in (await export(fake, day)).events]
             assert all(0 <= time - wall(f"{day}T00:00:00") < 86_400 for time in times)
             hours[day] = [sum(time % 86_400 // 3600 == hour for time in times) for hour in range(24)]
-    assert 1 <= hours[GAP][2] <= 3  # one is seeded, and may be repeated
+    assert 1 <= hours[GAP][2] <= 3  # one row, and possibly its duplicates
     assert min(hours[GAP][:2] + hours[GAP][3:]) > 150
     assert hours[REPEATED][1] > 1.5 * hours[REPEATED][0]
 
@@ -129,19 +129,19 @@ async def test_item_28_generated_days_of_23_and_25_hours(export):
     ],
 )
 def test_spans(zone, day, hours, skipped):
-    span = Span(date.fromisoformat(day), ZoneInfo(zone) if zone else None)
+    span = ProjectDay(date.fromisoformat(day), ZoneInfo(zone) if zone else None)
     assert (span.end - span.start) / 3600 == hours
-    assert span.skipped() == (wall(f"{day}T{skipped}") if skipped else None)
+    assert span.first_skipped_second() == (wall(f"{day}T{skipped}") if skipped else None)
     moments = list(range(span.start, span.end, 900))
-    walls = span.walls(moments)
+    walls = span.wall_times(moments)
     assert {datetime.fromtimestamp(time, UTC).date() for time in walls} == {span.day}
-    assert walls == [span.walls([moment])[0] for moment in moments]
+    assert walls == [span.wall_times([moment])[0] for moment in moments]
 
 
 async def test_given_lines_of_old_projects_keep_their_bytes(export):
     line = b'{"event":"\\"properties\\":{\\"time\\":1","properties":{"time":1769949000,"n":1.50,"big":1e400}}'
     later = b'{"event":"E","properties":{"n":1,"time":1769949001}}'
-    raw = b'{"event":"E","properties":{"time":1741487400}}'  # 02:30 of a day that skips it
+    raw = b'{"event":"E","properties":{"time":1741487400}}'  # 02:30, which this day does not have
     source = GivenEvents([line, later], lines={GAP: [raw]}, bodies={GAP: b"x"})
     async with FakeMixpanel(source, projects=[old_project()], limits=None) as fake:
         assert (await export(fake, "2026-02-01")).lines == [

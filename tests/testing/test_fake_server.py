@@ -1,8 +1,9 @@
-"""The server's life, its log, and its pace."""
+"""Start and close, the request log, speed and memory."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 import tracemalloc
@@ -14,6 +15,7 @@ import mixpanel_async.testing
 from mixpanel_async.testing import FakeClock, FakeMixpanel, Fault, GeneratedEvents
 
 DAY = "2026-02-01"
+NIGHTLY = os.environ.get("MIXPANEL_ASYNC_NIGHTLY") == "1"
 
 
 async def test_close_breaks_off_open_streams_and_leaves_no_task(ask):
@@ -176,7 +178,8 @@ async def test_connections_are_kept_alive(session, ask):
 
 
 async def test_item_77_memory_does_not_grow_with_a_day(session):
-    async with FakeMixpanel(GeneratedEvents(per_day=300_000)) as fake:
+    per_day = 300_000 if NIGHTLY else 50_000  # some 300 MB or 50 MB
+    async with FakeMixpanel(GeneratedEvents(per_day=per_day)) as fake:
         params = {"project_id": "12345", "from_date": DAY, "to_date": DAY}
         headers = {"Authorization": fake.project.service_account.authorization(), "Accept-Encoding": "identity"}
         lines = 0
@@ -188,8 +191,8 @@ async def test_item_77_memory_does_not_grow_with_a_day(session):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert lines == 300_000
-    assert peak < 16_000_000  # of some 300 MB
+    assert lines == per_day
+    assert peak < 16_000_000
 
 
 async def test_a_client_that_fills_the_loops_threads_still_gets_its_bytes(ask):
@@ -210,7 +213,7 @@ async def test_no_thread_outlives_the_server(ask):
 
 
 async def test_the_event_loop_stays_free(ask):
-    """Bodies are made on threads: the longest time the loop was held up is far below that of a body."""
+    """Bodies are made on threads, so the loop is blocked for much less time than a body takes."""
     async with FakeMixpanel(GeneratedEvents(per_day=60_000)) as fake:
         asking, longest = asyncio.create_task(ask(fake, encoding="gzip")), 0.0
         while not asking.done():
@@ -230,7 +233,7 @@ def test_clock():
     clock.now = "2026-02-10T05:00:00+02:00"
     assert clock.now.isoformat() == "2026-02-10T03:00:00+00:00"
     assert clock.monotonic() - began >= 3600
-    with pytest.raises(ValueError, match="advances"):
+    with pytest.raises(ValueError, match="forward only"):
         clock.advance(-1)
 
 

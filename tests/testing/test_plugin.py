@@ -1,4 +1,4 @@
-"""The fixtures that come with the library, used here as in a user's tests."""
+"""The pytest fixtures of the library, used as in a user's tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest_plugins = ["pytester"]
 
 
 def export(fake, day="2026-02-01"):
-    """Export a day by a client that blocks."""
+    """Export a day with a client that blocks."""
     url = f"{fake.url}/api/2.0/export?project_id={fake.project.id}&from_date={day}&to_date={day}"
     request = urllib.request.Request(url, headers={"Authorization": fake.project.service_account.authorization()})
     with urllib.request.urlopen(request, timeout=30) as response:
@@ -81,8 +81,8 @@ def test_shared_with_events_of_the_users_and_on_anyios_loops(pytester):
     assert "test_on_any_loop[trio] PASSED" in ended.stdout.str()
 
 
-def test_who_does_not_use_it_does_not_import_it(pytester):
-    pytester.makeini("[pytest]\n")  # its directory may lie within ours
+def test_a_run_without_the_fixtures_does_not_import_the_library(pytester):
+    pytester.makeini("[pytest]\n")  # its directory may be inside this repository
     pytester.makepyfile("""
 import sys
 

@@ -1,8 +1,9 @@
-"""The fake server as a process of its own."""
+"""The fake server as a process: ``python -m mixpanel_async.testing``."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -16,15 +17,24 @@ import pytest
 
 from mixpanel_async.testing import FakeMixpanel, Fault, FaultPlan, GeneratedEvents, ServiceAccount
 from mixpanel_async.testing.__main__ import main
-from mixpanel_async.testing.fault_words import WORDS, plan
+from mixpanel_async.testing.shell.fault_option import FAULT_NAMES, add_fault
 
-COMMAND = [sys.executable, "-W", "error", "-m", "mixpanel_async.testing"]
+# A process that ignores SIGINT, as under nohup, passes this on to its children. So the child resets it first.
+RESET_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+COMMAND = [
+    *(sys.executable, "-I", "-S", "-c", RESET_SIGINT),
+    *(sys.executable, "-W", "error", "-m", "mixpanel_async.testing"),
+]
 TODAY = "2026-02-10"
 
 
 @contextmanager
 def shell(*options):
-    """The server with these options; gives the process, with what it printed in `welcome`."""
+    """Run the server with these options; yield the process, with its first output in `welcome`."""
     process = subprocess.Popen(
         [*COMMAND, "--today", TODAY, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -38,7 +48,9 @@ def shell(*options):
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
 def export(url, day=TODAY, project_id=12345):
@@ -133,20 +145,38 @@ def test_a_port_in_use(capsys):
     assert capsys.readouterr() == ("", f"Cannot listen on port {port}: Address already in use.\n")
 
 
+def test_a_reader_that_closes_stdout_ends_it_quietly():
+    """As in `python -m mixpanel_async.testing | head -1`."""
+    with shell() as process:
+        process.stdout.close()
+        assert (process.wait(timeout=30), process.stderr.read()) == (0, "")
+
+
+def test_stdout_that_is_already_closed_ends_it_quietly():
+    """As in `python -m mixpanel_async.testing | true`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(COMMAND, check=False, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_help_names_every_fault(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert all(re.search(rf"^  {name}\b", shown, re.MULTILINE) for name in WORDS)
+    assert all(re.search(rf"^  {name}\b", shown, re.MULTILINE) for name in FAULT_NAMES)
 
 
 def planned(words):
     faults = FaultPlan()
-    plan(faults, words)
+    add_fault(faults, words)
     return faults
 
 
-class TestFaultWords:
+class TestFaultOption:
     @pytest.mark.parametrize(
         ("words", "fault"),
         [
@@ -162,7 +192,7 @@ class TestFaultWords:
     )
     def test_a_fault(self, words, fault):
         (made,) = planned(words)._planned
-        assert made.fault.answer == fault.answer
+        assert made.fault.response == fault.response
         assert made.fault.name == fault.name
 
     def test_choices(self):
@@ -176,7 +206,7 @@ class TestFaultWords:
         (made,) = planned("503,endpoint=cohorts/list")._planned
         assert made.endpoint == "cohorts/list"
 
-    @pytest.mark.parametrize("name", WORDS)
+    @pytest.mark.parametrize("name", FAULT_NAMES)
     def test_every_name_is_a_fault(self, name):
         assert planned(name)._planned
 
@@ -191,12 +221,12 @@ class TestFaultWords:
             ("half-line=1.5", "half-line=1.5 is not a number"),
             ("html=3", "html takes no value"),
             ("cut,chance=2", "chance=2 is not a share"),
-            ("cut,when=now", "'when' is none of chance="),
+            ("cut,when=now", "unknown option 'when': expected one of chance="),
             ("503,endpoint=nowhere", "nowhere"),
-            ("cut,times", "'times' is none of"),
+            ("cut,times", "unknown option 'times': expected"),
             ("cut,date=2026-02-30", "day is out of range"),
         ],
     )
-    def test_what_is_none(self, words, what):
+    def test_wrong_text_is_refused(self, words, what):
         with pytest.raises(ValueError, match=re.escape(what)):
             planned(words)

@@ -1,4 +1,4 @@
-"""The fake server on a thread of its own."""
+"""The fake server in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other people's clients ask and rely on, as `tests/contract` found it; each is named for its client."""
+"""What clients by other authors send and rely on, as `tests/contract` found. Each test names its client."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 
 import pytest
 
-from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
-from mixpanel_async.testing.catalog import Annotation, Catalog
-from mixpanel_async.testing.profiles import GeneratedProfiles
+from mixpanel_async.testing import Annotation, Catalog, FakeMixpanel, GeneratedEvents, GeneratedProfiles
 
 NOTES = (Annotation(1, "2026-02-02 12:00:00", "in"), Annotation(2, "2026-02-09 12:00:00", "out"))
 

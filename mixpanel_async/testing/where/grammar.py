@@ -1,4 +1,4 @@
-"""From the text of a segmentation expression to a function of a row: tokens, precedence, functions."""
+"""Parses a segmentation expression into a function of a row."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mixpanel_async.testing.where.values import (
     UNDEFINED,
     Value,
     is_true,
-    minus,
-    negated,
-    within_reach,
+    negate_boolean,
+    negate_number,
+    within_float_range,
 )
 
-DEEPEST = 50
+MAX_DEPTH = 50
 """How deep parentheses, lists, functions, ``not`` and ``-`` may be nested."""
 
 _Row = Mapping[str, Mapping[str, Value]]
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 _LEVELS = (("or",), ("and",), (), ("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "%"))
 _LEVEL = {operator: level for level, operators in enumerate(_LEVELS) for operator in operators}
-_OF_NOT = 3
+_NOT_LEVEL = 3
 _SCOPES = ("properties", "user", "event", "behaviors")
 
 _TOKEN = re.compile(
@@ -44,7 +44,7 @@ _TOKEN = re.compile(
 
 
 class WhereError(ValueError):
-    """A text that is no segmentation expression; the message says what is wrong, and at which character."""
+    """A syntax error. The message says what is wrong, and at which character (from 1)."""
 
 
 class _Token(NamedTuple):
@@ -55,14 +55,14 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A segmentation expression that was understood; two are equal if their texts are."""
+    """A parsed segmentation expression. Two are equal if their texts are equal."""
 
     text: str
     scopes: frozenset[str]
-    """Which of ``properties``, ``user``, ``event`` and ``behaviors`` it looks at."""
+    """Which of ``properties``, ``user``, ``event`` and ``behaviors`` it reads."""
     _node: _Node = field(compare=False, repr=False)
 
-    def keeps(
+    def matches(
         self,
         properties: Mapping[str, Value],
         *,
@@ -70,20 +70,20 @@ class Expression:
         event: Mapping[str, Value] | None = None,
         behaviors: Mapping[str, Value] | None = None,
     ) -> bool:
-        """Say whether it is true of one event or profile; undefined, and all that is no boolean, is not."""
+        """Return whether the expression is true for an event or a profile. UNDEFINED and other values are not true."""
         row = {"properties": properties, "user": user or {}, "event": event or {}, "behaviors": behaviors or {}}
         return is_true(self._node(row))
 
 
 def parse(text: str) -> Expression:
-    """Read an expression; raises WhereError."""
-    reader = _Reader(text)
-    node = reader.whole()
-    return Expression(text, frozenset(reader.scopes), node)
+    """Parse an expression; raises WhereError."""
+    parser = _Parser(text)
+    node = parser.parse_all()
+    return Expression(text, frozenset(parser.scopes), node)
 
 
-class _Reader:
-    """Reads tokens into nodes, by precedence climbing."""
+class _Parser:
+    """Parses tokens into nodes, by precedence climbing."""
 
     __slots__ = ("_depth", "_next", "_tokens", "scopes")
 
@@ -93,33 +93,33 @@ class _Reader:
         self._depth = 0
         self.scopes: set[str] = set()
 
-    def whole(self) -> _Node:
-        """Read all there is."""
+    def parse_all(self) -> _Node:
+        """Parse the whole text."""
         node = self._expression()
         if self._next.kind != "end":
-            self._refuse("expected an operator or the end")
+            self._fail("expected an operator or the end")
         return node
 
     def _expression(self, level: int = 0) -> _Node:
-        """Read operands that are joined by operators of this level and above."""
+        """Parse operands that are joined by operators of at least this level."""
         node = self._operand()
-        while (here := self._level()) >= level:
-            node = _chained(node, self._rest_of(here))
+        while (next_level := self._level()) >= level:
+            node = _chain(node, self._rest_of(next_level))
         return node
 
     def _rest_of(self, level: int) -> Iterator[tuple[str, _Node]]:
-        """Read what follows an operand on one level: operators, each with its operand."""
+        """Parse the operators of one level that follow an operand, each with its right operand."""
         while self._level() == level:
-            yield self._taken().text, self._expression(level + 1)
+            yield self._take().text, self._expression(level + 1)
 
     def _level(self) -> int:
         return _LEVEL.get(self._next.text, -1)
 
     def _operand(self) -> _Node:
-        """Read one operand, with what stands before it; it is one deeper than what is around it."""
+        """Parse one operand with its prefix operators, one level deeper than the surrounding expression."""
         self._depth += 1
-        if self._depth > DEEPEST:
-            self._refuse(f"nested more than {DEEPEST} deep")
+        if self._depth > MAX_DEPTH:
+            self._fail(f"nesting deeper than {MAX_DEPTH}")
         node = self._bare_operand()
         self._depth -= 1
         return node
@@ -127,26 +127,29 @@ class _Reader:
     def _bare_operand(self) -> _Node:
         match self._next:
             case ("string" | "number", _, _):
-                return _constant(_literal(self._taken()))
+                return _constant(_literal(self._take()))
             case (_, "true" | "false", _):
-                return _constant(self._taken().text == "true")
-            case (_, "-" | "not" as sign, _):
-                self._taken()
-                return _applied(minus, self._operand()) if sign == "-" else _applied(negated, self._expression(_OF_NOT))
+                return _constant(self._take().text == "true")
+            case (_, "-" | "not", _):
+                return self._negated()
             case (_, "(", _):
                 return self._enclosed("(", ")", self._expression)
             case (_, "[", _):
                 return self._enclosed("[", "]", self._items)
-        return self._named()
+        return self._function_or_property()
 
-    def _named(self) -> _Node:
-        """Read a function or a property."""
+    def _negated(self) -> _Node:
+        if self._take().text == "-":
+            return _apply(negate_number, self._operand())
+        return _apply(negate_boolean, self._expression(_NOT_LEVEL))
+
+    def _function_or_property(self) -> _Node:
         name = self._next.text
         if name not in FUNCTIONS and name not in _SCOPES:
-            self._refuse("expected a value, a property or a function")
-        self._taken()
+            self._fail("expected a value, a property or a function")
+        self._take()
         if name in FUNCTIONS:
-            return _applied(FUNCTIONS[name], self._enclosed("(", ")", self._expression))
+            return _apply(FUNCTIONS[name], self._enclosed("(", ")", self._expression))
         self.scopes.add(name)
         return _property(name, self._enclosed("[", "]", self._name))
 
@@ -157,7 +160,7 @@ class _Reader:
         return inside
 
     def _items(self) -> _Node:
-        """Read the items of a list."""
+        """Parse the items of a list."""
         items: list[_Node] = []
         while self._next.text != "]":
             if items:
@@ -166,37 +169,37 @@ class _Reader:
         return lambda row: [item(row) for item in items]
 
     def _name(self) -> str:
-        """Read the name of a property."""
+        """Parse the name of a property."""
         if self._next.kind != "string":
-            self._refuse("expected a name in double quotes")
-        return str(_literal(self._taken()))
+            self._fail("expected a name in double quotes")
+        return str(_literal(self._take()))
 
     def _symbol(self, text: str) -> None:
         if self._next.text != text:
-            self._refuse(f"expected {text}")
-        self._taken()
+            self._fail(f"expected {text}")
+        self._take()
 
-    def _taken(self) -> _Token:
+    def _take(self) -> _Token:
         token, self._next = self._next, next(self._tokens)
         return token
 
-    def _refuse(self, what: str) -> NoReturn:
-        _refuse(what, self._next)
+    def _fail(self, what: str) -> NoReturn:
+        _fail(what, self._next)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    """Yield the tokens, and the end for ever."""
+    """Yield the tokens, then the end token without limit."""
     place = 0
     while True:
         found = _TOKEN.match(text, place)
         if found is None or found.lastgroup is None:
             rest = text[place:].lstrip()
-            _refuse("cannot read", _Token("", rest, len(text) - len(rest)))
+            _fail("unknown token", _Token("", rest, len(text) - len(rest)))
         yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup))
         place = found.end()
 
 
-def _refuse(what: str, token: _Token) -> NoReturn:
+def _fail(what: str, token: _Token) -> NoReturn:
     found = f"{token.text:.20}" if token.text else "the end"
     msg = f"{what} at character {token.place + 1}, found {found}"
     raise WhereError(msg)
@@ -204,9 +207,11 @@ def _refuse(what: str, token: _Token) -> NoReturn:
 
 def _literal(token: _Token) -> Value:
     try:
-        return within_reach(json.loads(token.text)) if token.kind == "number" else json.loads(token.text, strict=False)
+        if token.kind == "number":
+            return within_float_range(json.loads(token.text))
+        return json.loads(token.text, strict=False)
     except (ValueError, OverflowError):
-        _refuse("no such literal", token)
+        _fail("invalid literal", token)
 
 
 # nodes
@@ -220,18 +225,18 @@ def _property(scope: str, name: str) -> _Node:
     return lambda row: row[scope].get(name, UNDEFINED)
 
 
-def _applied(function: Callable[[Value], Value], operand: _Node) -> _Node:
+def _apply(function: Callable[[Value], Value], operand: _Node) -> _Node:
     return lambda row: function(operand(row))
 
 
-def _chained(first: _Node, rest: Iterable[tuple[str, _Node]]) -> _Node:
-    """Join operands of one level, however many, without going deeper."""
+def _chain(first: _Node, rest: Iterable[tuple[str, _Node]]) -> _Node:
+    """Join the operands of one level. Any number of operands is one level of nesting."""
     links = [(BINARY[operator], operand) for operator, operand in rest]
 
-    def joined(row: _Row) -> Value:
+    def evaluate(row: _Row) -> Value:
         value = first(row)
-        for apply, operand in links:
-            value = apply(value, operand(row))
+        for operate, operand in links:
+            value = operate(value, operand(row))
         return value
 
-    return joined
+    return evaluate

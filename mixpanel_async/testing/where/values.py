@@ -1,4 +1,4 @@
-"""The values of segmentation expressions and what operators and functions make of them."""
+"""The values of segmentation expressions, and their operators and functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 Value = Any
-"""What JSON holds, a Moment, or UNDEFINED."""
+"""A JSON value, a Moment, or UNDEFINED."""
 
 
 class Undefined(Enum):
@@ -22,12 +22,12 @@ class Undefined(Enum):
 
 
 UNDEFINED = Undefined.UNDEFINED
-"""What a property that is not there has, and what comes of operands that do not fit."""
+"""The value of a missing property, and the result of an operator whose operands have the wrong types."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Moment:
-    """A moment in the project's clock, in seconds since 1970."""
+    """A moment, in seconds since 1970 by the project's clock."""
 
     seconds: float
 
@@ -37,69 +37,69 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2})?"
 
 
 def is_true(value: Value) -> bool:
-    """Say whether ``and``, ``or`` and the whole expression take a value for true."""
+    """Return whether a value counts as true in ``and``, in ``or`` and as the result of an expression."""
     return value is True
 
 
-def same(one: Value, other: Value) -> bool:
-    """Compare as ``==`` does: values of two types differ."""
-    if _kind(one) is not _kind(other):
+def equals(one: Value, other: Value) -> bool:
+    """Apply ``==``: values of different types are not equal."""
+    if _value_type(one) is not _value_type(other):
         return False
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(equals, one, other))
     return bool(one == other)
 
 
-def _kind(value: Value) -> type:
-    """Return the type of a value; all numbers are of one."""
+def _value_type(value: Value) -> type:
+    """Return the type of a value; all numbers have the same type."""
     return float if type(value) is int else type(value)
 
 
 def _are_numbers(*values: Value) -> bool:
-    return all(_kind(value) is float for value in values)
+    return all(_value_type(value) is float for value in values)
 
 
 # operators
 
 
-def _calculated(calculate: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Value]:
-    """Apply to two numbers; anything else, and what is no number, is undefined."""
+def _arithmetic(calculate: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Value]:
+    """Make an operator of two numbers. It is undefined for other operands, and if the result is not a number."""
 
-    def calculated(one: Value, other: Value) -> Value:
+    def operate(one: Value, other: Value) -> Value:
         if not _are_numbers(one, other):
             return UNDEFINED
         try:
-            return within_reach(calculate(one, other))
+            return within_float_range(calculate(one, other))
         except (ZeroDivisionError, OverflowError):
             return UNDEFINED
 
-    return calculated
+    return operate
 
 
-def within_reach(number: float) -> float:
-    """Return a number as it is; raises OverflowError for a whole one that is beyond all floats."""
+def within_float_range(number: float) -> float:
+    """Return the number unchanged; raises OverflowError for an integer that is too large for a float."""
     float(number)
     return number
 
 
-def _compared(holds: Callable[[Any, Any], bool]) -> Callable[[Value, Value], Value]:
-    """Compare two numbers, two strings or two moments; a string may be a moment if the other is one."""
+def _comparison(compare_values: Callable[[Any, Any], bool]) -> Callable[[Value, Value], Value]:
+    """Make a comparison of two numbers, strings or moments. If one is a moment, a string is parsed as a moment."""
 
-    def compared(one: Value, other: Value) -> Value:
+    def compare(one: Value, other: Value) -> Value:
         if isinstance(one, Moment) and isinstance(other, str):
             other = as_moment(other)
         elif isinstance(one, str) and isinstance(other, Moment):
             one = as_moment(one)
-        comparable = _kind(one) is _kind(other) and isinstance(one, (int, float, str, Moment))
-        return holds(one, other) if comparable and not isinstance(one, bool) else UNDEFINED
+        comparable = _value_type(one) is _value_type(other) and isinstance(one, (int, float, str, Moment))
+        return compare_values(one, other) if comparable and not isinstance(one, bool) else UNDEFINED
 
-    return compared
+    return compare
 
 
-def _added(one: Value, other: Value) -> Value:
+def _add(one: Value, other: Value) -> Value:
     if isinstance(one, str) and isinstance(other, str):
         return one + other
-    return _calculated(operator.add)(one, other)
+    return _arithmetic(operator.add)(one, other)
 
 
 def _remainder(one: float, other: float) -> float:
@@ -107,38 +107,38 @@ def _remainder(one: float, other: float) -> float:
     return rest if one >= 0 else -rest
 
 
-def _contained(one: Value, other: Value) -> Value:
+def _contains(one: Value, other: Value) -> Value:
     if isinstance(other, list):
-        return any(same(one, item) for item in other)
+        return any(equals(one, item) for item in other)
     return one in other if isinstance(one, str) and isinstance(other, str) else UNDEFINED
 
 
 BINARY: Mapping[str, Callable[[Value, Value], Value]] = {
     "or": lambda one, other: is_true(one) or is_true(other),
     "and": lambda one, other: is_true(one) and is_true(other),
-    "==": same,
-    "!=": lambda one, other: not same(one, other),
-    "<": _compared(operator.lt),
-    "<=": _compared(operator.le),
-    ">": _compared(operator.gt),
-    ">=": _compared(operator.ge),
-    "in": _contained,
-    "+": _added,
-    "-": _calculated(operator.sub),
-    "*": _calculated(operator.mul),
-    "/": _calculated(operator.truediv),
-    "%": _calculated(_remainder),
+    "==": equals,
+    "!=": lambda one, other: not equals(one, other),
+    "<": _comparison(operator.lt),
+    "<=": _comparison(operator.le),
+    ">": _comparison(operator.gt),
+    ">=": _comparison(operator.ge),
+    "in": _contains,
+    "+": _add,
+    "-": _arithmetic(operator.sub),
+    "*": _arithmetic(operator.mul),
+    "/": _arithmetic(operator.truediv),
+    "%": _arithmetic(_remainder),
 }
 
 
-def negated(value: Value) -> Value:
+def negate_boolean(value: Value) -> Value:
     """Apply ``not``."""
     if value is UNDEFINED:
         return True
     return not value if isinstance(value, bool) else UNDEFINED
 
 
-def minus(value: Value) -> Value:
+def negate_number(value: Value) -> Value:
     """Apply ``-`` to one operand."""
     return -value if _are_numbers(value) else UNDEFINED
 
@@ -146,14 +146,14 @@ def minus(value: Value) -> Value:
 # functions
 
 
-def _rounded(to_whole: Callable[[float], int]) -> Callable[[Value], Value]:
-    def rounded(value: Value) -> Value:
+def _rounding(to_integer: Callable[[float], int]) -> Callable[[Value], Value]:
+    def round_value(value: Value) -> Value:
         try:
-            return to_whole(value) if _are_numbers(value) else UNDEFINED
+            return to_integer(value) if _are_numbers(value) else UNDEFINED
         except (OverflowError, ValueError):
             return UNDEFINED
 
-    return rounded
+    return round_value
 
 
 def _nearest(value: float) -> int:
@@ -190,7 +190,7 @@ def _as_string(value: Value) -> Value:
 
 
 def as_moment(value: Value) -> Value:
-    """Read a moment: seconds, or a date with or without a time of day in the project's clock."""
+    """Return a moment from seconds, or from an ISO date or datetime in the project's clock; otherwise UNDEFINED."""
     if isinstance(value, Moment):
         return value
     if _are_numbers(value):
@@ -204,9 +204,9 @@ def as_moment(value: Value) -> Value:
 
 
 FUNCTIONS: Mapping[str, Callable[[Value], Value]] = {
-    "floor": _rounded(math.floor),
-    "round": _rounded(_nearest),
-    "ceil": _rounded(math.ceil),
+    "floor": _rounding(math.floor),
+    "round": _rounding(_nearest),
+    "ceil": _rounding(math.ceil),
     "boolean": _as_boolean,
     "number": _as_number,
     "string": _as_string,

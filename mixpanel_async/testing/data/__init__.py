@@ -1,0 +1,1 @@
+"""Data: events, profiles and the catalog, either given one by one or generated."""

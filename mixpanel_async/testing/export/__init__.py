@@ -1,0 +1,1 @@
+"""The raw export endpoint: its parameters, and the lines of its response."""

@@ -1,0 +1,1 @@
+"""Rate limits: counting requests, and the 429 responses."""

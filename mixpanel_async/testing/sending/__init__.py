@@ -1,0 +1,1 @@
+"""How a body is sent: gzip, faults, speed, and the end of the connection."""
