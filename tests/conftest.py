@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,3 +13,18 @@ import pytest
 def path(tmp_path: Path) -> Path:
     """Where a test's database may stand; nothing is there yet."""
     return tmp_path / "mixpanel.duckdb"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_heed_interrupts() -> Iterator[None]:
+    """Let the processes that tests start end at Ctrl-C, also where pytest itself was told to ignore it.
+
+    A process inherits that SIGINT is ignored (`trap "" INT`, a shell's background job, some CI), but no handler: so a
+    handler that does nothing keeps pytest as it was, and gives its children the default.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
