@@ -14,6 +14,19 @@ PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"pyt
 LINTERS = ["ruff==0.17.5", "nox"]
 PEERS = ["httpx", "mixpanel-headless", "mixpanel-utils"]
 CHECKERS = ["mypy==2.4.1"]
+LOCK = Path(".ci/lock.txt")
+EVERYTHING = {"MIXPANEL_ASYNC_NIGHTLY": "1"}
+"""No slices: see `tests/slices.py`."""
+WHEEL_TESTS = ["tests/wheel.py", "tests/test_public_names.py", "tests/system/test_examples.py", "tests/cli/test_cli.py"]
+NIGHTLY: dict[str, list[str]] = {
+    "whole": [],
+    "kills": ["500"],
+    "syscalls": [],
+    "floors": [],
+    "bench": ["--events", "200000", "--rounds", "1"],
+    "contract": [],
+}
+"""Each session with its arguments; `whole` has `cancels`, `deep` and `large` in it."""
 
 
 @nox.session(python=PYTHONS)
@@ -25,7 +38,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """The tests against the built wheel: what a user installs, without the source tree beside it."""
+    """The built wheel as a user installs it: its files, modules, names, plugin, demo and examples; no source tree."""
     session.install("build")
     directory = Path(session.create_tmp())
     session.run("python", "-m", "build", "--wheel", "--outdir", str(directory), silent=True)
@@ -38,8 +51,10 @@ def wheel(session: nox.Session) -> None:
         shutil.copytree(name, away / name)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(name, away)
+    source = Path.cwd()
     session.chdir(away)
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    where = {"WHEEL": str(source / built), "SOURCE_TREE": str(source), "MIXPANEL_ASYNC_NIGHTLY": "1"}
+    session.run("python", "-m", "pytest", "-q", *WHEEL_TESTS, *session.posargs, env=where)
 
 
 @nox.session
@@ -68,33 +83,43 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def floors(session: nox.Session) -> None:
-    """The tests with the oldest releases that `pyproject.toml` allows."""
-    requires = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    """The tests with the oldest releases that `pyproject.toml` allows; CI runs some: `nox -s floors -- tests/store`."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    requires = [*project["dependencies"], *project["optional-dependencies"]["pyarrow"]]
     oldest = [line.split(";")[0].split(",")[0].replace(">=", "==").strip() for line in requires]
-    session.install("-e", ".[test]", *oldest)
+    constraints = Path(session.create_tmp()).resolve() / "oldest.txt"  # in place of CI's, which names the newest
+    constraints.write_text("\n".join(oldest), encoding="utf-8")
+    session.install("-e", ".[test]", env={"PIP_CONSTRAINT": str(constraints)})
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def whole(session: nox.Session) -> None:
+    """The test suite without slices: every seed, size, step and parameter; `cancels`, `deep` and `large` are in it."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", *session.posargs, env=EVERYTHING)
 
 
 @nox.session
 def cancels(session: nox.Session) -> None:
     """A cancel at every step, where the tests take a slice."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "tests/cancellation", env={"MIXPANEL_ASYNC_EVERY_STEP": "1"})
+    places = ("tests/cancellation", "tests/stream/test_cancel.py", "tests/profiles/test_ends.py")
+    session.run("python", "-m", "pytest", "-q", *places, env=EVERYTHING)
 
 
 @nox.session
 def deep(session: nox.Session) -> None:
     """The state machine over a hundred long orders of events, at random."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env={"MIXPANEL_ASYNC_DEEP": "1"})
+    session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env=EVERYTHING)
 
 
 @nox.session
 def large(session: nox.Session) -> None:
     """A quarter of a million profiles."""
     session.install("-e", ".[test]")
-    command = ("python", "-m", "pytest", "-q", "-s", "-n0", "tests/profiles/test_memory.py")
-    session.run(*command, env={"MIXPANEL_ASYNC_LARGE": "1"})
+    session.run("python", "-m", "pytest", "-q", "-s", "-n0", "tests/profiles/test_memory.py", env=EVERYTHING)
 
 
 @nox.session
@@ -129,6 +154,23 @@ def contract(session: nox.Session) -> None:
     session.run("python", "-m", "tests.contract", str(Path(session.create_tmp(), "clients")), *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def nightly(session: nox.Session) -> None:
+    """All long campaigns, one after the other; each runs also if one before it failed.
+
+    About how long they take on two cores:
+
+    - `whole`, the test suite without slices: ? minutes
+    - `kills`, 500 of them: ? minutes
+    - `syscalls`, where strace is: ? minutes
+    - `floors`, the usual suite with the oldest dependencies: ? minutes
+    - `bench`, a fifth of the events, once: ? minutes
+    - `contract`, other people's clients: ? minutes
+    """
+    for name, arguments in NIGHTLY.items():
+        session.notify(name, arguments)
+
+
 @nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities in what CI runs with; needs an advisory service, which not every network reaches."""
@@ -141,4 +183,4 @@ def lock(session: nox.Session) -> None:
     """Write down anew what CI runs with: the newest of everything."""
     session.install(".[test]")
     frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "mixpanel-async", silent=True, log=False)
-    Path(".ci/lock.txt").write_text(str(frozen), encoding="utf-8")
+    LOCK.write_text(str(frozen), encoding="utf-8")

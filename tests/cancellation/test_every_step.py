@@ -1,13 +1,11 @@
 """Cancelled at any step, once or twice: it ends, whole chunks only, nothing runs on, and a resume completes it.
 
-CI takes a seeded slice of the steps; `MIXPANEL_ASYNC_EVERY_STEP=1` (the nox session `cancels`) takes each.
+A run takes a seeded slice of the steps; a nightly one, and the nox session `cancels`, takes each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import threading
 from collections import Counter
 
@@ -17,13 +15,13 @@ import pytest
 from mixpanel_async import MixpanelClient, ServiceAccount
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 from tests.conftest import tasks_of_the_library
+from tests.slices import few
 from tests.system.conftest import AT_ONCE, UNHURRIED, expected, journal, stored
 
 from .stepping import Steps
 
 FIRST, LAST = "2026-01-01", "2026-01-03"
 DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 1, "max_workers": 2}
-EVERY = bool(os.environ.get("MIXPANEL_ASYNC_EVERY_STEP"))
 MANY = 10_000
 
 
@@ -81,13 +79,9 @@ async def steps_of(server, tmp_path):
     return taken
 
 
-def chosen(count, slice_size, seed):
-    return range(1, count + 1) if EVERY else sorted(random.Random(seed).sample(range(1, count + 1), slice_size))
-
-
 async def test_cancelled_at_any_step(server, tmp_path):
     count = await steps_of(server, tmp_path)
-    for step in chosen(count, 40, seed=1):
+    for step in few(range(1, count + 1), 20, seed=1):
         path = tmp_path / f"{step}.duckdb"
         _, _, heard = await cancelled_at(server, path, {step})
         if path.exists():
@@ -98,7 +92,7 @@ async def test_cancelled_at_any_step(server, tmp_path):
 
 async def test_cancelled_twice(server, tmp_path):
     count = await steps_of(server, tmp_path)
-    for step in chosen(count, 15, seed=2):
+    for step in few(range(1, count + 1), 8, seed=2):
         path = tmp_path / f"{step}.duckdb"
         _, _, heard = await cancelled_at(server, path, {step, step + 1, step + 3})
         if path.exists():
@@ -109,7 +103,7 @@ async def test_a_cancelled_append_leaves_the_old_rows_or_the_new(server, tmp_pat
     path = tmp_path / "append.duckdb"
     await cancelled_at(server, path, set())
     count, _, _ = await cancelled_at(server, path, set(), append=True)
-    for step in chosen(count, 25, seed=3):
+    for step in few(range(1, count + 1), 12, seed=3):
         await cancelled_at(server, path, {step}, append=True)
         assert stored(path) == expected(server, FIRST, LAST)
         assert len(journal(path)) == 3
@@ -118,7 +112,7 @@ async def test_a_cancelled_append_leaves_the_old_rows_or_the_new(server, tmp_pat
 async def test_cancelled_in_the_middle_of_a_retry(server, tmp_path):
     server.faults.add(Fault.no_trailer(), attempts=[1])
     count = await steps_of(server, tmp_path)
-    for step in chosen(count, 15, seed=4):
+    for step in few(range(1, count + 1), 8, seed=4):
         path = tmp_path / f"{step}.duckdb"
         server.forget_requests()
         _, _, heard = await cancelled_at(server, path, {step})

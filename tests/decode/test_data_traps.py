@@ -19,6 +19,7 @@ from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.export.messages import EndChunk
 from mixpanel_async.export.writer import ChunkWriter
 from mixpanel_async.selections import EventSelection
+from tests.slices import whole
 
 DATES = ("2024-01-01", "2024-01-07")
 LAST = b'{"event":"last","properties":{"time":1704067200}}'
@@ -218,7 +219,7 @@ WILD_TIMES = st.one_of(
 
 
 @given(st.lists(WILD_TIMES, min_size=1, max_size=8), st.booleans())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=whole(300, 40))
 def test_whatever_a_time_is_the_others_of_its_block_are_stored(way, times, again):
     """What the definition accepts the table must take, or one line would end a whole run."""
     bodies = [f'{{"event":"a","properties":{{"time":{time},"again":0,"x":"NaN"}}}}'.encode() for time in times]

@@ -40,7 +40,8 @@ def test_columns_stay_with_their_properties_on_a_callers_connection_of_many_thre
         database = Database(connection)
         database.lease().open()
         shelf = Shelf(database).prepare()
-        shelf.store(DAY, *(numbered(30_000, repeat_every=50)[at : at + 1000] for at in range(0, 30_600, 1000)))
+        rows = numbered(30_000, repeat_every=50)
+        shelf.store(DAY, *(rows[at : at + 1000] for at in range(0, 30_600, 1000)))
         assert shelf.journal("rows, duplicates") == [(*DAY, 30_000, 599)]
         wrong = "insert_id <> 'i' || (properties->>'n') OR distinct_id <> properties->>'distinct_id'"
         assert shelf.sql(f"SELECT count(*) FROM events WHERE {wrong}") == [(0,)]

@@ -18,6 +18,7 @@ from mixpanel_async.errors import (
 )
 from mixpanel_async.export.plan import Cut, plan_chunks
 from mixpanel_async.selections import EventSelection
+from tests.slices import whole
 
 from .conftest import Shelf, bad_line, event
 
@@ -227,7 +228,7 @@ FETCHES = st.lists(
 
 
 @given(FETCHES, st.sampled_from([0, 0, 2, -2]), st.integers(-1, 30))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=whole(50, 8))
 def test_whatever_is_fetched_again_in_whatever_pieces_each_row_is_there_once(fetches, shift, final):
     """Of each day the table must hold what its newest fetch gave, and the journal must count it so."""
     project, truth, database = Project(shift), {}, Database(":memory:")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.slices import few
+
 from .syscalls import Points, Scene, Stage, missing
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.mark.parametrize(
-    ("how", "call"), [("signal=KILL", "unlink"), ("error=ENOSPC", "link"), ("error=ENOSPC", "write")]
+    ("how", "call"), few([("signal=KILL", "unlink"), ("error=ENOSPC", "link"), ("error=ENOSPC", "write")], 2)
 )
 async def test_a_call_that_fails_leaves_whole_chunks_and_a_resume_finishes(tmp_path, how, call):
     points = Points()

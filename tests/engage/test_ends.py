@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import signal
 import sys
 
@@ -14,10 +12,9 @@ import pytest
 from mixpanel_async.testing import Fault, GivenProfiles
 from tests.cancellation.stepping import Steps
 from tests.conftest import tasks_of_the_library
+from tests.slices import few
 
 from .conftest import ours, people, stored, truth
-
-EVERY = bool(os.environ.get("MIXPANEL_ASYNC_EVERY_STEP"))
 
 
 async def cancelled_at(client, steps, **call):
@@ -49,9 +46,8 @@ async def test_a_cancel_at_any_step(fake, client_of, path):
     await client.fetch_profiles()
     taken, _ = await cancelled_at(client, set())
     every = range(1, taken + 1)
-    lots = random.Random(5)
     chosen = [{n} for n in every] + [{n, n + 1} for n in every]
-    for steps in chosen if EVERY else lots.sample(chosen, 8):
+    for steps in few(chosen, 8, seed=5):
         fake.profiles = new
         _, cancelled = await cancelled_at(client, steps)
         after = stored(path)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 
 from mixpanel_async.testing import Fault
 from tests.cancellation.stepping import Steps, _Counted
-from tests.cancellation.test_every_step import EVERY
 from tests.conftest import tasks_of_the_library
+from tests.slices import few
 
 from .conftest import DAYS, FIRST, LAST
 
@@ -49,7 +48,7 @@ async def test_cancelled_at_any_step(fake, client_of, choice, twice):
     count, events = await cancelled_at(fake, client, set(), **choice)
     assert events == truth
 
-    for step in range(1, count + 1) if EVERY else sorted(random.Random(5).sample(range(1, count + 1), 25)):
+    for step in few(range(1, count + 1), 12, seed=5):
         fake.forget_requests()
         _, events = await cancelled_at(fake, client, {step, step + 1} if twice else {step}, **choice)
         assert events == truth[: len(events)]

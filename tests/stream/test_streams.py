@@ -22,6 +22,7 @@ from mixpanel_async import (
 from mixpanel_async.export import spool
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 from tests.conftest import tasks_of_the_library
+from tests.slices import few
 from tests.system.test_faults import HARMLESS, PASSING
 
 from .conftest import DAYS, FIRST, LAST, event_line, normalized
@@ -88,9 +89,9 @@ async def test_a_chunk_that_keeps_breaking_off_is_asked_for_in_halves(fake, clie
     assert len(fake.requests) == 2 + 2 + 2
 
 
-@pytest.mark.parametrize("fault", [*PASSING.values(), *HARMLESS.values()], ids=[*PASSING, *HARMLESS])
+@pytest.mark.parametrize("fault", few([*PASSING, *HARMLESS], 9))
 async def test_whatever_breaks_nothing_comes_twice_or_is_missing(fake, client_of, fault):
-    fake.faults.add(fault, date="2026-01-03", attempts=[1])
+    fake.faults.add((PASSING | HARMLESS)[fault], date="2026-01-03", attempts=[1])
 
     events = await taken(client_of(fake).stream_events(**DAYS, raw=True, parallel=True))
 

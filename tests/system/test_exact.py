@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import duckdb
 import pytest
@@ -12,6 +13,7 @@ from mixpanel_async.decode import event_batches
 from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.export import fetch
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, GivenEvents
+from tests.slices import few
 
 from .conftest import expected, journal, stored
 
@@ -19,9 +21,9 @@ FIRST = "2026-01-01"
 LAST = {30: "2026-01-30", 90: "2026-03-31"}
 
 
-@pytest.mark.parametrize("days", [30, 90])
-@pytest.mark.parametrize("chunk_days", [1, 3, 7, 31])
-@pytest.mark.parametrize("workers", [1, 4, 10])
+@pytest.mark.parametrize(
+    ("days", "chunk_days", "workers"), few(product([30, 90], [1, 3, 7, 31], [1, 4, 10]), 8, seed=3)
+)
 async def test_the_tables_multiset_is_the_servers(fake, client_of, path, days, chunk_days, workers):
     chunks = split_date_range(FIRST, LAST[days], chunk_days)
     result = await client_of(fake).fetch_events(

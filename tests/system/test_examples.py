@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, Project
+from tests.slices import few
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -155,7 +156,7 @@ def test_the_notebook_is_committed_without_outputs():
 
 @pytest.mark.parametrize(
     ("example", "database", "days"),
-    [("async_hook.py", "events.duckdb", 28), ("two_projects.py", "project_777.duckdb", 14)],
+    few([("async_hook.py", "events.duckdb", 28), ("two_projects.py", "project_777.duckdb", 14)], 1, seed=5),
 )
 async def test_an_account_in_the_environment_is_used(tmp_path, example, database, days):
     async with account_in_the_environment() as account:

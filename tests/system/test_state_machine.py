@@ -26,12 +26,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mixpanel_async import ExportError, MixpanelClient, ServiceAccount
 from mixpanel_async.testing import FakeMixpanel, Fault
 from tests.cancellation.stepping import Steps
+from tests.slices import NIGHTLY, whole
 
 from .conftest import AT_ONCE, UNHURRIED
 
 DAYS = 6
 FIRST = 1_767_225_600  # 2026-01-01 as epoch seconds
-DEEP = bool(os.environ.get("MIXPANEL_ASYNC_DEEP"))
 
 FAULTS = {
     "no trailer": Fault.no_trailer(),
@@ -267,28 +267,23 @@ class Exports(RuleBasedStateMachine):
         self.runner.run(self.client.fetch_events("other", from_date=name(0), to_date=name(DAYS - 1)))
         return self.rows("other")
 
-    def query(self, sql):
+    def query(self, sql, table="events"):
+        """Rows of a query about a table; none if the table, or the file, is not there."""
         if not self.path.exists():
             return []
         with duckdb.connect(str(self.path)) as connection:
-            return connection.execute(sql).fetchall()
-
-    def has_table(self, table):
-        return bool(self.query(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{table}'"))
+            there = f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{table}'"
+            return connection.execute(sql).fetchall() if connection.execute(there).fetchall() else []
 
     def rows(self, table="events"):
         days: dict[int, Counter[bytes]] = {}
-        if self.has_table(table):
-            for name_, properties in self.query(f"SELECT event_name, properties FROM {table}"):
-                day = (json.loads(properties)["time"] - FIRST) // 86_400
-                days.setdefault(day, Counter())[
-                    b'{"event":"%s","properties":%s}' % (name_.encode(), properties.encode())
-                ] += 1
+        for name_, properties in self.query(f"SELECT event_name, properties FROM {table}", table):
+            day = (json.loads(properties)["time"] - FIRST) // 86_400
+            line = b'{"event":"%s","properties":%s}' % (name_.encode(), properties.encode())
+            days.setdefault(day, Counter())[line] += 1
         return days
 
     def journal(self):
-        if not self.has_table("events"):
-            return []
         return self.query(
             "SELECT day(from_date) - 1, day(to_date) - 1, rows, (SELECT count(*) FROM events WHERE event_time >= from_date "
             "AND event_time < to_date + 1) FROM _mixpanel_chunks WHERE table_name = 'events' ORDER BY 1"
@@ -304,9 +299,9 @@ class Exports(RuleBasedStateMachine):
 @pytest.mark.filterwarnings("default::ResourceWarning")  # of processes that were killed on purpose
 class TestExports(Exports.TestCase):
     settings = settings(
-        max_examples=100 if DEEP else 5,
-        stateful_step_count=20 if DEEP else 10,
+        max_examples=whole(100, 3),
+        stateful_step_count=whole(20, 10),
         deadline=None,
-        derandomize=not DEEP,
+        derandomize=not NIGHTLY,
         suppress_health_check=list(HealthCheck),
     )
