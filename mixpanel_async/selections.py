@@ -54,7 +54,7 @@ class EventSelection:
         Raises:
             ValueError, TypeError: this version cannot have written it.
         """
-        return cls(**_with_tuples(json.loads(text)))
+        return cls(**_read_payload(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ProfileSelection:
         Raises:
             ValueError, TypeError: this version cannot have written it.
         """
-        return cls(**_with_tuples(json.loads(text)))
+        return cls(**_read_payload(text))
 
 
 def check_where(where: str | None) -> None:
@@ -139,7 +139,10 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and value != "" and _SURROGATE.search(value) is None
 
 
-def _with_tuples(payload: dict[str, Any]) -> dict[str, Any]:
+def _read_payload(text: str) -> dict[str, Any]:
+    payload = json.loads(text)
+    if not isinstance(payload, dict):
+        raise ValueError("a selection is a JSON object")  # noqa: TRY004 - from_json raises it
     return {name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()}
 
 

@@ -50,10 +50,10 @@ def test_the_tree_is_the_one_that_is_drawn():
     assert all(each.__doc__ for each in TREE)
 
 
-def test_what_may_pass_and_what_ends_the_run():
+def test_what_is_retryable_and_what_is_fatal():
     exports = [each for each in TREE if issubclass(each, ExportError)]
-    assert {each for each in exports if each.passing} == {RateLimitError, ServerError, ConnectionLostError}
-    assert {each for each in exports if each.ends_the_run} == {AuthenticationError, QueryError}
+    assert {each for each in exports if each.retryable} == {RateLimitError, ServerError, ConnectionLostError}
+    assert {each for each in exports if each.fatal} == {AuthenticationError, QueryError}
 
 
 CARRIED = ("from_date", "to_date", "status", "attempts")

@@ -19,7 +19,7 @@ def test_selections():
 @pytest.mark.parametrize(
     ("selection", "named"),
     [
-        (("sign up", None, None), r"events must be events must be a list, such as \['sign up'\]"),
+        (("sign up", None, None), r"events must be a list, such as \['sign up'\]"),
         (([], None, None), "events must be names"),
         ((["a", ""], None, None), "events must be names"),
         (([1], None, None), "events must be names"),

@@ -182,5 +182,5 @@ def test_the_next_page_is_the_same_question_at_a_cursor():
     third = lookups.next_page(second, page("def"), {"abc"})
     assert third.parameters == {"fromDate": "2026-01-01", "cursor": "def"}
     for earlier in ("abc", "def"):
-        with pytest.raises(ServerError, match=f"the page at '{earlier}' , which was read before"):
+        with pytest.raises(ServerError, match=f"the next page is '{earlier}', which was read before"):
             lookups.next_page(third, page(earlier), {"abc", "def"})

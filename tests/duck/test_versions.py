@@ -1,0 +1,141 @@
+"""The library's own tables have a version: older ones are migrated, newer ones refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import duckdb
+import pytest
+
+from mixpanel_async.duck import versions
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.schema import Schema
+from mixpanel_async.duck.versions import VERSION, prepare_our_tables
+from mixpanel_async.errors import StoreError
+from tests.system.conftest import client_of, fake  # noqa: F401 - fixtures
+
+MAIN = Schema("memory", "main")
+VERSION_1 = [
+    """CREATE TABLE _mixpanel_selections (table_name VARCHAR PRIMARY KEY, type VARCHAR NOT NULL, selection JSON NOT NULL,
+        created_at TIMESTAMPTZ NOT NULL)""",
+    """CREATE TABLE _mixpanel_chunks (table_name VARCHAR NOT NULL, from_date DATE NOT NULL, to_date DATE NOT NULL,
+        final BOOLEAN NOT NULL, rows BIGINT NOT NULL, duplicates BIGINT NOT NULL, rejected BIGINT NOT NULL,
+        bytes BIGINT NOT NULL, retries INTEGER NOT NULL, fetched_at TIMESTAMPTZ NOT NULL,
+        PRIMARY KEY (table_name, from_date))""",
+    """CREATE TABLE _mixpanel_strays (table_name VARCHAR NOT NULL, day DATE NOT NULL, event_time TIMESTAMP NOT NULL,
+        digest VARCHAR NOT NULL)""",
+    """CREATE TABLE _mixpanel_rejected (table_name VARCHAR NOT NULL, from_date DATE NOT NULL, to_date DATE NOT NULL,
+        line_number BIGINT NOT NULL, reason VARCHAR NOT NULL, line BLOB NOT NULL)""",
+    """CREATE TABLE _mixpanel_pages (table_name VARCHAR NOT NULL, part INTEGER NOT NULL, page INTEGER NOT NULL,
+        rows BIGINT NOT NULL, session_id VARCHAR, total BIGINT, page_size BIGINT NOT NULL,
+        fetched_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (table_name, part, page))""",
+]
+"""What the releases before versions made."""
+
+
+def tables(cursor):
+    found = cursor.execute("SELECT table_name FROM information_schema.tables").fetchall()
+    return {name for (name,) in found}
+
+
+def all_rows(cursor):
+    return {name: cursor.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in sorted(tables(cursor))}
+
+
+def as_version_1(path):
+    """Turn a database of today into one of version 1."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE _mixpanel_version")
+        connection.execute("ALTER TABLE _mixpanel_out_of_range RENAME TO _mixpanel_strays")
+
+
+@pytest.fixture
+def cursor():
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def test_new_tables_have_todays_version(cursor):
+    prepare_our_tables(cursor, MAIN)
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+    before = all_rows(cursor)
+    prepare_our_tables(cursor, MAIN)
+    assert all_rows(cursor) == before
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 4])
+def test_an_older_version_is_migrated_with_its_rows(cursor, missing):
+    """An early file of version 1 lacks the tables that came later."""
+    for statement in VERSION_1[: len(VERSION_1) - missing]:
+        cursor.execute(statement)
+    if missing < 3:
+        cursor.execute("INSERT INTO _mixpanel_strays VALUES ('events', '2026-01-01', '2026-01-02 03:04:05', 'digest')")
+    cursor.execute("INSERT INTO _mixpanel_selections VALUES ('events', 'events', '{}', now())")
+    before = all_rows(cursor)
+
+    prepare_our_tables(cursor, MAIN)
+
+    after = all_rows(cursor)
+    assert after.pop("_mixpanel_version") == [(VERSION,)]
+    if missing < 3:
+        before["_mixpanel_out_of_range"] = before.pop("_mixpanel_strays")
+    assert {name: after[name] for name in before} == before
+    with duckdb.connect() as other:
+        prepare_our_tables(other, MAIN)
+        assert tables(cursor) == tables(other)
+
+
+def test_a_migration_that_fails_leaves_the_old_tables(cursor, monkeypatch):
+    for statement in VERSION_1:
+        cursor.execute(statement)
+    before = all_rows(cursor)
+    monkeypatch.setattr(versions, "_CREATE_VERSION", "SELECT error('the machine stops')")
+    with pytest.raises(duckdb.Error, match="the machine stops"):
+        prepare_our_tables(cursor, MAIN)
+    assert all_rows(cursor) == before
+    monkeypatch.undo()
+    prepare_our_tables(cursor, MAIN)
+    assert "_mixpanel_out_of_range" in tables(cursor)
+
+
+def test_a_newer_version_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "events.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE _mixpanel_version (version INTEGER NOT NULL)")
+        connection.execute(f"INSERT INTO _mixpanel_version VALUES ({VERSION + 1})")
+    with pytest.raises(StoreError, match=f"have version {VERSION + 1}.*knows {VERSION}.*pip install --upgrade"):
+        Database(path).lease().open()
+    with duckdb.connect(str(path)) as connection:
+        assert all_rows(connection) == {"_mixpanel_version": [(VERSION + 1,)]}
+
+
+def test_clients_of_one_connection_create_the_tables_once():
+    with duckdb.connect() as connection:
+        together, failed = threading.Barrier(4), []
+
+        def open_it():
+            together.wait()
+            try:
+                Database(connection).lease().open()
+            except Exception as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=open_it) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        assert connection.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+
+
+async def test_a_file_of_the_older_version_goes_on_where_it_was(fake, client_of, path):  # noqa: F811
+    january = {"from_date": "2026-01-01", "parallel": True, "chunk_days": 1}
+    await client_of(fake).fetch_events(to_date="2026-01-03", events=["b", "Page View"], **january)
+    await asyncio.to_thread(as_version_1, path)
+    fake.forget_requests()
+
+    result = await client_of(fake).fetch_events(to_date="2026-01-04", events=["Page View", "b"], resume=True, **january)
+
+    assert (result.successful_batches, [made.from_date for made in fake.requests]) == (1, ["2026-01-04"])
