@@ -17,7 +17,6 @@ from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
 from mixpanel_async.decode.record_batches import RecordBatchReader
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.lookup_tables import LookupTable
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
@@ -42,10 +41,8 @@ if TYPE_CHECKING:
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions
     from mixpanel_async.engage.fetch import PageHook
-    from mixpanel_async.engage.results import ProfileOutcome
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.export.fetch import BatchHook
-    from mixpanel_async.export.results import Outcome
     from mixpanel_async.lookups.request import LookupRequest
     from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
 
@@ -208,7 +205,8 @@ class MixpanelClient:
         """
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
-        outcomes = await self._core.call(self._fetch_events(fetch, on_batch_complete))
+        work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
+        outcomes = await self._core.call_on_table(fetch.table, work)
         result = parallel_result if parallel else single_result
         return result(fetch.table, fetch.dates, outcomes, started)
 
@@ -393,7 +391,8 @@ class MixpanelClient:
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,
         )  # fmt: skip
         started = time.monotonic()
-        outcome = await self._core.call(self._fetch_profiles(fetch, on_batch_complete))
+        work = partial(fetch_profiles, fetch, self._core.query_source(), on_batch_complete)
+        outcome = await self._core.call_on_table(fetch.table, work)
         return (parallel_profiles_result if parallel else profiles_result)(fetch.table, outcome, started)
 
     def stream_profiles(
@@ -427,25 +426,11 @@ class MixpanelClient:
         """Event names, top properties, cohorts, the lexicon and annotations, each a coroutine."""
         return Lookups(self._credentials, self._look_up)
 
-    async def _fetch_events(self, fetch: EventFetch, hook: BatchHook | None) -> list[Outcome]:
-        source = self._core.export_source()
-        async with self._core.table(fetch.table) as database:
-            return await fetch_events(fetch, source, database, hook)
-
-    async def _fetch_profiles(self, fetch: ProfileFetch, hook: PageHook | None) -> ProfileOutcome:
-        source = self._core.query_source()
-        async with self._core.table(fetch.table) as database:
-            return await fetch_profiles(fetch, source, database, hook)
-
     async def _look_up(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
-        return await self._core.call(self._fetch_lookup(lookup, table))
-
-    async def _fetch_lookup(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
         source = self._core.query_source()
         if table is None:
-            return await fetch_lookup(lookup, source)
-        async with self._core.table(table) as database:
-            return await fetch_and_save(lookup, source, LookupTable(database, table, lookup.kind))
+            return await self._core.call(fetch_lookup(lookup, source))
+        return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
 
 
 def _pyarrow() -> ModuleType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +13,7 @@ from mixpanel_async.api.transport import Transport
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import Callable, Coroutine
 
     import aiohttp
 
@@ -83,16 +82,9 @@ class ClientCore:
         task.add_done_callback(self._calls.discard)
         return task
 
-    @asynccontextmanager
-    async def table(self, name: str) -> AsyncIterator[Database]:
-        """Keep the database open, and other calls of this client from writing to this table, while the block runs."""
-        async with self._tables[name.lower()]:
-            lease = self._database.lease()
-            try:
-                await finish_in_thread(lease.open)
-                yield self._database
-            finally:
-                await finish_in_thread(lease.close)
+    async def call_on_table(self, name: str, work: Callable[[Database], Coroutine[object, object, T]]) -> T:
+        """Run a call that writes to a table; `work` gets the open database. Calls on one table wait for each other."""
+        return await self.call(self._open_and_run(name, work))
 
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database."""
@@ -104,6 +96,15 @@ class ClientCore:
         if self._sources is not None:
             await self._sources[0].transport.close()
         await finish_in_thread(self._database.close)
+
+    async def _open_and_run(self, name: str, work: Callable[[Database], Coroutine[object, object, T]]) -> T:
+        async with self._tables[name.lower()]:
+            lease = self._database.lease()
+            try:
+                await finish_in_thread(lease.open)
+                return await work(self._database)
+            finally:
+                await finish_in_thread(lease.close)
 
     def _open_sources(self) -> tuple[Source, Source]:
         """Return the sources for exports and queries, created on the event loop that they will run on."""

@@ -43,7 +43,7 @@ class RateLimits:
 
     @property
     def of_queries(self) -> RateLimits:
-        """The limits for the queries' limiter; there is none a second."""
+        """Return the limits for queries; Mixpanel has no limit a second for them."""
         hour = self.queries_per_hour
         return replace(self, per_second=hour, per_hour=hour, concurrent=self.concurrent_queries)
 

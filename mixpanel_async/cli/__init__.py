@@ -3,10 +3,10 @@
 A command is a module of this package with two functions, named in `COMMANDS`:
 
     add_to(commands)    adds its parser to the `commands` of argparse
-    run(arguments)      does the work, prints the result, gives the exit code
+    run(arguments)      does the work, prints the result, returns the exit code
 
-The exit codes are the same for every command: 0 done, 1 an error (one line on stderr says which) or chunks that
-failed, 2 wrong usage, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+The exit codes are the same for every command: 0 done, 1 an error (one line on stderr) or failed chunks, 2 wrong
+usage, 130 interrupted by Ctrl-C, 143 terminated by SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ COMMANDS = (demo,)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code; `None` takes the process's arguments.
+    """Run one command and return its exit code; `None` takes the process's arguments.
 
     Raises:
         SystemExit: from argparse, with 2 after wrong usage and 0 after `--help` and `--version`.
     """
-    _print_whatever_the_encoding()
+    _replace_what_cannot_be_encoded()
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("Interrupted.", 130)
     except BrokenPipeError:
-        return _nobody_reads()
+        return _end_quietly()
     except (MixpanelError, OSError, duckdb.Error) as error:
         return _failed(" ".join(str(error).split()), 1)
     return code
@@ -68,14 +68,14 @@ def _failed(message: str, code: int) -> int:
     return code
 
 
-def _nobody_reads() -> int:
-    """The reader of a pipe has left, as `head` does: say nothing, now or when Python flushes at its end."""
+def _end_quietly() -> int:
+    """The reader of a pipe has closed it, as `head` does: print nothing more, not even when Python flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
-def _print_whatever_the_encoding() -> None:
-    """Event names are in any script: where the terminal's encoding lacks a character, show a `?`."""
+def _replace_what_cannot_be_encoded() -> None:
+    """Print a `?` for each character that the terminal's encoding lacks; event names may be in any script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""`demo`: an export from a fake Mixpanel on this machine, and what can be done with it. No account is needed."""
+"""`demo`: an export from a fake Mixpanel on this machine, and a first look at its data. No account is needed."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ FROM, TO = dt.date(2026, 1, 1), dt.date(2026, 3, 31)
 DAYS = (TO - FROM).days + 1
 CHUNK_DAYS = 3
 BUSIEST_DAY = 3060
-"""Events, about: some 200,000 in all."""
+"""Events on the busiest day, about; in all days together some 200,000."""
 LATENCY = 0.25
-"""Seconds until the server begins to answer. The real one takes its time too."""
+"""Seconds until the server begins its response, as the real one also takes time."""
 WEEKLY_RHYTHM = (0.92, 0.97, 1.0, 0.98, 0.88, 0.52, 0.46)
 """Monday to Sunday."""
 
 NOTE = "mixpanel_async_demo"
-"""The table by which a demo's database is known."""
+"""The table that marks a demo's database."""
 
 _NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-"""A look at somebody's file downloads nothing to read it with."""
+"""Opening somebody's file must not download an extension."""
 
 QUERY = """SELECT event_name, count(*) AS events, count(DISTINCT distinct_id) AS users
 FROM events GROUP BY event_name ORDER BY events DESC LIMIT 5"""
@@ -79,7 +79,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, then show what came. Gives 1 where chunks failed."""
+    """Export, then show the result. Return 1 if chunks failed."""
     path: Path = arguments.database
     make_database(path)
     print(f"A fake Mixpanel on this machine has {DAYS} days of events for {path}.", file=sys.stderr)
@@ -89,10 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def make_database(path: Path) -> None:
-    """Put an empty database that is marked as the demo's where `path` says, in place of an earlier demo's.
+    """Create an empty database that is marked as the demo's; replace that of an earlier demo.
 
     Raises:
-        StoreError: something else is there, which is left alone, or no file can be made there.
+        StoreError: another file is there, which stays as it is, or no file can be created there.
     """
     if path.exists():
         _check_is_a_demos(path)
@@ -109,7 +109,7 @@ def make_database(path: Path) -> None:
 
 
 async def export(path: Path) -> ParallelFetchResult:
-    """Start the server, and export all that it has."""
+    """Start the server, and export all of its events."""
     async with FakeMixpanel(
         GeneratedEvents(per_day=events_of), today=TO + dt.timedelta(days=1), limits=None, latency=LATENCY
     ) as fake:
@@ -126,13 +126,13 @@ async def export(path: Path) -> ParallelFetchResult:
 
 
 def events_of(day: dt.date) -> int:
-    """How many events a day has: fewer at the weekend, and a little more from week to week."""
+    """Return how many events a day has: fewer at the weekend, and a little more each week."""
     growth = 0.8 + 0.2 * (day - FROM).days / DAYS
     return int(BUSIEST_DAY * WEEKLY_RHYTHM[day.weekday()] * growth)
 
 
 def report(path: Path, result: ParallelFetchResult) -> Iterator[str]:
-    """Yield the parts of what is shown, each fit for 80 columns: the result, rows a day, an answer, what is next."""
+    """Yield the parts of the report, each up to 80 columns wide: the result, rows a day, a query, the next steps."""
     yield "\n".join(_fields(result))
     with duckdb.connect(path, read_only=True) as connection:
         counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
@@ -145,7 +145,7 @@ def report(path: Path, result: ParallelFetchResult) -> Iterator[str]:
 
 
 def _fields(result: ParallelFetchResult) -> Iterator[str]:
-    """Yield the result's fields, a line each."""
+    """Yield a line for each of the result's fields."""
     yield type(result).__name__
     yield f"  table               {result.table}"
     yield f"  total_rows          {result.total_rows:,}"
@@ -158,18 +158,18 @@ def _fields(result: ParallelFetchResult) -> Iterator[str]:
 
 
 def _check_is_a_demos(path: Path) -> None:
-    """Leave alone what is not the demo's own. Raises StoreError."""
+    """Check that the database is a demo's. Raises StoreError."""
     try:
         with duckdb.connect(path, read_only=True, config=dict(_NO_EXTENSIONS)) as connection:
             tables = {
                 name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
             }
     except duckdb.Error as error:
-        said = str(error).partition("\n")[0]
-        raise StoreError(f"{path} is no demo's database that can be replaced, so it stays as it is. {said}") from None
+        message = str(error).partition("\n")[0]
+        raise StoreError(f"{path} is not a demo's database, so it is not replaced. {message}") from None
     others = {name for name in tables - {NOTE, "events"} if not name.startswith(OURS)}
     if NOTE not in tables or others:
-        raise StoreError(f"{path} holds data that is not a demo's, so it stays as it is: choose another --database.")
+        raise StoreError(f"{path} holds data that is not a demo's, so it is not replaced: choose another --database.")
 
 
 def _path(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one cancels what runs, and it ends as it does on any cancel."""
+"""Ctrl-C and SIGTERM: the first signal cancels the work, which then ends as after any cancel."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class CutShortError(Exception):
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(SIGNALS[number])
         self.exit_code = 128 + number
-        """As shells count."""
+        """128 and the signal's number, as in shells."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on an event loop of its own.
 
     Raises:
-        CutShortError: a signal came; raised after `work` was cancelled and has ended. Signals that come while it
-            ends, or after, are ignored: an impatient second Ctrl-C cuts no clean-up short.
-        KeyboardInterrupt: Ctrl-C where a loop takes no signals (Windows), after `work` was cancelled.
+        CutShortError: a signal came; raised when the cancelled `work` has ended. Later signals are ignored, so that a
+            second Ctrl-C does not cut the clean-up short.
+        KeyboardInterrupt: Ctrl-C on Windows, where event loops handle no signals, after `work` was cancelled.
     """
     came: list[signal.Signals] = []
     try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixpanel_async.decode.offsets import Offsets
 
 _BLOCKS_AT_ONCE = 4
-"""Blocks whose offsets are found in one step. numpy lets go of the interpreter's lock meanwhile, and a thread that
+"""Blocks whose offsets are found in one step. numpy releases the interpreter's lock meanwhile, and a thread that
 takes the lock back often waits for it often."""
 
 _SMALL = 1 << 15
@@ -62,7 +62,7 @@ def decode(body: Iterable[bytes]) -> Iterator[EventBatch]:
 
     Raises:
         ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.
-        ServerError: an error of Mixpanel's stands in it.
+        ServerError: it contains an error of Mixpanel's.
         DecodeError: a line is longer than `lines.LINE_MAX`.
     """
     decoder = _Decoder()

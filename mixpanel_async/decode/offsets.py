@@ -1,7 +1,7 @@
-r"""Where the texts of ordinary lines stand in a block: found for all lines at once, without an object for each line.
+r"""The offsets of the texts of ordinary lines: found for a whole block at once, without an object for each line.
 
 An ordinary line, in Mixpanel's own spelling, begins `{"event":"`, contains `","properties":{` and ends `}}\n`. DuckDB's
-parser checks what stands between, and whether it is UTF-8. But that parser also accepts commas before a closing
+parser checks what is between, and whether it is UTF-8. But that parser also accepts commas before a closing
 bracket, `NaN` and `Infinity`, in upper and lower case. Lines that may hold one of these are found here, too.
 """
 

@@ -53,7 +53,7 @@ def proven_blocks(body: Iterable[bytes]) -> Iterator[list[SmallBlock]]:
 
     Raises:
         ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.
-        ServerError: an error of Mixpanel's stands in it.
+        ServerError: it contains an error of Mixpanel's.
         DecodeError: a line is longer than `lines.LINE_MAX`.
     """
     lines = 0

@@ -34,7 +34,7 @@ def members(text: str) -> dict[str, str] | None:
     """Read an object's members, each value as the JSON text it came as; `None` for JSON that is not an object.
 
     Raises:
-        ConstantError: `NaN` or `Infinity` stands in it.
+        ConstantError: it contains `NaN` or `Infinity`.
         ValueError: it is not JSON.
     """
     at = _after_blanks(text, 0)

@@ -64,7 +64,7 @@ class ProfileFetch:
 
 
 async def fetch_profiles(
-    fetch: ProfileFetch, source: Source, database: Database, hook: PageHook | None
+    fetch: ProfileFetch, source: Source, hook: PageHook | None, database: Database
 ) -> ProfileOutcome:
     """Keep all pages, then replace the table.
 

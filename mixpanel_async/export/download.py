@@ -49,7 +49,7 @@ class Downloads:
     async def with_retries(self, chunk: DateChunk, attempt: Callable[[list[DateChunk], int], Awaitable[T]]) -> T:
         """Attempt a chunk until it succeeds or the retry policy ends it.
 
-        From the second failure on, a chunk that may be too large for its requests is asked for in halves.
+        From the second failure on, a chunk that may be too large for its requests is requested in halves.
 
         Args:
             chunk: its dates.

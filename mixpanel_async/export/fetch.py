@@ -93,7 +93,7 @@ class EventFetch:
         return cls(check_table_name(name), dates, selection, cut, append, resume, deduplicate)
 
 
-async def fetch_events(fetch: EventFetch, source: Source, database: Database, hook: BatchHook | None) -> list[Outcome]:
+async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None, database: Database) -> list[Outcome]:
     """Fetch what the table lacks. A table that was created for it and stayed empty is dropped again.
 
     Raises, and leaves on a cancel, what `ChunkFetcher.run` does.

@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.api.send_query import read_json, send_query
+from mixpanel_async.duck.lookup_tables import LookupTable
 from mixpanel_async.lookups.request import next_page, read_response
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from mixpanel_async.api.query import Query
     from mixpanel_async.api.source import Source
-    from mixpanel_async.duck.lookup_tables import LookupTable
+    from mixpanel_async.duck.connection import Database
     from mixpanel_async.lookups.request import LookupRequest
 
 T = TypeVar("T")
@@ -39,8 +40,8 @@ async def fetch_lookup(lookup: LookupRequest[T], source: Source) -> tuple[T, ...
     return tuple(found)
 
 
-async def fetch_and_save(lookup: LookupRequest[T], source: Source, table: LookupTable) -> tuple[T, ...]:
-    """Fetch a lookup, and replace what the table held.
+async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, database: Database) -> tuple[T, ...]:
+    """Fetch a lookup, and replace what the table of this name held.
 
     A cancel returns when the thread that writes has ended: the table is the old one or the new one.
 
@@ -48,6 +49,7 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, table: Lookup
         StoreError: the table holds something else, and nothing was requested; or it cannot be written.
         ExportError: as `fetch_lookup`.
     """
+    table = LookupTable(database, name, lookup.kind)
     await finish_in_thread(table.check)
     found = await fetch_lookup(lookup, source)
     replace = partial(

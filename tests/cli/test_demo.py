@@ -121,7 +121,7 @@ def test_what_is_not_the_demos_stays(capsys, tmp_path, make):
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"mixpanel-async: {path} ")
-    assert "so it stays as it is" in said.err
+    assert "so it is not replaced" in said.err
     assert said.err.count("\n") == 1
     assert path.read_bytes() == before
 
