@@ -196,7 +196,7 @@ def _chunks(size: Size, directory: Path) -> Part:
 
 
 def _huge_day(size: Size, directory: Path) -> Part:
-    """All events of `core` in one day, so in one chunk, and five times as many. Two rounds at most: it takes minutes."""
+    """All events of `core` in one day (one chunk), and five times as many. It takes minutes, so two rounds at most."""
     with served(size.data(5.0, days=1), directory) as huge, served(size.data(days=1), directory) as big:
         cases = [
             Case("a day of all events", "ours", big, deduplicates=True),
