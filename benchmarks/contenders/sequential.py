@@ -1,6 +1,6 @@
 """What synchronous clients with a database do: the plain way, with the insert id as a primary key against duplicates.
 
-None of these clients can be installed today. This is what the published source of `mixpanel_data` does.
+None of these clients is on the package index today. This is what the published source of `mixpanel_data` does.
 """
 
 from __future__ import annotations
