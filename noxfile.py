@@ -1,4 +1,4 @@
-"""The workshop: `nox` runs what CI runs; `nox -l` lists the rest."""
+"""The sessions of nox: `nox` runs what CI runs, `nox -l` lists all sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEERS = ["httpx", "mixpanel-headless", "mixpanel-utils"]
 CHECKERS = ["mypy==2.4.1"]
 LOCK = Path(".ci/lock.txt")
 EVERYTHING = {"MIXPANEL_ASYNC_NIGHTLY": "1"}
-"""No slices: see `tests/slices.py`."""
+"""Runs all cases of slow tests: see `tests/slices.py`."""
 WHEEL_TESTS = ["tests/wheel.py", "tests/test_public_names.py", "tests/system/test_examples.py", "tests/cli/test_cli.py"]
 NIGHTLY: dict[str, list[str]] = {
     "whole": [],
@@ -26,19 +26,19 @@ NIGHTLY: dict[str, list[str]] = {
     "bench": ["--events", "200000", "--rounds", "1"],
     "contract": [],
 }
-"""Each session with its arguments; `whole` has `cancels`, `deep` and `large` in it."""
+"""Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, on each Python that is present."""
+    """The tests, on each Python version that is installed."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", *session.posargs)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """The built wheel as a user installs it: its files, modules, names, plugin, demo and examples; no source tree."""
+    """The built wheel as a user installs it, without the source tree: files, modules, names, plugin, demo, examples."""
     session.install("build")
     directory = Path(session.create_tmp())
     session.run("python", "-m", "build", "--wheel", "--outdir", str(directory), silent=True)
@@ -59,7 +59,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: every rule but those that `pyproject.toml` gives a reason against, and the format."""
+    """Ruff: the format, and every rule that `pyproject.toml` does not ignore with a reason."""
     session.install(*LINTERS)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Strict types in the package, and the overloads as a caller sees them."""
+    """Mypy: the package in strict mode, and the overloads as a caller sees them."""
     session.install("-e", ".", "pytest", *CHECKERS)
     session.run("mypy")
     session.run("mypy", "tests/typed_calls.py")
@@ -75,7 +75,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The README's first command, in a directory of its own."""
+    """The README's first command, in a temporary directory."""
     session.install(".")
     session.chdir(session.create_tmp())
     session.run("python", "-P", "-m", "mixpanel_async", "demo")
@@ -83,11 +83,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def floors(session: nox.Session) -> None:
-    """The tests with the oldest releases that `pyproject.toml` allows; CI runs some: `nox -s floors -- tests/store`."""
+    """The tests with the oldest releases that `pyproject.toml` allows; CI runs some: `nox -s floors -- tests/duck`."""
     project = nox.project.load_toml("pyproject.toml")["project"]
     requires = [*project["dependencies"], *project["optional-dependencies"]["pyarrow"]]
     oldest = [line.split(";")[0].split(",")[0].replace(">=", "==").strip() for line in requires]
-    constraints = Path(session.create_tmp()).resolve() / "oldest.txt"  # in place of CI's, which names the newest
+    constraints = Path(session.create_tmp()).resolve() / "oldest.txt"  # instead of CI's constraints
     constraints.write_text("\n".join(oldest), encoding="utf-8")
     session.install("-e", ".[test]", env={"PIP_CONSTRAINT": str(constraints)})
     session.run("python", "-m", "pytest", "-q", *session.posargs)
@@ -95,77 +95,77 @@ def floors(session: nox.Session) -> None:
 
 @nox.session
 def whole(session: nox.Session) -> None:
-    """The test suite without slices: every seed, size, step and parameter; `cancels`, `deep` and `large` are in it."""
+    """The whole test suite: every seed, size, step and parameter. It includes `cancels`, `deep` and `large`."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", *session.posargs, env=EVERYTHING)
 
 
 @nox.session
 def cancels(session: nox.Session) -> None:
-    """A cancel at every step, where the tests take a slice."""
+    """A cancel at every step; a normal run of the tests takes some of the steps."""
     session.install("-e", ".[test]")
-    places = ("tests/cancellation", "tests/stream/test_cancel.py", "tests/profiles/test_ends.py")
+    places = ("tests/cancellation", "tests/stream/test_cancel.py", "tests/engage/test_ends.py")
     session.run("python", "-m", "pytest", "-q", *places, env=EVERYTHING)
 
 
 @nox.session
 def deep(session: nox.Session) -> None:
-    """The state machine over a hundred long orders of events, at random."""
+    """The state machine test with a hundred long, random sequences of actions."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", "tests/system/test_state_machine.py", env=EVERYTHING)
 
 
 @nox.session
 def large(session: nox.Session) -> None:
-    """A quarter of a million profiles."""
+    """A download of a quarter of a million profiles, and its memory."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "-s", "-n0", "tests/profiles/test_memory.py", env=EVERYTHING)
+    session.run("python", "-m", "pytest", "-q", "-s", "-n0", "tests/engage/test_memory.py", env=EVERYTHING)
 
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """Runs that are killed at random moments: `nox -s kills -- 500 --seed 1`."""
+    """Fetches that are killed at random moments: `nox -s kills -- 500 --seed 1`."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.durability.kills", *session.posargs)
 
 
 @nox.session
 def syscalls(session: nox.Session) -> None:
-    """A kill or an error at each system call that writes to the database, by strace."""
+    """A kill or an error at each system call that writes to the database; needs strace."""
     if shutil.which("strace") is None:
-        session.skip("strace is not here: on Linux, apt-get install strace.")
+        session.skip("strace is not installed: on Linux, apt-get install strace.")
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.durability.syscalls", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed, memory, loop lag and bytes beside other ways: `nox -s bench -- --help`."""
+    """Speed, memory, event loop lag and file size, compared with other ways: `nox -s bench -- --help`."""
     session.install(".")
-    for peer in PEERS:  # one that cannot be had is missing in the report
+    for peer in PEERS:  # if one cannot be installed, it is missing in the report
         session.run("python", "-m", "pip", "install", "-q", peer, success_codes=[0, 1])
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Other people's clients against the fake: `nox -s contract -- mixpanel-utils`; they are installed for it."""
+    """Clients of other authors with the fake: `nox -s contract -- mixpanel-utils`. It installs the clients."""
     session.install("-e", ".")
     session.run("python", "-m", "tests.contract", str(Path(session.create_tmp(), "clients")), *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def nightly(session: nox.Session) -> None:
-    """All long campaigns, one after the other; each runs also if one before it failed.
+    """All long campaigns, one after the other; each also runs if an earlier one failed.
 
-    About how long they take on two cores:
+    How long they take on two cores, about:
 
-    - `whole`, the test suite without slices: ? minutes
+    - `whole`, the whole test suite: ? minutes
     - `kills`, 500 of them: ? minutes
-    - `syscalls`, where strace is: ? minutes
-    - `floors`, the usual suite with the oldest dependencies: ? minutes
+    - `syscalls`, if strace is installed: ? minutes
+    - `floors`, the normal test run with the oldest dependencies: ? minutes
     - `bench`, a fifth of the events, once: ? minutes
-    - `contract`, other people's clients: ? minutes
+    - `contract`, the clients of other authors: ? minutes
     """
     for name, arguments in NIGHTLY.items():
         session.notify(name, arguments)
@@ -173,14 +173,14 @@ def nightly(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Known vulnerabilities in what CI runs with; needs an advisory service, which not every network reaches."""
+    """Known vulnerabilities in the versions that CI installs; needs access to an advisory service on the internet."""
     session.install("pip-audit")
     session.run("pip-audit", "--no-deps", "--disable-pip", "-r", ".ci/lock.txt")
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write down anew what CI runs with: the newest of everything."""
+    """Write the versions that CI installs to `.ci/lock.txt`: the newest releases."""
     session.install(".[test]")
     frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "mixpanel-async", silent=True, log=False)
     LOCK.write_text(str(frozen), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""How fast, how big, how smooth: `python -m benchmarks --help`."""
+"""Benchmarks of speed, memory and event loop lag: `python -m benchmarks --help`."""

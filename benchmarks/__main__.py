@@ -1,4 +1,4 @@
-"""The command line: which parts, how much, how often."""
+"""The command line: which parts run, with how many events, and how often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run the parts, tell of each, and keep what came out."""
+    """Run the parts, print a report of each, and save the results."""
     arguments = _parser().parse_args()
     size = QUICK if arguments.quick else Size(arguments.events, arguments.days, arguments.rounds)
     with tempfile.TemporaryDirectory(prefix="mixpanel_async_benchmark.") as directory:
@@ -27,16 +27,16 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Measure mixpanel_async beside other ways to bring the same events into DuckDB."
+    about = "Compare mixpanel_async with other ways to load the same events into DuckDB."
     parser = argparse.ArgumentParser("benchmarks", description=about)
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; else all but scale"
+        "parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=f"any of {', '.join(PARTS)}; else all but scale"
     )
     parser.add_argument("--events", type=int, default=FULL.events, help="default: %(default)s")
     parser.add_argument("--days", type=int, default=FULL.days, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=FULL.rounds, help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a few events, one round: does it run?")
-    parser.add_argument("--output", type=Path, help=f"keep results and draw the chart here ({RESULTS} is committed)")
+    parser.add_argument("--quick", action="store_true", help="few events and one round, to see whether it works")
+    parser.add_argument("--output", type=Path, help=f"write results and chart here ({RESULTS} is committed)")
     return parser
 
 

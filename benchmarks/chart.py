@@ -1,4 +1,4 @@
-"""The chart of the README: seconds as bars, drawn from what was kept of the parts."""
+"""The chart of the README: seconds as bars, drawn from the saved results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Runs
 
 WIDTH, LEFT, RIGHT = 760, 250, 690
-"""Of the picture, and where bars begin and the longest of a group ends."""
+"""The width of the picture; where bars begin; where the longest bar of a group ends. In pixels."""
 LINE = 24
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -34,7 +34,7 @@ text { fill: #e6edf3 }
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Bars with a scale of their own."""
+    """Bars that share a scale."""
 
     title: str
     bars: Mapping[str, float]
@@ -42,7 +42,7 @@ class Group:
 
 
 def chart(results: Mapping[str, Any]) -> str:
-    """Draw the parts `core` and `latency`, whichever are there; what is small print goes below."""
+    """Draw the parts `core` and `latency`, if there are results of them, with notes below."""
     groups = list(_groups(results))
     notes = list(dict.fromkeys(_notes(results)))
     height = sum(LINE * (len(group.bars) + 1.5) for group in groups) + LINE * (len(notes) + 0.5)

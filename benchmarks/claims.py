@@ -1,4 +1,4 @@
-"""What runs are held against: one case beside another, or a figure against its bound."""
+"""Claims about the results: one case compared with another, or a figure with its bound."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One figure, and what it is meant to be; without `least` and `most` it is only told."""
+    """One figure and its bounds. Without `least` and `most` it is only printed."""
 
     text: str
     value: float
     least: float | None = None
     most: float | None = None
     within_rounds: tuple[float, float, float] | None = None
-    """Of a ratio: lowest, median and highest of the ratios within each round."""
+    """For a ratio: the lowest, the median and the highest of the ratios within each round."""
 
     @property
     def holds(self) -> bool:
-        """Whether it is as it is meant to be."""
+        """Whether the figure is within its bounds."""
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
     def __str__(self) -> str:
-        """Write it as a line."""
+        """Return it as a line of text."""
         words = [f"{self.text}: {self.value:.2f}"]
         if self.within_rounds:
             low, middle, high = self.within_rounds
@@ -41,17 +41,17 @@ class Claim:
 
 
 def speed(run: Run) -> float:
-    """Events a second, of those that were sent."""
+    """Return the events a second; repeated events count."""
     return run["events"] / run["seconds"]
 
 
 def fastest(runs: Sequence[Run]) -> Run:
-    """Give the best run."""
+    """Return the fastest run."""
     return max(runs, key=speed)
 
 
 def times_as_fast(runs: Runs, of: str, to: str, least: float | None = None) -> list[Claim]:
-    """Compare events a second, best run with best run; nothing if one of the two did not run."""
+    """Compare the events a second of the best runs. Return no claim if one of the two did not run."""
     own, other = ([speed(run) for run in runs[name]] for name in (of, to))
     if not own or not other:
         return []
@@ -61,17 +61,17 @@ def times_as_fast(runs: Runs, of: str, to: str, least: float | None = None) -> l
 
 
 def times_as_much(runs: Runs, figure: str, of: str, to: str, most: float | None = None) -> list[Claim]:
-    """Compare a figure's highest values."""
+    """Compare the highest values of a figure."""
     own, other = (max(run[figure] for run in runs[name]) for name in (of, to))
     return [Claim(f"{of}, {figure} beside {to}", own / other, most=most)]
 
 
 def at_most(runs: Runs, figure: str, of: str, most: float) -> list[Claim]:
-    """Hold a figure's highest value against its bound."""
+    """Compare the highest value of a figure with its bound."""
     values = [run[figure] for run in runs[of]]
     return [Claim(f"{of}, {figure}, worst run", max(values), most=most)]
 
 
 def lowest(runs: Runs, figure: str, of: str) -> Claim:
-    """Tell a figure's lowest value."""
+    """Return the lowest value of a figure, without a bound."""
     return Claim(f"{of}, {figure}, best run", min(run[figure] for run in runs[of]))

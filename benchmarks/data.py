@@ -1,4 +1,4 @@
-"""The events, on a server and as files: the same bodies in both places."""
+"""The events, on a server and as files with the same bodies."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ FIRST = dt.date(2026, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """So many events over so many days."""
+    """A number of events, spread over a number of days."""
 
     events: int
     days: int
     unique: bool = False
-    """Each line has an insert id of its own; else some repeat others, and some have none, as Mixpanel exports them."""
+    """Whether each line has its own insert id. If not, some lines repeat others and some have none, as in Mixpanel."""
 
     def events_of(self, day: dt.date) -> int:
-        """Give the number of events of a day: the same for all, as far as it divides."""
+        """Return the number of events of a day. Days differ by one event at most."""
         place = (day - FIRST).days
         if not 0 <= place < self.days:
             return 0
         return self.events // self.days + (place < self.events % self.days)
 
     def date(self, number: int) -> str:
-        """Give the date of a day, counted from 1."""
+        """Return the date of a day, counted from 1."""
         return str(FIRST + dt.timedelta(days=number - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What tells one table's events from another's: rows, and the sum of their times in seconds."""
+    """What a correct table must have: the number of rows, and the sum of their times in seconds."""
 
     rows: int
     seconds: int
@@ -64,19 +64,19 @@ class Served:
     _server: subprocess.Popen[str] = field(repr=False)
 
     def task(self, database: Path, **changes: Any) -> Task:  # noqa: ANN401 - `replace` checks them
-        """Make the task to bring the events, all unless `changes` say otherwise, into a database."""
+        """Return the task to load all events into a database; `changes` replaces fields of the task."""
         return replace(self._task, database=str(database), **changes)
 
     def pace(self, latency: float = 0.0, bytes_per_second: float | None = None) -> None:
-        """Let the server be so slow from now on."""
+        """Set the server's speed from now on."""
         _answer(self._server, latency=latency, bytes_per_second=bytes_per_second)
 
 
 @contextmanager
 def served(data: DataSet, directory: Path, *, as_one: bool = False) -> Iterator[Served]:
-    """Serve the events. Each day is asked for once, so the server has it ready, and it is in a file.
+    """Serve the events. Each day is requested once before, so that the server has its body cached and it is in a file.
 
-    With `as_one` so is the answer for all of them, for clients that ask for it.
+    With `as_one` the response with all days is requested too, for clients that export all days in one request.
     """
     with (
         subprocess.Popen(
@@ -98,7 +98,7 @@ def served(data: DataSet, directory: Path, *, as_one: bool = False) -> Iterator[
 
 
 def truth_of(task: Task, *, deduplicated: bool) -> Truth:
-    """Count what the files hold for a task: all lines, or without repetitions."""
+    """Count the events in a task's files: all lines, or without duplicates."""
     lines, events = _of_files(*(f"{task.files}/{day}.gz" for day in task.days))
     return events if deduplicated else lines
 
@@ -109,12 +109,12 @@ def _of_files(*paths: str) -> list[Truth]:
 
 
 def truth_of_table(database: Path) -> Truth:
-    """Count what a contender stored."""
+    """Count the rows that a contender stored."""
     return _counted("table", str(database))[0]
 
 
 def _counted(*arguments: str) -> list[Truth]:
-    """Count in a process of its own, so that this one stays small."""
+    """Count in another process, so that this one stays small."""
     command = [sys.executable, "-m", "benchmarks.truth", *arguments]
     counted = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return [Truth(*numbers) for numbers in json.loads(counted.stdout)]
@@ -122,7 +122,7 @@ def _counted(*arguments: str) -> list[Truth]:
 
 @contextmanager
 def _removed(files: Path) -> Iterator[Path]:
-    """A directory that is gone in the end, for some hundred megabytes would stay."""
+    """Create a directory, and delete it at the end: it holds some hundred megabytes."""
     files.mkdir()
     try:
         yield files
@@ -131,7 +131,7 @@ def _removed(files: Path) -> Iterator[Path]:
 
 
 def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, Any]:
-    """Tell the server something, and give what it answers."""
+    """Send settings to the server, and return its reply."""
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write(json.dumps(told) + "\n")
@@ -141,7 +141,7 @@ def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, An
 
 
 def _download(task: Task, first: str, last: str, file_name: str) -> None:
-    """Write a body, as it travels, to a file."""
+    """Write a body to a file, still compressed."""
     login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
     request = urllib.request.Request(
         f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}",

@@ -1,7 +1,7 @@
 """How fast the fake serves gzip on loopback: `python benchmarks/fake.py [CLIENTS ...]`.
 
-The fake runs in a process of its own. Clients are threads that read bytes and do nothing with them.
-The first round makes the bodies, the others find them in the cache; the best of these counts.
+The fake runs in its own process. Clients are threads that only read the bytes. The first round generates the bodies,
+the other rounds take them from the cache.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ACCOUNT = ServiceAccount("svc.ab12cd.mp-service-account", "s3cret")
 
 
 def received(port: int, buffer: bytearray) -> int:
-    """Read one export; gives its bytes."""
+    """Read one export; return its size in bytes."""
     question = (
         f"GET /api/2.0/export?project_id=12345&from_date={FROM}&to_date={TO} HTTP/1.1\r\nHost: fake\r\n"
         f"Authorization: {ACCOUNT.authorization()}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
@@ -36,7 +36,7 @@ def received(port: int, buffer: bytearray) -> int:
 
 
 def measure(port: int, clients: int) -> tuple[float, float]:
-    """MB and seconds of one round of so many clients at once."""
+    """Run one round with this number of clients at once; return its MB and seconds."""
     began = time.perf_counter()
     with ThreadPoolExecutor(clients) as threads:
         sizes = threads.map(lambda _: received(port, bytearray(1 << 20)), range(clients))
@@ -44,7 +44,7 @@ def measure(port: int, clients: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print each round, then the best."""
+    """Print the first round, then the speeds of the others."""
     options = ["--days", str(DAYS + 2), "--events", str(PER_DAY)]
     with subprocess.Popen([*SERVER, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:

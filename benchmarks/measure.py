@@ -1,4 +1,4 @@
-"""Run a contender and look at what it did; run all of them in turns."""
+"""Runs a contender and checks its rows; runs all contenders in turns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Run = dict[str, float]
-"""One run's figures: `events` that were sent, `rows` that are stored or streamed, `seconds`, `cpu_seconds`, `peak_mb`,
-`file_mb` of those that store, and what the contender adds."""
+"""The figures of one run: `events` sent, `rows` stored or streamed, `seconds`, `cpu_seconds`, `peak_mb`, `file_mb` (of
+contenders that store), and figures that the contender adds."""
 Runs = dict[str, list[Run]]
-"""The runs of each case; none where something that it needs is not installed."""
+"""The runs of each case; an empty list if something that the case needs is not installed."""
 
 
 class WrongRowsError(Exception):
-    """A contender did not bring what the server sent: its time means nothing."""
+    """A contender stored other rows than the server sent, so its time means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,23 @@ class Case:
     """A module of `benchmarks.contenders`."""
     served: Served
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """What its task has other than all of the data."""
+    """The fields of its task that differ from the task to load all events."""
     pace: Mapping[str, float] = field(default_factory=dict)
-    """How slow the server is."""
+    """The speed of the server; see `Served.pace`."""
     deduplicates: bool = False
     stores: bool = True
-    """Else it tells itself how many events came, and that is all that can be checked."""
+    """If not, it reports how many events it received, and only this number is checked."""
     needs: str = "duckdb"
-    """The module or the program without which it cannot run."""
+    """The module or program that it needs."""
 
     @property
     def can_run(self) -> bool:
-        """Whether what it needs is there."""
+        """Whether what it needs is installed."""
         return find_spec(self.needs) is not None or which(self.needs) is not None
 
 
 def rounds(cases: Iterable[Case], count: int, directory: Path) -> Runs:
-    """Run each case once a round, one after the other, so that a change of the machine's mood meets them all."""
+    """Run each case once in each round, so that a slow time of the machine affects all cases."""
     runs: Runs = {case.name: [] for case in cases}
     for number in range(1, count + 1):
         for case in filter(lambda case: case.can_run, cases):
@@ -65,10 +65,10 @@ def rounds(cases: Iterable[Case], count: int, directory: Path) -> Runs:
 
 
 def measured(case: Case, directory: Path) -> Run:
-    """Run a case in a process of its own, with an empty database, and check its rows.
+    """Run a case in its own process, with an empty database, and check its rows.
 
     Raises:
-        WrongRowsError: it did not bring what it should.
+        WrongRowsError: it stored or streamed other rows than it should.
     """
     with tempfile.TemporaryDirectory(dir=directory) as place:
         database = Path(place) / "events.duckdb"
@@ -85,7 +85,7 @@ def measured(case: Case, directory: Path) -> Run:
 
 
 def _run(command: list[str]) -> tuple[Run, float]:
-    """Run a contender; give what it tells, and the processor's seconds of it and of all that it started."""
+    """Run a contender; return its figures, and the processor time of it and its child processes."""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = process.stdout.read()

@@ -1,4 +1,4 @@
-"""The parts of the benchmark: which cases run beside which, and what is claimed of them."""
+"""The parts of the benchmark: which cases run together, and which claims are checked."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ STREAM, RAW, AHEAD, BATCHES = "stream_events", "stream_events, raw", "stream_eve
 HEADLESS_STREAM = "mixpanel-headless, stream_events"
 ONE_THREAD = ", one thread"
 SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
-"""Seconds to the first byte, and bytes a second on a connection."""
+"""Seconds to the first byte, and bytes a second for each connection."""
 WORKERS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much, and how often."""
+    """The number of events, days and rounds."""
 
     events: int = 1_000_000
     days: int = 30
     rounds: int = 3
 
     def data(self, share: float = 1.0, days: int | None = None, *, unique: bool = False) -> DataSet:
-        """Make a data set of so many times the events, over so many days."""
+        """Return a data set with `share` times the events, over this number of days."""
         return DataSet(int(self.events * share), days or self.days, unique)
 
 
@@ -42,7 +42,7 @@ Part = tuple[Runs, list[Claim]]
 
 
 def core(size: Size, directory: Path) -> Part:
-    """No latency: as fast as DuckDB by itself?"""
+    """No latency: are we as fast as DuckDB alone?"""
     with served(size.data(), directory) as usual, served(size.data(unique=True), directory) as unique:
         cases = [
             Case(OURS, "ours", usual, deduplicates=True),
@@ -66,7 +66,7 @@ def core(size: Size, directory: Path) -> Part:
 
 
 def latency(size: Size, directory: Path) -> Part:
-    """1 s to the first byte and 4 MB/s a connection: what do workers bring?"""
+    """1 s to the first byte and 4 MB/s for each connection: how much do more workers help?"""
     with served(size.data(), directory) as slow:
         cases = [
             *(Case(with_workers(OURS, n), "ours", slow, {"workers": n}, SLOW, deduplicates=True) for n in WORKERS),
@@ -87,7 +87,7 @@ def latency(size: Size, directory: Path) -> Part:
 
 
 def peers(size: Size, directory: Path) -> Part:
-    """No latency: the plain way and other clients, those that take events one by one with few of them."""
+    """No latency: the plain way and other clients. Those that handle events one by one get few events."""
     with (
         served(size.data(unique=True), directory) as all_,
         served(size.data(0.005, days=1, unique=True), directory) as few,
@@ -109,7 +109,7 @@ def peers(size: Size, directory: Path) -> Part:
 
 
 def streams(size: Size, directory: Path) -> Part:
-    """No latency, nothing stored: events given to a plain loop, chunk after chunk of a day."""
+    """No latency, nothing stored: events in a plain loop, in chunks of one day."""
     ours = {STREAM: {}, RAW: {"raw": True}, AHEAD: {"parallel": True}, BATCHES: {"batches": True}}
     peers = {HEADLESS_STREAM: {}, HEADLESS_STREAM + ", raw": {"raw": True}}
     with served(size.data(0.3, days=12), directory, as_one=True) as days:
@@ -130,7 +130,7 @@ def streams(size: Size, directory: Path) -> Part:
 
 
 def memory(size: Size, directory: Path) -> Part:
-    """Days like the core's, four times as many of them: does memory grow?"""
+    """Four times as many days as in `core`: does memory grow?"""
     short, long = (f"{OURS}, {days} days" for days in (size.days, 4 * size.days))
     with served(size.data(4.0, days=4 * size.days), directory) as days:
         first = {"to_date": days.data.date(size.days)}
@@ -147,7 +147,7 @@ def memory(size: Size, directory: Path) -> Part:
 
 
 def steps(size: Size, directory: Path) -> Part:
-    """One thread, no network: what does an event cost in each step, and what by DuckDB's statement?"""
+    """One thread, no network: what does an event cost in each step, and with DuckDB's statement?"""
     with served(size.data(4 / size.days, days=4), directory) as few:
         cases = [
             Case(OURS + ONE_THREAD, "ours_steps", few, deduplicates=True),
@@ -162,7 +162,7 @@ def steps(size: Size, directory: Path) -> Part:
 
 
 def scale(size: Size, directory: Path) -> Part:
-    """Longer ranges, more chunks, a huge day: does the cost of an event stay the same?"""
+    """Longer ranges, more chunks, very long days: does the cost of an event stay the same?"""
     runs: Runs = {}
     claims: list[Claim] = []
     for of_some, claimed in (step(size, directory) for step in (_ranges, _chunks, _huge_day)):
@@ -172,7 +172,7 @@ def scale(size: Size, directory: Path) -> Part:
 
 
 def _ranges(size: Size, directory: Path) -> Part:
-    """Days of a sixth of the core's events: 30, 120 and 365 of them."""
+    """30, 120 and 365 days, each with a sixth of the events of a day in `core`."""
     lengths = [size.days, 4 * size.days, 12 * size.days + 5]
     with served(size.data(lengths[-1] / size.days / 6, days=lengths[-1]), directory) as year:
         cases = [
@@ -184,7 +184,7 @@ def _ranges(size: Size, directory: Path) -> Part:
 
 
 def _chunks(size: Size, directory: Path) -> Part:
-    """Days of a thousandth of the core's events: 100 chunks of a day, and 1000."""
+    """100 and 1000 chunks of one day, each with a thousandth of the events of `core`."""
     with served(size.data(days=1000), directory) as thin:
         cases = [
             Case(f"{days} thin chunks", "ours", thin, {"to_date": thin.data.date(days)}, deduplicates=True)
@@ -196,7 +196,7 @@ def _chunks(size: Size, directory: Path) -> Part:
 
 
 def _huge_day(size: Size, directory: Path) -> Part:
-    """All of the core's events in one day, so in one chunk, and five times as many; twice, for it takes minutes."""
+    """All events of `core` in one day (one chunk), and five times as many. It takes minutes, so two rounds at most."""
     with served(size.data(5.0, days=1), directory) as huge, served(size.data(days=1), directory) as big:
         cases = [
             Case("a day of all events", "ours", big, deduplicates=True),
@@ -212,7 +212,7 @@ def _huge_day(size: Size, directory: Path) -> Part:
 
 
 def with_workers(name: str, workers: int) -> str:
-    """Name a case."""
+    """Return the name of a case with this number of workers."""
     return f"{name}, {workers} worker{'s' * (workers > 1)}"
 
 

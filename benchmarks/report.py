@@ -1,4 +1,4 @@
-"""What came out: a table for eyes, JSON for the chart and for later."""
+"""Reports: a table to read, and JSON for the chart and for later comparisons."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS: dict[str, Callable[[Sequence[Run]], str]] = {
 
 
 def table(runs: Runs) -> Iterator[str]:
-    """Yield a heading and a line a case: the time of its best run, and the worst of memory, bytes and lag."""
+    """Yield a heading and a line for each case: the time of its best run; its worst memory, file size and lag."""
     width = max(map(len, runs))
     yield " ".join([" " * width, *(f"{name:>10}" for name in COLUMNS)])
     for name, of_case in runs.items():
@@ -47,17 +47,17 @@ def table(runs: Runs) -> Iterator[str]:
 
 
 def shown(title: str, runs: Runs, claims: Sequence[Claim]) -> str:
-    """Put a part's report together."""
+    """Return the report of a part."""
     return "\n".join([title, "", *table(runs), "", *map(str, claims), ""])
 
 
 def as_dict(runs: Runs, claims: Sequence[Claim]) -> dict[str, object]:
-    """Put together what is kept of a part."""
+    """Return what is saved of a part."""
     return {"machine": machine(), "runs": runs, "claims": [{**asdict(claim), "holds": claim.holds} for claim in claims]}
 
 
 def keep(directory: Path, part: str, told: dict[str, object]) -> None:
-    """Write a part into the file of all parts, in place of an earlier run's, and draw the chart anew."""
+    """Write a part's results into the file of all parts, replacing those of an earlier run, and draw the chart."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "results.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -67,7 +67,7 @@ def keep(directory: Path, part: str, told: dict[str, object]) -> None:
 
 
 def machine() -> dict[str, object]:
-    """Tell when, on what and with what it ran."""
+    """Return date, machine and versions of a run."""
     return {
         "date": str(dt.datetime.now(dt.UTC).date()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

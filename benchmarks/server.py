@@ -1,7 +1,7 @@
-"""FakeMixpanel in a process of its own: `python -m benchmarks.server DATASET`, a DataSet as JSON.
+"""FakeMixpanel in its own process: `python -m benchmarks.server DATASET`, where DATASET is a DataSet as JSON.
 
-It reads lines of JSON, which set attributes of the server (how slow it is), and answers each by where it is and whom
-it knows. It ends when its input does.
+It reads lines of JSON from stdin. Each line sets attributes of the server, such as its latency, and the server replies
+with its URL and its credentials. It ends at the end of stdin.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 TODAY = "2030-01-01"
 PEEKED = 2
-"""Pieces of a day that the server looks at before each answer, to see whether it is a small one."""
+"""How many pieces of a day the server reads before each response, to see whether the body is small."""
 
 
 class Beginnings:
-    """Generated events whose days' beginnings are made once; whole bodies are what the server keeps itself."""
+    """Generated events. The first pieces of each day are generated once; the server itself caches whole bodies."""
 
     def __init__(self, events: GeneratedEvents) -> None:
         self._events = events
@@ -50,7 +50,7 @@ def events(data: DataSet) -> GeneratedEvents:
 
 
 async def serve(data: DataSet) -> None:
-    """Serve until nobody speaks any more."""
+    """Serve until stdin ends."""
     async with FakeMixpanel(Beginnings(events(data)), today=TODAY, limits=None, cache=True) as fake:
         account = fake.project.service_account
         known = {"url": fake.url, "username": account.username, "secret": account.secret, "project_id": fake.project.id}

@@ -1,6 +1,6 @@
-"""What a contender is told and what it tells: JSON in an argument, and JSON on a line of its own at the end.
+"""A contender's task, which is JSON in its argument, and its figures, which it prints as the last line, also JSON.
 
-Contenders may run in environments of their own, so this needs nothing but the standard library.
+A contender may run in another environment, so this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Bring the events of these dates into this database."""
+    """Load the events of these dates into this database."""
 
     url: str
     username: str
@@ -28,11 +28,11 @@ class Task:
     to_date: str
     database: str
     files: str
-    """A directory with the bodies that the server sends, a file a day."""
+    """A directory with the bodies that the server sends, one file for each day."""
     workers: int = 10
     threads: int = 2
     options: dict[str, Any] = field(default_factory=dict)
-    """What else a contender may be told."""
+    """Further options of a contender."""
 
     @property
     def days(self) -> list[str]:
@@ -41,7 +41,7 @@ class Task:
         return [str(first + dt.timedelta(days=day)) for day in range((last - first).days + 1)]
 
     def as_json(self) -> str:
-        """Write it down for `given`."""
+        """Return it as the argument that `given` reads."""
         return json.dumps(asdict(self))
 
 
@@ -51,12 +51,12 @@ def given() -> Task:
 
 
 def tell(*, seconds: float, **more: object) -> None:
-    """Say how long it took, and how much memory at most."""
+    """Print the figures: seconds, peak memory, and others."""
     print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), **more}))
 
 
 def peak_mb() -> float:
-    """Give this program's peak resident memory. Linux's `ru_maxrss` would count the parent's before `exec` too."""
+    """Return the peak resident memory. Linux's `ru_maxrss` would include the parent's memory before `exec`."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024

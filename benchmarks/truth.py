@@ -1,7 +1,7 @@
 """Rows and the sum of their times in seconds, as JSON: `python -m benchmarks.truth table DATABASE` or `files FILE ...`.
 
-Of files it tells of all lines, and then of what is left without repetitions: of the same event, distinct id, time and
-insert id there is one, and lines without an insert id are no repetitions.
+For files it prints two pairs: all lines, and the lines without duplicates. Lines with the same event, distinct id, time
+and insert id are duplicates; lines without an insert id are not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DISTINCT = "(SELECT DISTINCT * FROM lines WHERE insert_id IS NOT NULL UNION ALL 
 
 
 def of_files(*files: str) -> list[tuple[int, int]]:
-    """Count the lines, and the events that they stand for."""
+    """Count the lines, and the lines without duplicates."""
     with duckdb.connect() as connection:
         connection.execute(LINES, [list(files)])
         return connection.execute(f"{SUMS} lines UNION ALL {SUMS} {DISTINCT}").fetchall()

@@ -1,10 +1,10 @@
-"""A fetch that reports on itself: a coroutine function is awaited after each chunk.
+"""A fetch that reports its progress: the client awaits a coroutine function after each chunk.
 
     python examples/async_hook.py
 
-Without an account it exports from a fake Mixpanel on this machine. For a project of yours set MP_USERNAME, MP_SECRET
-and MP_PROJECT_ID (a service account's), and MP_REGION where it is not `us`. The events go into events.duckdb; run it
-again tomorrow, and only the days that are new are asked for.
+Without an account it exports from a fake Mixpanel on this machine. For your own project, set MP_USERNAME, MP_SECRET
+and MP_PROJECT_ID (of a service account), and MP_REGION if it is not `us`. The events go into events.duckdb. If you run
+it again tomorrow, it requests only the new days.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TODAY = dt.datetime.now(dt.UTC).date()
 
 @asynccontextmanager
 async def project() -> AsyncIterator[dict[str, Any]]:
-    """Say what a client needs to know: nothing for your project, or where the fake one is."""
+    """Yield the arguments of the client: none for your project, or those for the fake Mixpanel."""
     if "MP_USERNAME" in os.environ:
         yield {}
         return
@@ -39,8 +39,8 @@ async def project() -> AsyncIterator[dict[str, Any]]:
 
 
 async def report(done: BatchProgress) -> None:
-    """Tell of one chunk. A hook may await what it likes: it holds neither downloads nor writes back."""
-    await asyncio.sleep(0.05)  # here a message to a chat, a row in a log, ...
+    """Report one chunk. A hook may await anything: it does not slow down downloads or writes."""
+    await asyncio.sleep(0.05)  # for example, send a message to a chat or write to a log
     what = f"{done.rows:,} rows" if done.success else f"failed: {done.error}"
     print(f"[{done.batch_index + 1}/{done.total_batches}] {done.from_date} to {done.to_date}: {what}")
 

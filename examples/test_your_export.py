@@ -1,9 +1,9 @@
-"""A test of your own code against a fake Mixpanel: the fixture `fake_mixpanel` comes with the library.
+"""A test of your own code with a fake Mixpanel: the fixture `fake_mixpanel` comes with the library.
 
     pytest examples/test_your_export.py
 
-What is tested here is `export`, which stands for your code. The fake serves from a thread of its own, so it does not
-matter how your code waits, and whether it uses this library at all.
+`export` stands for your code. The fake server runs in its own thread, so your code may block or be async, and it need
+not use this library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mixpanel_async.testing import FakeMixpanel, Fault
 
 
 def export(account: ServiceAccount, base_url: str, database: Path) -> int:
-    """Export a week; gives the number of rows."""
+    """Export a week; return the number of rows."""
 
     async def week() -> int:
         async with MixpanelClient(account, base_url=base_url, database=database) as client:
@@ -25,7 +25,7 @@ def export(account: ServiceAccount, base_url: str, database: Path) -> int:
     return asyncio.run(week())
 
 
-def test_a_week_comes_whole_though_the_first_answer_breaks_off(fake_mixpanel: FakeMixpanel, tmp_path: Path) -> None:
+def test_a_week_is_complete_although_the_first_response_is_cut(fake_mixpanel: FakeMixpanel, tmp_path: Path) -> None:
     fake_mixpanel.faults.add(Fault.cut(after_fraction=0.5), times=1)
     known = fake_mixpanel.project.service_account
     account = ServiceAccount(known.username, known.secret, fake_mixpanel.project.id)

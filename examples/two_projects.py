@@ -1,12 +1,13 @@
-"""An application that exports two projects at the same time, each into a database of its own.
+"""An application that exports two projects at the same time, each into its own database.
 
     python examples/two_projects.py
 
-A client has one project, one rate limit and one database, so two projects are two clients. A task group waits for
-both; if one raises, the other is cancelled, and keeps the chunks that it had committed.
+A client has one project, one rate limit and one database, so two projects need two clients. A task group waits for
+both. If one raises, the other is cancelled, and keeps the chunks that it has committed.
 
-Without an account both projects are a fake Mixpanel's, on this machine. For two of yours that the same service
-account may see, set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_OTHER_PROJECT_ID, and MP_REGION where it is not `us`.
+Without an account, both projects are on a fake Mixpanel on this machine. For two of your own projects that the same
+service account can access, set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_OTHER_PROJECT_ID, and MP_REGION if it is
+not `us`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TODAY = dt.datetime.now(dt.UTC).date()
 
 @asynccontextmanager
 async def projects() -> AsyncIterator[tuple[list[ServiceAccount], str | None]]:
-    """Give the accounts, one a project, and the base URL, `None` for Mixpanel itself."""
+    """Yield an account for each project, and the base URL, which is `None` for Mixpanel itself."""
     if "MP_USERNAME" in os.environ:
         ids = [os.environ["MP_PROJECT_ID"], os.environ["MP_OTHER_PROJECT_ID"]]
         yield (
@@ -40,7 +41,7 @@ async def projects() -> AsyncIterator[tuple[list[ServiceAccount], str | None]]:
 
 
 async def export(account: ServiceAccount, base_url: str | None) -> ParallelFetchResult:
-    """Export the last two weeks of one project; a day that is there already is not asked for again."""
+    """Export the last two weeks of one project; days that the table already holds are not requested again."""
     database, region = f"project_{account.project_id}.duckdb", os.environ.get("MP_REGION", "us")
     async with MixpanelClient(account, database=database, region=region, base_url=base_url) as client:
         return await client.fetch_events(
@@ -52,7 +53,7 @@ async def export(account: ServiceAccount, base_url: str | None) -> ParallelFetch
 
 
 async def main() -> None:
-    """Export both projects, then say what came."""
+    """Export both projects, then print the results."""
     async with projects() as (accounts, base_url), asyncio.TaskGroup() as group:
         exports = [group.create_task(export(account, base_url)) for account in accounts]
     for account, task in zip(accounts, exports, strict=True):

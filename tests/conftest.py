@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and settings for all tests."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("any machine", deadline=None)  # one that is busy is no bug
+settings.register_profile("any machine", deadline=None)  # a slow example on a busy machine is not a failure
 settings.load_profile("any machine")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a test's database may stand; nothing is there yet."""
+    """The path of a database that does not exist yet."""
     return tmp_path / "mixpanel.duckdb"
 
 
 def tasks_of_the_library():
-    """The tasks on this loop that run the library's code, its fake server aside."""
+    """The tasks of this event loop that run the library's code, except the fake server's."""
     ours = [task for task in asyncio.all_tasks() if "/mixpanel_async/" in repr(task)]
     return [task for task in ours if "/mixpanel_async/testing/" not in repr(task)]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def children_heed_interrupts() -> Iterator[None]:
-    """Let the processes that tests start end at Ctrl-C, also where pytest itself was told to ignore it.
+    """Let child processes of tests react to SIGINT, even if pytest was started with SIGINT ignored.
 
-    A process inherits that SIGINT is ignored (`trap "" INT`, a shell's background job, some CI), but no handler: so a
-    handler that does nothing keeps pytest as it was, and gives its children the default.
+    A child process inherits that SIGINT is ignored (`trap "" INT`, a shell's background job, some CI), but it does not
+    inherit a handler. So a handler that does nothing keeps pytest's behaviour, and its children get the default one.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
@@ -43,7 +43,7 @@ def children_heed_interrupts() -> Iterator[None]:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One worker more than there are cores: a test waits a quarter of its time, for sockets and for the disk."""
+    """One worker more than there are cores, because a test waits for sockets and the disk a quarter of its time."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # xdist reads it
     return (os.cpu_count() or 1) + 1

@@ -1,4 +1,4 @@
-"""How much a run does: a slice of what is slow, or all of it with `MIXPANEL_ASYNC_NIGHTLY=1` (`nox -s nightly`)."""
+"""How many cases of the slow tests run: a slice of them, or all with `MIXPANEL_ASYNC_NIGHTLY=1` (`nox -s nightly`)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NIGHTLY = bool(os.environ.get("MIXPANEL_ASYNC_NIGHTLY"))
 
 
 def whole(everything: T, otherwise: T) -> T:
-    """A number of examples, rows or steps: of a nightly run, or of any other."""
+    """Return `everything` in a nightly run, else `otherwise`: a number of examples, rows or steps."""
     return everything if NIGHTLY else otherwise
 
 
 def few(cases: Iterable[T], count: int, *, seed: int = 1) -> list[T]:
-    """All cases in a nightly run, else so many of them, in their order: the same ones each time."""
+    """Return all cases in a nightly run, else `count` of them, in their order. The same seed picks the same cases."""
     all_cases = list(cases)
     if NIGHTLY or count >= len(all_cases):
         return all_cases

@@ -1,6 +1,6 @@
-"""The built wheel, installed without the source tree beside it: `nox -s wheel` names this file; no other run has it.
+"""Tests of the built wheel, installed without the source tree. Only `nox -s wheel` runs this file.
 
-The session says where the wheel and the source tree are: `WHEEL` and `SOURCE_TREE`.
+The session sets the environment variables `WHEEL` and `SOURCE_TREE` to their paths.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PACKAGE = Path(mixpanel_async.__file__).resolve().parent
 MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages([str(PACKAGE)], "mixpanel_async.")
-    if not found.name.endswith("__main__")  # they run when they are imported
+    if not found.name.endswith("__main__")  # importing one runs it
 )
 
 
 def files_in_the_tree():
-    """What git has of the package."""
+    """The package's files in git."""
     command = ["git", "ls-files", "mixpanel_async", "_mixpanel_async_pytest.py"]
     return set(subprocess.run(command, cwd=SOURCE, check=True, capture_output=True, text=True).stdout.splitlines())
 

@@ -1,1 +1,1 @@
-"""Ways to bring the same events into DuckDB, each a program of its own: `python -m benchmarks.contenders.NAME TASK`."""
+"""Ways to load the same events into DuckDB, each a program: `python -m benchmarks.contenders.NAME TASK`."""

@@ -1,4 +1,4 @@
-"""curl for the bodies, several at once, and then DuckDB's statement over the files."""
+"""curl downloads the bodies, several at once; then DuckDB's statement loads the files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.task import Task
 
 
 def download(task: Task) -> None:
-    """Fetch each day into a file, compressed as it comes."""
+    """Download each day into a file, still compressed."""
     settings = Path(task.files) / "curl.config"
     settings.write_text("\n".join(_options(task)))
     many = ["--no-progress-meter", "--parallel", "--parallel-immediate", "--parallel-max", str(task.workers)]

@@ -1,4 +1,4 @@
-"""The same as `duckdb_local`, but the rows stay in the order of the files: what DuckDB does by itself."""
+"""The same as `duckdb_local`, but the rows keep the order of the files, which is DuckDB's default."""
 
 from __future__ import annotations
 

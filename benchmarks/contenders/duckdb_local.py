@@ -1,11 +1,11 @@
-"""DuckDB by itself, from the compressed bodies on this machine's disk, by the best statement that we found.
+"""DuckDB alone, from the compressed bodies on the local disk, with the fastest statement that we found.
 
-- One list extract reads the properties once, where three `->>` would read them three times.
-- zstd is faster than what DuckDB would choose for JSON, and smaller.
-- A million rows in any order and small buffers are a fifth faster than the defaults, for twice the memory; a few
-  hundred thousand are slower so, which is why `duckdb_in_order` runs too.
+- One list extract parses the properties once; three `->>` would parse them three times.
+- zstd is faster and smaller than the compression that DuckDB would choose for JSON.
+- With rows in any order and small buffers, a million rows are a fifth faster than with the defaults, and take twice the
+  memory. A few hundred thousand rows are slower in this way, therefore `duckdb_in_order` runs too.
 
-It checks nothing that a client has to check: no end of a body, no duplicates, no note of what is there.
+It checks nothing that a client must check: not the end of a body, no duplicates. It keeps no journal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_LINE = 2 << 20
-"""Bytes; Mixpanel takes events up to 1 MB. DuckDB's buffers are twice as long, a thread."""
+"""Bytes. Mixpanel accepts events up to 1 MB. DuckDB allocates twice this size for each thread."""
 TABLE = """
 CREATE TABLE events (event_name VARCHAR, event_time TIMESTAMP, distinct_id VARCHAR, insert_id VARCHAR,
                      properties JSON USING COMPRESSION zstd)
@@ -41,7 +41,7 @@ FROM (
 
 
 def load(task: Task, *, in_order: bool = False) -> None:
-    """Load the files, and close the database."""
+    """Load the files and close the database."""
     files = [f"{task.files}/{day}.gz" for day in task.days]
     with duckdb.connect(task.database, config={"threads": task.threads}) as connection:
         connection.execute(f"SET preserve_insertion_order = {in_order}")
@@ -50,7 +50,7 @@ def load(task: Task, *, in_order: bool = False) -> None:
 
 
 def load_after(download: Callable[[Task], None]) -> None:
-    """Download into files first, then load them, and tell."""
+    """Download into files, load them, and print the figures."""
     task = given()
     with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
         own = replace(task, files=directory)
@@ -62,7 +62,7 @@ def load_after(download: Callable[[Task], None]) -> None:
 
 
 def main(*, in_order: bool = False) -> None:
-    """Load, and tell."""
+    """Load the files, and print the figures."""
     task, began = given(), time.perf_counter()
     load(task, in_order=in_order)
     tell(seconds=time.perf_counter() - began)

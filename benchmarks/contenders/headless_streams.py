@@ -1,4 +1,4 @@
-"""`stream_events` of `mixpanel-headless`, in a plain loop that counts."""
+"""`stream_events` of `mixpanel-headless`, in a loop that counts the events."""
 
 from __future__ import annotations
 

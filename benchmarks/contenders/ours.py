@@ -1,7 +1,7 @@
-"""mixpanel_async, as a user would call it, with a ticker beside it that tells how late the event loop is.
+"""mixpanel_async, as a user would call it, with a ticker in the same event loop that measures its lag.
 
-Python's garbage collector looks through all that was imported at times, and the loop waits: its longest pause is told
-beside the lag, for it is a part of it that no library can spare its users.
+Python's garbage collector sometimes visits all imported objects, and the event loop waits. Its longest pause is printed
+beside the lag, because it is a part of the lag that no library can avoid.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ UNLIMITED = RateLimits(per_second=100_000, per_hour=1_000_000, concurrent=1000)
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """In seconds."""
+    """How long the event loop was blocked, in seconds."""
 
     late: list[float] = field(default_factory=list)
-    """By how much the ticker woke up late, each time."""
+    """How late the ticker woke up, each time."""
     collections: list[float] = field(default_factory=list)
     """How long the garbage collector took, each time."""
 
     def figures(self) -> dict[str, float]:
-        """Name them as a contender's figures."""
+        """Return them as figures of a contender."""
         late = sorted(self.late)
         return {
             "lag_p99_ms": 1000 * late[len(late) * 99 // 100],
@@ -43,7 +43,7 @@ class Waits:
 
 
 async def export(task: Task) -> None:
-    """Export, and tell."""
+    """Export the events, and print the figures."""
     account = ServiceAccount(task.username, task.secret, task.project_id)
     async with ticker() as waits:
         began = time.perf_counter()
@@ -61,7 +61,7 @@ async def export(task: Task) -> None:
 
 @asynccontextmanager
 async def ticker() -> AsyncIterator[Waits]:
-    """Wake every 5 ms, and note how late that was."""
+    """Wake up every 5 ms, and record how late that was."""
     waits = Waits()
 
     async def tick() -> None:
@@ -80,7 +80,7 @@ async def ticker() -> AsyncIterator[Waits]:
 
 @contextmanager
 def noted(collections: list[float]) -> Iterator[None]:
-    """Note how long each collection takes."""
+    """Record how long each collection takes."""
     began = 0.0
 
     def note(phase: str, _: dict[str, int]) -> None:

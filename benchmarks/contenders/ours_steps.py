@@ -1,6 +1,6 @@
-"""mixpanel_async's steps by themselves, in one thread: no network, no event loop, nobody who takes turns.
+"""The steps of mixpanel_async in one thread, without network, event loop or other threads.
 
-A file is a chunk, as `fetch_events` has it. What an event costs in each step is processor time, in microseconds.
+A file is a chunk, as in `fetch_events`. The cost of an event in each step is processor time, in microseconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 1 << 18
-"""Bytes of a body that arrive together, about."""
+"""Bytes of a body that are decompressed at a time, about as many as arrive together."""
 
 
 class Steps:
@@ -36,7 +36,7 @@ class Steps:
         self._table = table
 
     def store(self, day: str, body: bytes) -> None:
-        """Store a day's body: decoded as a whole, so that the steps can be told apart."""
+        """Store the body of a day. It is decoded as a whole, so that the steps can be measured separately."""
         with self._step("gunzip"):
             text = list(gunzip(body[place : place + PIECE] for place in range(0, len(body), PIECE)))
         with self._step("cut"):
@@ -57,7 +57,7 @@ class Steps:
 
 
 def main(task: Task) -> None:
-    """Store the files, and tell."""
+    """Store the files, and print the figures."""
     database = Database(task.database)
     began = time.perf_counter()
     with closing(database.lease()) as lease:

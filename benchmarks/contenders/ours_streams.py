@@ -1,4 +1,4 @@
-"""The streams of mixpanel_async, in a plain loop that counts, with a ticker beside it."""
+"""The streams of mixpanel_async, in a loop that counts the events, with a ticker in the same event loop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mixpanel_async import MixpanelClient, ServiceAccount
 
 
 async def stream(task: Task) -> None:
-    """Take all events, and tell."""
+    """Read all events, and print the figures."""
     account, rows = ServiceAccount(task.username, task.secret, task.project_id), 0
     options = {"from_date": task.from_date, "to_date": task.to_date, "chunk_days": 1, **task.options}
     if batches := options.pop("batches", False):
-        import_module("pyarrow").array([0])  # importing is left out; pyarrow's first array imports pandas, where it is
+        import_module("pyarrow").array([0])  # imports are not measured; the first array imports pandas
     async with ticker() as waits:
         began = time.perf_counter()
         async with MixpanelClient(account, base_url=task.url, limits=UNLIMITED) as client:

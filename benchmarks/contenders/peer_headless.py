@@ -1,4 +1,4 @@
-"""`mixpanel-headless`: its `stream_events`, which stores nothing by itself, and `executemany`."""
+"""`mixpanel-headless`: `stream_events`, which does not store events, and `executemany`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def events(task: Task) -> Iterator[dict[str, Any]]:
-    """Give its stream."""
+    """Return its stream of events."""
     os.environ |= {
         "MP_API_BASE_URL": task.url,
         "MP_USERNAME": task.username,
@@ -30,7 +30,7 @@ def events(task: Task) -> Iterator[dict[str, Any]]:
 
 
 def streamed(task: Task) -> Iterator[Row]:
-    """Yield its events as rows."""
+    """Yield the events as rows."""
     for event in events(task):
         moment = event["event_time"].strftime("%Y-%m-%d %H:%M:%S")
         ids = (event["distinct_id"], event["insert_id"])

@@ -1,4 +1,4 @@
-"""`mixpanel-utils` at its fastest: `export_events` of compressed bodies, day after day, and then DuckDB's statement."""
+"""`mixpanel-utils` in its fastest way: `export_events` saves compressed bodies, then DuckDB's statement loads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.task import Task
 
 
 def download(task: Task) -> None:
-    """Write each day into a file of its own; it names files by what stands before a dot, so no path may have one."""
+    """Write each day to its own file. mixpanel-utils cuts a path at its first dot, so it must have none."""
     utils = MixpanelUtils(task.secret, service_account_username=task.username, project_id=task.project_id)
     utils.raw_api = f"{task.url}/api"
     os.chdir(task.files)

@@ -1,4 +1,4 @@
-"""The plain way: httpx, `json.loads` a line, `executemany`."""
+"""The plain way: httpx, `json.loads` for each line, `executemany`."""
 
 from __future__ import annotations
 

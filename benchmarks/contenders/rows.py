@@ -1,4 +1,4 @@
-"""Events as rows of Python values, stored as drivers store rows."""
+"""Events as rows of Python values, stored with `executemany`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Row = tuple[object, ...]
 
 
 def row(event: dict[str, Any]) -> Row:
-    """Take an event of Mixpanel's apart, in the order of the table's columns."""
+    """Return the values of an event, in the order of the table's columns."""
     properties = event["properties"]
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(properties["time"]))
     ids = (properties.get("distinct_id"), properties.get("$insert_id"))
@@ -35,7 +35,7 @@ def row(event: dict[str, Any]) -> Row:
 
 
 def streamed(task: Task) -> Iterator[Row]:
-    """Ask for day after day with httpx, and yield each line as a row when it comes."""
+    """Request one day after the other with httpx, and yield each line as a row when it arrives."""
     with httpx.Client(timeout=600, auth=(task.username, task.secret)) as client:
         for day in task.days:
             query = {"project_id": task.project_id, "from_date": day, "to_date": day}
@@ -45,7 +45,7 @@ def streamed(task: Task) -> Iterator[Row]:
 
 
 def store(connection: duckdb.DuckDBPyConnection, rows: Iterable[Row], statement: str = "INSERT") -> None:
-    """Insert a thousand rows at a time, and commit each thousand."""
+    """Insert and commit a thousand rows at a time."""
     iterator = iter(rows)
     while batch := list(islice(iterator, BATCH)):
         connection.begin()
@@ -54,7 +54,7 @@ def store(connection: duckdb.DuckDBPyConnection, rows: Iterable[Row], statement:
 
 
 def main(rows: Callable[[Task], Iterable[Row]], *, key: str = "", statement: str = "INSERT") -> None:
-    """Store the rows, and tell."""
+    """Store the rows, and print the figures."""
     task, began = given(), time.perf_counter()
     with duckdb.connect(task.database) as connection:
         connection.execute(TABLE.format(key=key))
@@ -63,7 +63,7 @@ def main(rows: Callable[[Task], Iterable[Row]], *, key: str = "", statement: str
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Split at `\n` only; httpx's own `iter_lines` splits at what may stand inside an event too."""
+    r"""Split at `\n` only: httpx's own `iter_lines` also splits at characters that may occur inside an event."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")

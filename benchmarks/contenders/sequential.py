@@ -1,6 +1,6 @@
-"""The shape of synchronous clients that store: the plain way, and the insert id as a key against repetitions.
+"""What synchronous clients with a database do: the plain way, with the insert id as a primary key against duplicates.
 
-None of them installs from the package index today; this is how `mixpanel_data` stored, in its published source.
+None of these clients is on the package index today. This is what the published source of `mixpanel_data` does.
 """
 
 from __future__ import annotations
