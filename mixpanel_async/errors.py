@@ -1,7 +1,7 @@
 """The errors: one tree, so that `except MixpanelError` catches all of it and nothing else.
 
     MixpanelError
-    ├── ConfigurationError        credentials, region, session
+    ├── ConfigurationError        credentials, region, base URL, session
     ├── ExportError               .from_date .to_date .status .attempts
     │   ├── AuthenticationError   401, 403, and the 400 that means the same
     │   ├── QueryError            400, 402, 404, 412, 413: Mixpanel's own message

@@ -117,7 +117,15 @@ async def test_not_when_all_is_well(server, tmp_path, caplog):
         result = await client.fetch_events(
             from_date="2026-01-01", to_date="2026-01-02", parallel=True, on_batch_complete=heard.append
         )
-        shown = [client, vars(client), vars(client._core), client._core._sources, result, result.to_dict(), heard[0].to_dict()]
+        shown = [
+            client,
+            vars(client),
+            vars(client._core),
+            client._core._sources,
+            result,
+            result.to_dict(),
+            heard[0].to_dict(),
+        ]
     assert shows("".join(f"{each!r}{each!s}" for each in shown)) == []
     assert shows(caplog.text) == []
     assert SECRET.encode() not in (tmp_path / "x.duckdb").read_bytes()

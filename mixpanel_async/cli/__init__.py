@@ -69,7 +69,7 @@ def _failed(message: str, code: int) -> int:
 
 
 def _end_quietly() -> int:
-    """The reader of a pipe has closed it, as `head` does: print nothing more, not even when Python flushes at its end."""
+    """Print nothing more, not even when Python flushes at its end: the pipe's reader has closed it, as `head` does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 

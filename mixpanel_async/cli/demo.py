@@ -137,8 +137,8 @@ def report(path: Path, result: ParallelFetchResult) -> Iterator[str]:
     with duckdb.connect(path, read_only=True) as connection:
         counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
         yield "\n".join(weeks(dict(counts)))
-        answer = str(connection.sql(QUERY)).rstrip()
-        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{answer}'
+        box = str(connection.sql(QUERY)).rstrip()
+        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{box}'
     yield "The same with a project of yours:"
     yield YOURS
     yield LIMITS

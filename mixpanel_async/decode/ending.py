@@ -1,4 +1,4 @@
-"""How the text of an answer ends: whole, or broken off.
+"""How the text of a response ends: whole, or broken off.
 
 The export has no end mark. What its text shows is a last line that is cut, and lines by which Mixpanel breaks off
 inside a 200, after good lines or before any: the bare words `terminated early`, or an error as JSON (met in the field
@@ -20,14 +20,14 @@ _TERMINATED = re.compile(rb"(?:export )?terminated early\.?", re.ASCII)
 def error_from_line(line: bytes) -> ExportError | None:
     """Return the error by which Mixpanel broke off; `None` for a line that is merely not an event."""
     if _TERMINATED.fullmatch(line.strip()):
-        return ConnectionLostError("Mixpanel broke off its answer: terminated early")
+        return ConnectionLostError("Mixpanel broke off its response: terminated early")
     if line.lstrip().startswith(b'{"error"') or _is_error_object(line):
-        return ServerError(f"Mixpanel broke off its answer: {error_text(line)}", status=200)
+        return ServerError(f"Mixpanel broke off its response: {error_text(line)}", status=200)
     return None
 
 
 def check_last_line(text: bytes) -> None:
-    """Check the end of an answer's text: its last line, and the line before, if there is one.
+    """Check the end of a response's text: its last line, and the line before, if there is one.
 
     Raises:
         ConnectionLostError: the last line is cut: it is not JSON, and it is not the second half of an event which a raw
@@ -43,7 +43,7 @@ def check_last_line(text: bytes) -> None:
             return
         if before and join_lines(before[-1].removesuffix(b"\r"), last) is not None:
             return
-        raise error_from_line(last) or ConnectionLostError("The answer was cut: its last line is not whole") from None
+        raise error_from_line(last) or ConnectionLostError("The response was cut: its last line is not whole") from None
 
 
 def _is_error_object(line: bytes) -> bool:

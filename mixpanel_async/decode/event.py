@@ -62,7 +62,7 @@ class RejectedLine:
     """A line that is not an event, kept word for word."""
 
     line_number: int
-    """From 1, in the body of its answer."""
+    """From 1, in the body of its response."""
     reason: str
     line: bytes
     """Without the line break."""

@@ -64,9 +64,9 @@ def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
             try:
                 text = member.decompress(rest, _PIECE_MAX)
             except GzipError as error:
-                raise ConnectionLostError(f"The answer's gzip is damaged: {error}") from None
+                raise ConnectionLostError(f"The response's gzip is damaged: {error}") from None
             if text:
                 yield text
             rest, member = (member.unused_data, None) if member.eof else (member.unconsumed_tail, member)
     if member is not None:
-        raise ConnectionLostError("The answer was cut: its gzip ends without a trailer")
+        raise ConnectionLostError("The response was cut: its gzip ends without a trailer")

@@ -1,8 +1,8 @@
 r"""The offsets of the texts of ordinary lines: found for a whole block at once, without an object for each line.
 
 An ordinary line, in Mixpanel's own spelling, begins `{"event":"`, contains `","properties":{` and ends `}}\n`. DuckDB's
-parser checks what is between, and whether it is UTF-8. But that parser also accepts commas before a closing
-bracket, `NaN` and `Infinity`, in upper and lower case. Lines that may hold one of these are found here, too.
+parser checks what is between, and whether it is UTF-8. But that parser also accepts a comma before a closing bracket.
+Lines that may have one are found here, too.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ _SLICE = 1 << 18
 """Bytes that are examined at a time: they and what is computed from them stay in a core's cache."""
 
 _NEWLINE, _SPACE, _COMMA, _CLOSING = b"\n ,}"
-_BEFORE_A_VALUE = np.frombuffer(b":,-[", np.uint8)
-_NAN, _INF, _THREE_LETTERS = np.frombuffer(b"nan\0inf\0\xff\xff\xff\0", np.uint32)
 _NOWHERE = np.empty(0, np.intp)
 
 
@@ -67,14 +65,14 @@ def find_offsets(block: bytes) -> Offsets | None:
 
 
 def _examine(text: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the line breaks, and the places where something may stand that only DuckDB takes for JSON."""
+    """Find the line breaks, and the commas that only DuckDB accepts."""
     ends, suspicious = [], []
-    scratch = np.empty((2, _SLICE + 3), np.uint8)
+    scratch = np.empty((2, _SLICE), np.uint8)
     for start in range(0, len(text), _SLICE):
         here, after = text[start : start + _SLICE], text[start + 1 : start + _SLICE + 1]
         is_end = np.equal(here, _NEWLINE, out=scratch[0, : len(here)].view(np.bool_))
         ends.append(np.flatnonzero(is_end) + start)
-        suspicious += [_commas(text, start, here, after, scratch), _constants(text, start, scratch)]
+        suspicious.append(_commas(text, start, here, after, scratch))
     return np.concatenate(ends), np.concatenate([*suspicious, _NOWHERE])
 
 
@@ -93,23 +91,6 @@ def _commas(text: Bytes, start: int, before: Bytes, after: Bytes, scratch: Bytes
     blank = (text[at] == _SPACE) & np.isin(text[at - 1], (_SPACE, _COMMA))
     found: NDArray[np.intp] = at[blank | (text[at] == _COMMA)]
     return found
-
-
-def _constants(text: Bytes, start: int, scratch: Bytes) -> NDArray[np.intp]:
-    """Find `NaN` and `Infinity`, in upper or lower case, where a value may begin: after `:`, `,`, `-` or `[`."""
-    found = []
-    for shift in range(4):  # four bytes are compared at once, the last of them masked out
-        here = text[start + shift : start + shift + _SLICE + 3]
-        here = here[: len(here) & ~3]
-        words = np.bitwise_or(here, 0x20, out=scratch[0, : len(here)]).view(np.uint32)
-        np.bitwise_and(words, _THREE_LETTERS, out=words)
-        is_word = (words == _NAN) | (words == _INF)
-        if is_word.any():
-            found.append(np.flatnonzero(is_word) * 4 + (start + shift))
-    if not found:
-        return _NOWHERE
-    at = np.concatenate(found)
-    return at[np.isin(text[at - 1], _BEFORE_A_VALUE)]
 
 
 def _marks(block: bytes, names: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:

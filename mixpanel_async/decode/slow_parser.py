@@ -15,7 +15,7 @@ class EventLine(NamedTuple):
     """A line that is an event."""
 
     line_number: int
-    """From 1, in the body of its answer."""
+    """From 1, in the body of its response."""
     event: Event
     line: bytes
     """The JSON it was read from: of an event that a raw line break cut apart, both lines joined."""
@@ -40,7 +40,7 @@ class SlowParser:
         """Parse a block of whole lines, in order.
 
         Raises:
-            ConnectionLostError, ServerError: a line says that Mixpanel broke off its answer.
+            ConnectionLostError, ServerError: a line says that Mixpanel broke off its response.
         """
         for line in block[:-1].split(b"\n"):
             self.lines += 1

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _NOT_AS_IT_CAME = r"^(?:[\[{-]|0$|[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?$|[0-9]+[eE][+-]?[0-9]+$)"
 """Ids that DuckDB may spell in another way than they came: arrays, objects, negative numbers, -0 and fractions."""
 
-# TRY makes a NULL of what the parser refuses, so that one bad line fails no other. The parser checks the UTF-8 of both
-# texts, too. `properties` is never extracted, because json_extract would write its numbers in another way.
+# DuckDB's parser accepts NaN and Infinity; a text may contain these words, too. TRY makes a NULL of what the parser
+# refuses, so that one bad line fails no other. The parser checks the UTF-8 of both texts, too. `properties` is never
+# extracted, because json_extract would write its numbers in another way.
 _LINES = f"""
     SELECT line, event, properties, name AS event_name,
         CASE WHEN has_time THEN seconds * 1_000_000 ELSE 0 END AS micros,
@@ -40,7 +41,7 @@ _LINES = f"""
             name IS NOT NULL AND has_time
             AND (list[2] IS NULL OR NOT regexp_matches(list[2], '{_NOT_AS_IT_CAME}'))
             AND (list[3] IS NULL OR NOT regexp_matches(list[3], '{_NOT_AS_IT_CAME}'))
-            AND suspect = 0,
+            AND suspect = 0 AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity'),
             false
         ) AS is_event
     FROM (

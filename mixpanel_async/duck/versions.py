@@ -4,8 +4,8 @@ Their names begin `_mixpanel_`, and they are stable enough to query:
 
 `_mixpanel_version`       one row: the version of these tables.
 `_mixpanel_selections`    a row a table: what it holds.
-`_mixpanel_chunks`        a row a committed chunk, disjoint within a table: its dates, and what the table holds for
-them. `_mixpanel_out_of_range`  a row for each event whose own time lies outside the dates that Mixpanel gave it for.
+`_mixpanel_chunks`        a row a committed chunk, disjoint within a table: its dates, and what was counted for them.
+`_mixpanel_out_of_range`  a row for each event whose own time lies outside the dates that Mixpanel returned it for.
 `_mixpanel_rejected`      lines that are not events, word for word, as BLOB.
 `_mixpanel_pages`         a row a page of profiles that is kept for a download that was broken off;
 `_mixpanel_profiles_*`    holds the profiles of these pages, a table for each table that is fetched into.
@@ -32,6 +32,7 @@ VERSION = 2
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
 # that did not see it.
 _TABLES = (
+    "CREATE TABLE IF NOT EXISTS {schema}._mixpanel_version (version INTEGER NOT NULL)",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_selections (
         table_name VARCHAR PRIMARY KEY,
         type VARCHAR NOT NULL,
@@ -77,8 +78,6 @@ _TABLES = (
         PRIMARY KEY (table_name, part, page)
     )""",
 )
-
-_CREATE_VERSION = "CREATE TABLE {schema}._mixpanel_version (version INTEGER NOT NULL)"
 
 _LOCK = threading.Lock()
 """Two clients of one connection must not create the tables at the same time."""
@@ -131,5 +130,5 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
         cursor.execute(f"ALTER TABLE IF EXISTS {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
     for statement in _TABLES:  # also those that an early file of version 1 lacks
         cursor.execute(statement.format(schema=schema))
-    cursor.execute(_CREATE_VERSION.format(schema=schema))
+    cursor.execute(f"DELETE FROM {schema}._mixpanel_version")
     cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])

@@ -125,7 +125,7 @@ class ChunkFetcher:
         self._writing = asyncio.Semaphore(WRITING)
         self._spooled = asyncio.Semaphore(fetch.cut.max_workers + SPOOLED)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
-        # A limited answer is never complete; a day that has not ended may still grow.
+        # A limited response is never complete; a day that has not ended may still grow.
         last_day = None if fetch.selection.limit else last_complete_day(dt.datetime.now(dt.UTC))
         loader = partial(table.loader, deduplicate=fetch.deduplicate, last_complete_day=last_day)
         self._writer = Writer(self._queue, loader, self._cores)

@@ -90,13 +90,20 @@ def test_a_migration_that_fails_leaves_the_old_tables(cursor, monkeypatch):
     for statement in VERSION_1:
         cursor.execute(statement)
     before = all_rows(cursor)
-    monkeypatch.setattr(versions, "_CREATE_VERSION", "SELECT error('the machine stops')")
+    monkeypatch.setattr(versions, "_TABLES", (*versions._TABLES, "SELECT error('the machine stops')"))
     with pytest.raises(duckdb.Error, match="the machine stops"):
         prepare_our_tables(cursor, MAIN)
     assert all_rows(cursor) == before
     monkeypatch.undo()
     prepare_our_tables(cursor, MAIN)
     assert "_mixpanel_out_of_range" in tables(cursor)
+
+
+def test_the_next_version_will_find_the_table_of_this_one(cursor, monkeypatch):
+    prepare_our_tables(cursor, MAIN)
+    monkeypatch.setattr(versions, "VERSION", VERSION + 1)
+    prepare_our_tables(cursor, MAIN)
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION + 1,)]
 
 
 def test_a_newer_version_is_refused_and_left_alone(tmp_path):
@@ -118,7 +125,7 @@ def test_clients_of_one_connection_create_the_tables_once():
             together.wait()
             try:
                 Database(connection).lease().open()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is
                 failed.append(error)
 
         threads = [threading.Thread(target=open_it) for _ in range(4)]
