@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
@@ -59,13 +60,13 @@ class MixpanelClient:
 
     Args:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
-            `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`), and
-            `MP_REGION` and `MP_BASE_URL` where `region` and `base_url` are not given.
+            `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`).
         database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes (tables are created in
             its default database and schema, whatever it `USE`s). A file is open only while a call runs, so between
             calls others can `duckdb.connect` it.
-        region: where the project's data is stored: `us`, `eu` or `in`.
-        base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy.
+        region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
+        base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
+            `MP_BASE_URL`.
         limits: requests at once, a second and an hour, for all calls of this client together.
         retry: how often a request is tried, and how long to wait in between.
         timeouts: how long to wait in silence, in seconds.
@@ -80,7 +81,7 @@ class MixpanelClient:
         credentials: Credentials | None = None,
         *,
         database: str | os.PathLike[str] | duckdb.DuckDBPyConnection = "mixpanel.duckdb",
-        region: str = "us",
+        region: Literal["us", "eu", "in"] | None = None,
         base_url: str | None = None,
         limits: RateLimits = RateLimits(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
@@ -89,12 +90,11 @@ class MixpanelClient:
     ) -> None:
         if credentials is None:
             credentials = credentials_from(os.environ)
-            region = os.environ.get("MP_REGION", region) if region == "us" else region
-            base_url = base_url or os.environ.get("MP_BASE_URL") or None
+        chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
         self._core = ClientCore(
             credentials, Database(database),
-            export_url=export_url(region, base_url), query_url=query_url(region, base_url),
+            export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),
             limits=limits, retry=retry, timeouts=timeouts, session=session,
         )  # fmt: skip
 

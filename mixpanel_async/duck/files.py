@@ -40,7 +40,7 @@ def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create an empty database, under another name first: a file that is half written DuckDB never opens again."""
+    """Create an empty database, under another name first: DuckDB never opens a half written one."""
     if not path.parent.is_dir():
         raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}{_CREATING}", dir=path.parent) as directory:
@@ -58,7 +58,7 @@ def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def remove_left_behind(path: Path) -> None:
     """Remove what a process left that was killed while it created the file, and nothing that may be another's.
 
-    Such a directory has our own prefix, is older than `LEFT_BEHIND` seconds, and holds at most an empty database and its
+    Such a directory has our own prefix, is older than `LEFT_BEHIND` seconds, and holds at most a database and its
     write-ahead log. One that holds anything else stays.
     """
     for directory in path.parent.glob(f"{glob.escape(f'.{path.name}{_CREATING}')}????????"):

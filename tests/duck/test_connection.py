@@ -11,7 +11,6 @@ import sys
 import duckdb
 import pytest
 
-from mixpanel_async.duck import connection as databases
 from mixpanel_async.duck import files
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import DatabaseLockedError, StoreError
