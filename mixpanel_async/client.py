@@ -27,6 +27,7 @@ from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
+from mixpanel_async.progress import check_hook
 from mixpanel_async.selections import ProfileSelection
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from mixpanel_async.lookups.request import LookupRequest
     from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
 
-    RejectedHook = Callable[[DecodeError], None]
+    RejectedHook = Callable[[DecodeError], object]
 
 T = TypeVar("T")
 
@@ -174,7 +175,7 @@ class MixpanelClient:
             parallel: fetch chunks of `chunk_days` at the same time; `False` is one request and one transaction.
             on_batch_complete: called with a `BatchProgress` after each chunk is committed or has failed, one call after
                 the other. A plain function is called in a thread, a coroutine function on the event loop. If it raises,
-                the error is logged and the fetch goes on.
+                the first error is logged and the fetch goes on.
             options: these keyword arguments:
 
                 - `events=None`: names of the events; `None` for all.
@@ -203,6 +204,7 @@ class MixpanelClient:
 
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
+        check_hook("on_batch_complete", on_batch_complete)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
@@ -263,6 +265,7 @@ class MixpanelClient:
             StoreError: the disk for temporary files is full.
             RuntimeError: the client is closed, or belongs to another event loop.
         """
+        check_hook("on_rejected", on_rejected)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -287,6 +290,7 @@ class MixpanelClient:
             ModuleNotFoundError: pyarrow is not installed.
             DecodeError: a line is not an event. The events of its batch were not yielded.
         """
+        check_hook("on_rejected", on_rejected)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(RecordBatchReader, pyarrow=_pyarrow())
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -386,6 +390,7 @@ class MixpanelClient:
         A cancel returns when the thread that writes has ended: the table is as before and whole pages are kept, or, if
         it came at the very end, the table is the new one.
         """
+        check_hook("on_batch_complete", on_batch_complete)
         fetch = ProfileFetch.of(
             name, ProfileSelection.of(**selection),
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,

@@ -33,7 +33,7 @@ from mixpanel_async.threads import CORES, Cores, finish_in_thread
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.messages import Message
     from mixpanel_async.export.spool import Spool
 
-    BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
+    BatchHook = Callable[[BatchProgress], object]
 
 logger = logging.getLogger("mixpanel_async")
 
@@ -71,7 +71,7 @@ class EventFetch:
         from_date: str | dt.date,
         to_date: str | dt.date,
         *,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         limit: int | None = None,
         append: bool = False,

@@ -306,3 +306,17 @@ async def test_no_secret_in_logs_errors_and_reprs(fake, path, caplog):
     pair = base64.b64encode(f"{account.username}:hunter2-wrong".encode()).decode()
     assert "hunter2" not in shown
     assert pair not in shown
+
+
+@pytest.mark.parametrize("hook", [5, lambda: None], ids=["not callable", "no argument"])
+async def test_a_hook_that_cannot_be_called_is_refused_before_anything_is_asked(fake, client_of, path, hook):
+    client = client_of(fake)
+    with pytest.raises(ValueError, match="on_batch_complete"):
+        await client.fetch_events(**DAYS, on_batch_complete=hook)
+    with pytest.raises(ValueError, match="on_batch_complete"):
+        await client.fetch_profiles(on_batch_complete=hook)
+    for stream in (client.stream_events, client.stream_batches):
+        with pytest.raises(ValueError, match="on_rejected"):
+            stream(from_date=FIRST, to_date=LAST, on_rejected=hook)
+    assert fake.requests == []
+    assert not path.exists()
