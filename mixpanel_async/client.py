@@ -147,7 +147,7 @@ class MixpanelClient:
         *,
         from_date: str | dt.date,
         to_date: str | dt.date,
-        limit: int | None = ...,
+        limit: None = ...,
         parallel: bool,
         on_batch_complete: BatchHook | None = ...,
         **options: Unpack[EventOptions],
