@@ -8,8 +8,11 @@ from __future__ import annotations
 KEY = "event_name, distinct_id, event_time, insert_id"
 """Rows that are equal in these are one event. A row without an insert id has no duplicates."""
 
+_KEY_BYTES = "encode(event_name), encode(distinct_id), event_time, encode(insert_id)"
+"""The same as bytes: a caller's connection may compare texts without case or accents (`default_collation`)."""
+
 MICROS_KEY = KEY.replace("event_time", "micros")
-"""The same, where the time is in microseconds since 1970."""
+"""The key where the time is in microseconds since 1970."""
 
 HASH = f"CASE WHEN insert_id IS NOT NULL THEN hash({KEY}) END"
 """A number that rows with equal keys share; few others do."""
@@ -34,7 +37,7 @@ def older_of(rows: str, processed: str) -> str:
     """Return a query: the `row` of each duplicate among few `rows`."""
     return f"""
         SELECT row FROM (
-            SELECT row, row_number() OVER (PARTITION BY {KEY} ORDER BY {processed} DESC NULLS LAST, row) AS rank
+            SELECT row, row_number() OVER (PARTITION BY {_KEY_BYTES} ORDER BY {processed} DESC NULLS LAST, row) AS rank
             FROM ({rows})
         ) WHERE rank > 1
     """

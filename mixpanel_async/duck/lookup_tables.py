@@ -91,7 +91,7 @@ class LookupTable:
             if event_name is None:
                 cursor.execute(f"DELETE FROM {self._table}")
             else:
-                cursor.execute(f"DELETE FROM {self._table} WHERE event_name = ?", [event_name])
+                cursor.execute(f"DELETE FROM {self._table} WHERE encode(event_name) = encode(?)", [event_name])
             self._insert(cursor, rows, fetched_at)
             cursor.execute("COMMIT")
 

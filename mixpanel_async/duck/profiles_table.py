@@ -154,7 +154,7 @@ class ProfilesTable:
             rows = int(self._cursor.execute(f"SELECT count(*) FROM {self._aside}").fetchall()[0][0])
             if self._append:
                 self._cursor.execute(
-                    f"DELETE FROM {self._table} WHERE distinct_id IN (SELECT distinct_id FROM {self._aside})"
+                    f"DELETE FROM {self._table} WHERE encode(distinct_id) IN (SELECT encode(distinct_id) FROM {self._aside})"
                 )
                 self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
                 self._cursor.execute(f"DROP TABLE {self._aside}")
@@ -183,11 +183,11 @@ class ProfilesTable:
         return (selection.group_id, selection.output_properties) == (ours.group_id, ours.output_properties)
 
     def _delete_repeated(self) -> None:
-        repeated = f"SELECT distinct_id FROM {self._aside} GROUP BY distinct_id HAVING count(*) > 1"
+        repeated = f"SELECT 1 FROM {self._aside} GROUP BY encode(distinct_id) HAVING count(*) > 1"
         if self._cursor.execute(f"SELECT 1 FROM ({repeated}) LIMIT 1").fetchall():
             self._cursor.execute(
                 f"DELETE FROM {self._aside} WHERE rowid NOT IN "
-                f"(SELECT max(rowid) FROM {self._aside} GROUP BY distinct_id)"
+                f"(SELECT max(rowid) FROM {self._aside} GROUP BY encode(distinct_id))"
             )
 
     def _exists(self, name: str) -> bool:

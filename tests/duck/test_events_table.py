@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 
+import duckdb
 import pytest
 
 from mixpanel_async.duck import chunk_loader, table_sink
+from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-from .conftest import FETCHED_AT, bad_line, batch, event
+from .conftest import FETCHED_AT, Shelf, bad_line, batch, event
 
 WEEK = ("2024-01-01", "2024-01-07")
 RECORD = ChunkRecord(WEEK, 100, 0, FETCHED_AT)
@@ -255,3 +257,19 @@ def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monke
         loader.commit(RECORD)
     loader.roll_back()
     assert shelf.rows() == []
+
+
+@pytest.mark.parametrize("collation", ["NOCASE", "NOACCENT"])
+def test_keys_are_compared_as_bytes_whatever_the_caller_has_set(collation):
+    ids = [("E", "d", "i"), ("e", "d", "i"), ("e", "D", "i"), ("e", "d", "I"), ("é", "d", "i")]
+    rows = [event(name=name, distinct_id=distinct_id, insert_id=insert_id) for name, distinct_id, insert_id in ids]
+    with duckdb.connect() as connection:
+        connection.execute(f"SET GLOBAL default_collation = '{collation}'")
+        database = Database(connection)
+        database.lease().open()
+        shelf = Shelf(database).prepare()
+        shelf.store(WEEK, rows, rows)
+        assert shelf.journal("rows, duplicates") == [(*WEEK, 5, 5)]
+        found = shelf.sql("SELECT encode(event_name), encode(distinct_id), encode(insert_id) FROM events")
+        assert sorted(found) == sorted(tuple(part.encode() for part in each) for each in ids)
+        shelf.cursor.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
 from mixpanel_async.engage.page import Page, Profile, profiles_batch
 from mixpanel_async.errors import StoreError
@@ -166,3 +167,24 @@ def test_one_that_ends_leaves_what_another_has_just_begun(database):
     second.keep(kept(0, 2), profiles("x", "y"))
     assert second.publish() == 2
     second.close()
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_distinct_ids_are_compared_as_bytes_whatever_the_caller_has_set(append):
+    with duckdb.connect() as connection:
+        connection.execute("SET GLOBAL default_collation = 'NOCASE'")
+        database = Database(connection)
+        database.lease().open()
+        first = opened(database, "people")
+        first.begin()
+        first.keep(kept(0, 3), profiles("a", "A", "a", text='{"old":1}'))
+        assert first.publish() == 2
+        first.close()
+        second = opened(database, "people", append=append)
+        second.check()
+        second.begin()
+        second.keep(kept(0, 1), profiles("A", text='{"new":1}'))
+        assert second.publish() == 1
+        second.close()
+        rows = connection.execute("SELECT encode(distinct_id), properties FROM people").fetchall()
+        assert sorted(rows) == ([(b"A", '{"new":1}'), (b"a", '{"old":1}')] if append else [(b"A", '{"new":1}')])
