@@ -54,7 +54,16 @@ class EventBatch:
     @property
     def nbytes(self) -> int:
         """Bytes of the events."""
-        return sum(batch.nbytes for batch in (self.unparsed, self.parsed) if batch is not None)
+        return sum(batch.nbytes for batch in self._parts)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of an event, on average; 0 without events."""
+        return self.nbytes // max(1, sum(batch.num_rows for batch in self._parts))
+
+    @property
+    def _parts(self) -> list[RecordBatch]:
+        return [batch for batch in (self.unparsed, self.parsed) if batch is not None]
 
 
 def decode(body: Iterable[bytes]) -> Iterator[EventBatch]:

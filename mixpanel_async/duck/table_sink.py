@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
-    from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.schema import Schema
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
 LOCAL_ROWS = 36_028_797_018_960_000
@@ -45,7 +45,7 @@ class TableSink:
 
     def __init__(
         self,
-        database: Database,
+        schema: Schema,
         cursor: duckdb.DuckDBPyConnection,
         table: str,
         dates: DateChunk,
@@ -53,10 +53,9 @@ class TableSink:
         last_complete_day: dt.date | None,
     ) -> None:
         """A resume asks again for dates after `last_complete_day`; for all of them with `None`."""
-        self._database = database
-        self._schema = database.schema
+        self._schema = schema
         self._name = table
-        self._table = database.schema.table(table)
+        self._table = schema.table(table)
         self._dates = dates
         self._last_complete_day = last_complete_day
         self._is_over = False
@@ -70,7 +69,6 @@ class TableSink:
 
     def insert(self, rows: Sequence[RecordBatch]) -> int:
         """Insert the rows that are marked; return how many."""
-        self._database.make_room(max(batch.nbytes // max(1, batch.num_rows) for batch in rows))
         with self._rows.holding(rows):
             return int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
 

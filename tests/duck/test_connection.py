@@ -254,6 +254,17 @@ def test_a_database_in_memory_lives_between_leases_until_it_is_closed():
         database.cursor()
 
 
+def test_the_memory_limit_is_raised_before_long_rows_are_parsed(path, monkeypatch):
+    monkeypatch.setattr(databases, "MEMORY", "16MB")
+    database = Database(path)
+    database.acquire()
+    shelf = Shelf(database).prepare()
+    long = [event(time="1704153600.5", text=f'"{"x" * (4 << 20)}"') for _ in range(4)]
+    assert shelf.store(WEEK, long).rows == 4  # its own parser needs more than 16 MB for them
+    shelf.cursor.close()
+    database.release()
+
+
 def test_two_databases_in_memory_are_two():
     one, two = Database(":memory:"), Database(":memory:")
     fill(one)
