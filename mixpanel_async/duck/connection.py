@@ -139,8 +139,7 @@ class Database:
         with _translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
-                row = connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
-                self.schema = Schema(*row)
+                self.schema = _writable_schema(connection)
             else:
                 connection = self._connect(opened)
                 self._bounded = True
@@ -185,6 +184,18 @@ class Lease:
         if self._held:
             self._held = False
             self._database.release()
+
+
+def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
+    """Return the default schema of a caller's connection. Raises StoreError if it is read-only."""
+    query = (
+        "SELECT database_name, current_schema(), readonly FROM duckdb_databases() "
+        "WHERE database_name = current_database()"
+    )
+    catalog, schema, is_read_only = connection.execute(query).fetchall()[0]
+    if is_read_only:
+        raise StoreError(f"Database {catalog!r} of the connection is read-only: pass a connection that can write.")
+    return Schema(catalog, schema)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -296,12 +296,12 @@ def test_tables_stand_in_the_default_schema_whatever_a_callers_connection_uses()
         assert own.execute("SELECT event_name FROM memory.main.events").fetchall() == [("a",)]
 
 
-def test_a_callers_read_only_connection_is_an_error_of_ours(path):
+def test_a_callers_read_only_connection_is_refused_before_anything_is_requested(path):
     fill(Database(path))
     with duckdb.connect(path, read_only=True) as own:
         database = Database(own)
-        with pytest.raises(StoreError, match="read-only"):
-            fill(database, "others")
+        with pytest.raises(StoreError, match="read-only: pass a connection that can write"):
+            database.lease().open()
         database.close()
 
 
