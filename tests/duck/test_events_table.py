@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 
+from mixpanel_async.decode.event import parse_event
+from mixpanel_async.decode.event_batches import EventBatch, parsed_batch
 from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
@@ -167,6 +169,16 @@ def test_of_a_repeated_event_the_newest_is_kept(shelf):
 
 def test_of_equal_ones_the_first_is_kept(shelf):
     shelf.store(WEEK, [event(insert_id="i", n=1), event(insert_id="i", n=2)], [event(insert_id="i", n=3)])
+    assert shelf.rows("properties->>'n'") == ["1"]
+
+
+def test_of_equal_ones_the_first_is_kept_even_if_only_it_was_read_one_by_one(shelf):
+    unusual = [
+        EventBatch(parsed=parsed_batch([parse_event(b'{"event":%b,"properties":%b}' % event(insert_id="i", n=1))]))
+    ]
+    loader = shelf.begun(WEEK)
+    loader.load([*unusual, batch([event(insert_id="i", n=2)], first=2)])
+    assert counted(loader.commit(RECORD)) == (1, 1)
     assert shelf.rows("properties->>'n'") == ["1"]
 
 
