@@ -12,7 +12,7 @@ import random
 import re
 from dataclasses import dataclass
 
-PATIENCE = 3600.0
+RETRY_AFTER_MAX = 3600.0
 """The longest Retry-After that is followed, in seconds: Mixpanel's longest window is an hour."""
 
 
@@ -48,7 +48,7 @@ class RetryPolicy:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds of a Retry-After header (whole seconds or an HTTP date), at most `PATIENCE`.
+    """Return the seconds of a Retry-After header (whole seconds or an HTTP date), at most `RETRY_AFTER_MAX`.
 
     `None` if there is no header, or if it cannot be read: `int` and `float` would accept signs, `nan`, `1e400` and the
     digits of other scripts.
@@ -56,11 +56,11 @@ def retry_after(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
-        return min(float(value), PATIENCE)
+        return min(float(value), RETRY_AFTER_MAX)
     try:
         date = email.utils.parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     if date.tzinfo is None:
         return None
-    return min(max(0.0, date.timestamp() - now), PATIENCE)
+    return min(max(0.0, date.timestamp() - now), RETRY_AFTER_MAX)

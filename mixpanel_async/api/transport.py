@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
 
-SLOWEST = 1024
+IDLE_BYTES = 1024
 """Bytes that must arrive within each `idle` seconds; fewer count as a stall."""
 
 E = TypeVar("E", bound=BaseException)
@@ -104,7 +104,7 @@ class Response:
         try:
             async with asyncio.timeout(self._idle):
                 taken = await content.readany()
-                while 0 < len(taken) < SLOWEST and (data := await content.readany()):
+                while 0 < len(taken) < IDLE_BYTES and (data := await content.readany()):
                     taken += data
         except _CONNECTION_ERRORS as error:
             raise _translated(error, f"nothing came for {self._idle:g} s") from None

@@ -21,7 +21,7 @@ except ImportError:  # no wheel for this platform: zlib has the same interface, 
 
 GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
 
-_PIECE_MAX = 1 << 18
+_STEP_SIZE = 1 << 18
 """Bytes of text that one step makes at most, so that a bomb of zeros stays small."""
 _GZIP = b"\x1f\x8b"
 
@@ -62,7 +62,7 @@ def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
                     break
                 member = gzip_library.decompressobj(31)
             try:
-                text = member.decompress(rest, _PIECE_MAX)
+                text = member.decompress(rest, _STEP_SIZE)
             except GzipError as error:
                 raise ConnectionLostError(f"The response's gzip is damaged: {error}") from None
             if text:

@@ -36,7 +36,7 @@ class RepeatedIds:
     def __init__(self, bodies: Iterable[Iterable[bytes]]) -> None:
         self._blocks = chain.from_iterable(blocks(gunzip(body)) for body in bodies)
         self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # lazily zeroed, unlike a bytearray
-        self.found: set[str] = set()
+        self.insert_ids: set[str] = set()
         """The ids that occurred more than once so far, and a few that only share a bit with another."""
 
     def read(self) -> bool:
@@ -61,5 +61,5 @@ class RepeatedIds:
             slot = hash(insert_id) % _SLOTS
             byte, bit = slot >> 3, 1 << (slot & 7)
             if seen[byte] & bit:
-                self.found.add(insert_id.decode("utf-8", "replace"))
+                self.insert_ids.add(insert_id.decode("utf-8", "replace"))
             seen[byte] |= bit

@@ -36,7 +36,7 @@ rest through the write-ahead log, to be compressed again at the next checkpoint.
 ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
 """
 
-MEMORY = "192MB"
+MEMORY_LIMIT = "192MB"
 """DuckDB's memory limit for a file. Without one it keeps all that it has written, up to most of the machine's
 memory.
 """
@@ -45,7 +45,7 @@ LEFT_BEHIND = 3600
 """Seconds after which no process can still be creating a file, which takes some milliseconds."""
 
 LONG_ROW = 4096
-"""Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY`."""
+"""Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY_LIMIT`."""
 
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
@@ -77,7 +77,7 @@ class Database:
         self._callers: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
-        self._bounded = False
+        self._has_memory_limit = False
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -98,8 +98,8 @@ class Database:
 
     def make_room(self, row_bytes: int) -> None:
         """Raise the memory limit to DuckDB's own, where rows are so long that a row group may not fit."""
-        if row_bytes > LONG_ROW and self.path is not None and self._bounded:
-            self._bounded = False
+        if row_bytes > LONG_ROW and self.path is not None and self._has_memory_limit:
+            self._has_memory_limit = False
             with self.cursor() as cursor:
                 cursor.execute("RESET memory_limit")
 
@@ -142,7 +142,7 @@ class Database:
                 self.schema = _writable_schema(connection)
             else:
                 connection = self._connect(opened)
-                self._bounded = True
+                self._has_memory_limit = True
             prepare_our_tables(connection, self.schema)
             self._opened = opened.pop_all()
         self._connection = connection
@@ -156,7 +156,7 @@ class Database:
                 _create(connection, self.path)
             opened.enter_context(_open_once(self.path))
             connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
-            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
             attach(connection, self.path)
         return connection

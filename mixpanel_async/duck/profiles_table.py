@@ -15,7 +15,7 @@ import duckdb
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.connection import translate_errors
-from mixpanel_async.duck.schema import OURS, PROFILES_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, check_columns, table_exists
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
 
@@ -50,7 +50,7 @@ class ProfilesTable:
         schema = database.schema
         self._database = database
         self._name = name
-        self._kept = f"{OURS}profiles_{name.lower()}"
+        self._kept = f"{OWN_PREFIX}profiles_{name.lower()}"
         self._table, self._aside = schema.table(name), schema.table(self._kept)
         self._pages, self._selections = f"{schema}._mixpanel_pages", f"{schema}._mixpanel_selections"
         self._selection = selection

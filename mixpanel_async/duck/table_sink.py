@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.schema import Schema
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-LOCAL_ROWS = 36_028_797_018_960_000
+FIRST_LOCAL_ROW = 36_028_797_018_960_000
 """DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), which tells them from all others.
 
 The number is not documented: each use checks that it finds as many rows as were inserted.
@@ -34,7 +34,7 @@ _INSERT = f"""
     INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
     SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
 """
-_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
+_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {FIRST_LOCAL_ROW}"
 _COUNTS = counts_of(_ROWS)
 _PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
 _DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
@@ -117,7 +117,7 @@ class TableSink:
         first, last = map(dt.date.fromisoformat, self._dates)
         if counts.span is None or (first <= counts.span[0] and counts.span[1] <= last):
             return False
-        return out_of_range.record(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS) > 0
+        return out_of_range.record(self._cursor, self._schema, self._name, self._dates, FIRST_LOCAL_ROW) > 0
 
     def _record(self, record: ChunkRecord, counts: ChunkCounts, *, is_atomic: bool) -> None:
         """Write one journal row, or two: one for dates that are complete, one for those that may still grow."""
@@ -125,7 +125,7 @@ class TableSink:
         complete = self._last_complete_day
         rows, duplicates, rejected = counts.rows, counts.duplicates, counts.rejected
         if not is_atomic and complete is not None and first <= complete < last:
-            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
+            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {FIRST_LOCAL_ROW} AND event_time < ?::DATE + 1"
             completed = int(self._cursor.execute(query, [complete]).fetchall()[0][0])
             part = replace(record, dates=(self._dates[0], complete.isoformat()))
             self._record_chunk(part, final=True, rows=completed, duplicates=duplicates, rejected=rejected)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mixpanel_async.engage.page import Profile
     from mixpanel_async.selections import ProfileSelection
 
-AT_ONCE = 32
+PROFILES_PER_TURN = 32
 """Profiles that are parsed before other tasks run."""
 
 
@@ -63,7 +63,7 @@ class ProfileStream:
                         for number, profile in enumerate(page.profiles):
                             if self._yielded.is_new(profile.distinct_id):
                                 yield self._to_dict(profile)
-                            if number % AT_ONCE == 0:
+                            if number % PROFILES_PER_TURN == 0:
                                 await asyncio.sleep(0)
             except SessionExpiredError as error:
                 await attempts.failed(error, retryable=True)
@@ -79,7 +79,7 @@ class ProfileStream:
             while waiting or line:
                 while waiting and len(line) < source.limiter.concurrent:
                     key = waiting.popleft()
-                    line.append((key, self._spawn(sessions.fetch_page(key, _same))))
+                    line.append((key, self._spawn(sessions.fetch_page(key, _identity))))
                 key, task = line[0]
                 page = await result_of(task)
                 line.popleft()
@@ -116,7 +116,7 @@ class YieldedIds:
             self._digests.clear()
 
 
-def _same(page: Page) -> Page:
+def _identity(page: Page) -> Page:
     return page
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 from mixpanel_async.dates import date_range
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.export.download import UNFRAMED, Downloads
-from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.spool import MemoryBudget
 from mixpanel_async.export.stream_body import StreamBody
 from mixpanel_async.selections import EventSelection
@@ -51,7 +51,7 @@ class StreamedEvents:
 
     dates: tuple[dt.date, dt.date]
     selection: EventSelection
-    cut: Cut
+    chunking: Chunking
 
     @classmethod
     def of(  # noqa: PLR0913 - the call's arguments
@@ -72,7 +72,7 @@ class StreamedEvents:
             ValueError: names the argument and what it must be.
         """
         dates, selection = date_range(from_date, to_date), EventSelection.of(events, where, limit)
-        return cls(dates, selection, Cut.of(chunk_days, max_workers, limit, parallel=parallel, stream=True))
+        return cls(dates, selection, Chunking.of(chunk_days, max_workers, limit, parallel=parallel, stream=True))
 
 
 class Reader(Protocol[T_co]):
@@ -133,9 +133,9 @@ class EventStream(Generic[T_co]):
 
     async def _bodies(self, source: Source) -> AsyncGenerator[StreamBody, None]:
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
-        streamed, workers = self._streamed, self._streamed.cut.max_workers
+        streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, max_workers=workers)
-        chunks = deque(plan_chunks(streamed.dates, streamed.cut, [], source.limiter.per_hour, resume=False))
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.per_hour, resume=False))
         line: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:
             while chunks or line:

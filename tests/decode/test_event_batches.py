@@ -182,7 +182,7 @@ def test_anything_else_after_a_gzip_is_damage(garbage):
 @settings(deadline=None, max_examples=100)
 def test_gunzip_gives_all_in_pieces_of_its_own_size(most, repeats, piece, text):
     body = gzip.compress(text * repeats)
-    with mock.patch.object(gunzipping, "_PIECE_MAX", most):
+    with mock.patch.object(gunzipping, "_STEP_SIZE", most):
         pieces = list(gunzip(cut(body, range(0, len(body), piece))))
     assert b"".join(pieces) == text * repeats
     assert all(len(each) <= most for each in pieces)
@@ -193,7 +193,7 @@ def test_a_bomb_stays_small():
     assert len(bomb) < 100_000
     sizes = [len(block) for block in blocks(gunzip([bomb]))]
     assert sum(sizes) == 64 << 20
-    assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._PIECE_MAX
+    assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._STEP_SIZE
 
 
 # Lines and blocks

@@ -255,7 +255,7 @@ def test_a_database_in_memory_lives_between_leases_until_it_is_closed():
 
 
 def test_the_memory_limit_is_raised_before_long_rows_are_parsed(path, monkeypatch):
-    monkeypatch.setattr(databases, "MEMORY", "16MB")
+    monkeypatch.setattr(databases, "MEMORY_LIMIT", "16MB")
     database = Database(path)
     database.acquire()
     shelf = Shelf(database).prepare()

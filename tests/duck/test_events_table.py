@@ -257,7 +257,7 @@ def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monke
     monkeypatch.setattr(
         table_sink,
         "_COUNTS",
-        table_sink._COUNTS.replace(str(table_sink.LOCAL_ROWS), str(10 * table_sink.LOCAL_ROWS)),
+        table_sink._COUNTS.replace(str(table_sink.FIRST_LOCAL_ROW), str(10 * table_sink.FIRST_LOCAL_ROW)),
     )
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     loader = shelf.begun(WEEK, [event()], [event()])
