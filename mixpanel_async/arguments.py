@@ -8,10 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+Names = list[str] | tuple[str, ...] | set[str] | frozenset[str]
+"""Not a `Sequence[str]`, which a text is, too."""
+
+
 class StreamOptions(TypedDict, total=False):
     """See `MixpanelClient.stream_events`."""
 
-    events: Sequence[str] | None
+    events: Names | None
     where: str | None
     limit: int | None
     parallel: bool
@@ -22,7 +26,7 @@ class StreamOptions(TypedDict, total=False):
 class EventOptions(TypedDict, total=False):
     """See `MixpanelClient.fetch_events`."""
 
-    events: Sequence[str] | None
+    events: Names | None
     where: str | None
     append: bool
     resume: bool
@@ -36,9 +40,9 @@ class ProfileArguments(TypedDict, total=False):
 
     where: str | None
     cohort_id: int | None
-    output_properties: Sequence[str] | None
+    output_properties: Names | None
     distinct_id: str | None
-    distinct_ids: Sequence[str] | None
+    distinct_ids: Names | None
     group_id: int | str | None
     behaviors: Sequence[Mapping[str, Any]] | None
     as_of_timestamp: int | None

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
@@ -26,6 +27,7 @@ from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
+from mixpanel_async.progress import check_hook
 from mixpanel_async.selections import ProfileSelection
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from mixpanel_async.lookups.request import LookupRequest
     from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
 
-    RejectedHook = Callable[[DecodeError], None]
+    RejectedHook = Callable[[DecodeError], object]
 
 T = TypeVar("T")
 
@@ -59,13 +61,13 @@ class MixpanelClient:
 
     Args:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
-            `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`), and
-            `MP_REGION` and `MP_BASE_URL` where `region` and `base_url` are not given.
+            `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`).
         database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes (tables are created in
             its default database and schema, whatever it `USE`s). A file is open only while a call runs, so between
             calls others can `duckdb.connect` it.
-        region: where the project's data is stored: `us`, `eu` or `in`.
-        base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy.
+        region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
+        base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
+            `MP_BASE_URL`.
         limits: requests at once, a second and an hour, for all calls of this client together.
         retry: how often a request is tried, and how long to wait in between.
         timeouts: how long to wait in silence, in seconds.
@@ -80,7 +82,7 @@ class MixpanelClient:
         credentials: Credentials | None = None,
         *,
         database: str | os.PathLike[str] | duckdb.DuckDBPyConnection = "mixpanel.duckdb",
-        region: str = "us",
+        region: Literal["us", "eu", "in"] | None = None,
         base_url: str | None = None,
         limits: RateLimits = RateLimits(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
@@ -89,12 +91,11 @@ class MixpanelClient:
     ) -> None:
         if credentials is None:
             credentials = credentials_from(os.environ)
-            region = os.environ.get("MP_REGION", region) if region == "us" else region
-            base_url = base_url or os.environ.get("MP_BASE_URL") or None
+        chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
         self._core = ClientCore(
             credentials, Database(database),
-            export_url=export_url(region, base_url), query_url=query_url(region, base_url),
+            export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),
             limits=limits, retry=retry, timeouts=timeouts, session=session,
         )  # fmt: skip
 
@@ -146,7 +147,7 @@ class MixpanelClient:
         *,
         from_date: str | dt.date,
         to_date: str | dt.date,
-        limit: int | None = ...,
+        limit: None = ...,
         parallel: bool,
         on_batch_complete: BatchHook | None = ...,
         **options: Unpack[EventOptions],
@@ -174,7 +175,7 @@ class MixpanelClient:
             parallel: fetch chunks of `chunk_days` at the same time; `False` is one request and one transaction.
             on_batch_complete: called with a `BatchProgress` after each chunk is committed or has failed, one call after
                 the other. A plain function is called in a thread, a coroutine function on the event loop. If it raises,
-                the error is logged and the fetch goes on.
+                the first error is logged and the fetch goes on.
             options: these keyword arguments:
 
                 - `events=None`: names of the events; `None` for all.
@@ -203,6 +204,7 @@ class MixpanelClient:
 
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
+        check_hook("on_batch_complete", on_batch_complete)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
@@ -263,6 +265,7 @@ class MixpanelClient:
             StoreError: the disk for temporary files is full.
             RuntimeError: the client is closed, or belongs to another event loop.
         """
+        check_hook("on_rejected", on_rejected)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -287,6 +290,7 @@ class MixpanelClient:
             ModuleNotFoundError: pyarrow is not installed.
             DecodeError: a line is not an event. The events of its batch were not yielded.
         """
+        check_hook("on_rejected", on_rejected)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(RecordBatchReader, pyarrow=_pyarrow())
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -386,6 +390,7 @@ class MixpanelClient:
         A cancel returns when the thread that writes has ended: the table is as before and whole pages are kept, or, if
         it came at the very end, the table is the new one.
         """
+        check_hook("on_batch_complete", on_batch_complete)
         fetch = ProfileFetch.of(
             name, ProfileSelection.of(**selection),
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,

@@ -11,18 +11,37 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
 logger = logging.getLogger("mixpanel_async")
 T = TypeVar("T")
 
 
+def check_hook(argument: str, hook: object) -> None:
+    """Check that a caller's hook can be called with one argument.
+
+    Raises:
+        ValueError: names the argument and what it must be.
+    """
+    if hook is None:
+        return
+    if not callable(hook):
+        raise ValueError(f"{argument} must be a function or a coroutine function, not {hook!r}.")  # noqa: TRY004
+    try:
+        inspect.signature(hook).bind(object())
+    except TypeError:
+        raise ValueError(f"{argument} is called with one argument, which {hook!r} does not take.") from None
+    except ValueError:  # a builtin without a signature
+        return
+
+
 class HookCalls(Generic[T]):
     """The calls of one hook, in a queue. `notify` never blocks, so a slow hook holds nothing back."""
 
-    def __init__(self, hook: Callable[[T], Awaitable[None] | None] | None) -> None:
+    def __init__(self, hook: Callable[[T], object] | None) -> None:
         self._hook = hook
         self._queue: asyncio.Queue[T | None] = asyncio.Queue()
+        self._failures = 0
 
     def notify(self, progress: T) -> None:
         """Queue one call."""
@@ -43,13 +62,26 @@ class HookCalls(Generic[T]):
         finally:
             calls.cancel()
             await asyncio.gather(calls, return_exceptions=True)
+            if self._failures > 1:
+                logger.warning("The progress hook failed %d times.", self._failures)
 
-    async def _make_calls(self, hook: Callable[[T], Awaitable[None] | None]) -> None:
+    async def _make_calls(self, hook: Callable[[T], object]) -> None:
         while (progress := await self._queue.get()) is not None:
             try:
                 await _call(hook, progress)
-            except Exception:
-                logger.exception("A progress hook failed; the fetch goes on.")
+            except asyncio.CancelledError as error:
+                current = asyncio.current_task()
+                if current is None or current.cancelling():
+                    raise
+                self._log_failure(error)  # the hook awaited something that was cancelled
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the fetch goes on
+                self._log_failure(error)
+
+    def _log_failure(self, error: BaseException) -> None:
+        """Log the first failure; a hook that always fails would fill the log."""
+        self._failures += 1
+        if self._failures == 1:
+            logger.error("A progress hook failed; the fetch goes on.", exc_info=error)
 
 
 async def _call(hook: Callable[[T], Any], progress: T) -> None:

@@ -31,7 +31,7 @@ class EventSelection:
     limit: int | None = None
 
     @classmethod
-    def of(cls, events: Sequence[str] | None = None, where: str | None = None, limit: int | None = None) -> Self:
+    def of(cls, events: Iterable[str] | None = None, where: str | None = None, limit: int | None = None) -> Self:
         """Check a caller's arguments.
 
         Raises:
@@ -79,9 +79,9 @@ class ProfileSelection:
         *,
         where: str | None = None,
         cohort_id: int | None = None,
-        output_properties: Sequence[str] | None = None,
+        output_properties: Iterable[str] | None = None,
         distinct_id: str | None = None,
-        distinct_ids: Sequence[str] | None = None,
+        distinct_ids: Iterable[str] | None = None,
         group_id: int | str | None = None,
         behaviors: Sequence[Mapping[str, Any]] | None = None,
         as_of_timestamp: int | None = None,
@@ -146,7 +146,7 @@ def _read_payload(text: str) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()}
 
 
-def _sorted_names(argument: str, names: Sequence[str] | None, what: str) -> tuple[str, ...] | None:
+def _sorted_names(argument: str, names: Iterable[str] | None, what: str) -> tuple[str, ...] | None:
     if names is None:
         return None
     if isinstance(names, str):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from mixpanel_async.progress import HookCalls
+from mixpanel_async.progress import HookCalls, check_hook
 
 
 class Listener:
@@ -115,7 +115,45 @@ async def test_a_hook_that_raises_is_logged_and_the_calls_go_on(kind, caplog):
 async def test_a_hook_that_runs_out_of_an_iterator_is_logged_too(caplog):
     heard = iter([1])
     await asyncio.wait_for(tell(lambda _: next(heard), 1, 2, 3), 5)
-    assert len(caplog.records) == 2
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert caplog.records[1].getMessage() == "The progress hook failed 2 times."
+
+
+async def cancelled_inside(_):
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+async def exits_in_coroutine(_):
+    raise SystemExit(3)
+
+
+def exits(_):
+    raise SystemExit(3)
+
+
+def cancels(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("hook", [cancelled_inside, exits_in_coroutine, exits, cancels])
+async def test_whatever_a_hook_raises_does_not_end_the_fetch(hook, caplog):
+    await asyncio.wait_for(tell(hook, 1, 2, 3), 5)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize(
+    "hook", [5, "print", [], lambda: None, lambda _, __: None, partial(print, end="", sep="").args]
+)
+def test_what_cannot_be_called_with_one_argument_is_no_hook(hook):
+    with pytest.raises(ValueError, match="on_batch_complete"):
+        check_hook("on_batch_complete", hook)
+
+
+@pytest.mark.parametrize("hook", [None, print, len, [].append, lambda *_: None, lambda _, extra=1: None, Plain(), dict])
+def test_what_can_be_called_with_one_argument_is_a_hook(hook):
+    check_hook("on_batch_complete", hook)
 
 
 async def test_a_slow_hook_blocks_nobody_and_is_waited_for_at_the_end():

@@ -22,6 +22,10 @@ async def async_hook(progress: BatchProgress) -> None: ...
 def plain_hook(progress: BatchProgress) -> None: ...
 
 
+def returning_hook(progress: BatchProgress) -> int:
+    return progress.rows
+
+
 def rejected(error: DecodeError) -> None:
     assert_type(error.line_number, int | None)
 
@@ -65,6 +69,24 @@ async def calls(client: MixpanelClient, parallel: bool) -> None:
         await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", parallel=parallel),
         FetchResult | ParallelFetchResult,
     )
+
+
+async def refused(client: MixpanelClient) -> None:
+    """What a checker must refuse: mypy warns of an ignore that is not needed."""
+    await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", parallel=True)
+    await client.fetch_events(  # type: ignore[call-overload]
+        from_date="2026-01-01", to_date="2026-01-02", parallel=True, limit=5
+    )
+    await client.fetch_events(  # type: ignore[call-overload]
+        from_date="2026-01-01", to_date="2026-01-02", events="Signed up"
+    )
+    await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", wehre="x")  # type: ignore[call-overload]
+    client.stream_events(from_date="2026-01-01", to_date="2026-01-02", events="Signed up")  # type: ignore[arg-type]
+    MixpanelClient(region="de")  # type: ignore[arg-type]
+
+
+async def any_hook(client: MixpanelClient) -> None:
+    await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", on_batch_complete=returning_hook)
 
 
 def page_hook(progress: ProfileBatchProgress) -> None: ...

@@ -27,6 +27,30 @@ QUERIES = {
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+def choose_host(region: str | None, base_url: str | None, environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return region and base URL: an argument beats `MP_REGION` or `MP_BASE_URL`, which beats `us`.
+
+    Raises:
+        ConfigurationError: the variable that would be used is set and empty.
+    """
+    for name, argument in (("MP_REGION", region), ("MP_BASE_URL", base_url)):
+        if argument is None and environment.get(name) == "":
+            raise ConfigurationError(f"{name} is set and empty: give it a value, or unset it.")
+    region = environment.get("MP_REGION", "us") if region is None else region
+    return region, environment.get("MP_BASE_URL") if base_url is None else base_url
+
+
+def region_hint(asked: str | None) -> str:
+    """Name the region that a request went to: Mixpanel rejects a wrong region as it rejects a wrong secret."""
+    check = "check region and base_url"
+    for hosts in (EXPORTS, QUERIES):
+        for region, url in hosts.items():
+            if urlsplit(url).hostname == asked:
+                others = " or ".join(other for other in hosts if other != region)
+                return f" ({check}: this went to region {region}, and the project may be in {others})"
+    return f" ({check}: this went to {asked})" if asked else f" ({check})"
+
+
 def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     """Return scheme and host of a region, without a slash at the end.
 

@@ -6,12 +6,14 @@ pages, and some 400 responses are transient.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mixpanel_async.api.hosts import region_hint
 from mixpanel_async.api.retry import retry_after
-from mixpanel_async.decode.error_text import error_text
+from mixpanel_async.decode.error_text import error_text, is_web_page
 from mixpanel_async.decode.gunzip import gunzip_beginning
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
@@ -24,13 +26,20 @@ _BEGINNING = 4096
 """Bytes of an error's body that are read."""
 
 _REJECTED = frozenset({400, 402, 404, 412, 413})
+_TRANSIENT = frozenset({202, 204, 408, 425, 499})
+"""No data yet, or a server or proxy that gave up: another attempt may succeed."""
 
 HOURLY_LIMIT_WAIT = 900.0
 """Seconds to wait when the hourly limit is exceeded and there is no Retry-After. The hour is a rolling window."""
 
+CONCURRENCY_WAIT = 20.0
+"""Seconds to wait when only too many requests are open; Mixpanel's own headers say 10."""
+
+_USED = re.compile(r"(\d+)/(\d+) queries running (concurrently|in the last hour)")
+
 
 def error_from_response(  # noqa: PLR0911 - a case a kind of response
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, host: str | None = None
 ) -> ExportError | None:
     """Return the error that a response means; `None` if its body is to be read.
 
@@ -39,26 +48,31 @@ def error_from_response(  # noqa: PLR0911 - a case a kind of response
         headers: a mapping whose names are case-insensitive.
         body: the first bytes, as text in UTF-8.
         now: seconds since 1970, for a Retry-After that is a date.
+        host: the host that sent it.
     """
     if status == 200:
         return _error_from_ok(headers)
     message = error_text(body)
     if status == 403 and "date range exceeds" in message.lower():
         return QueryError(f"Mixpanel rejects the dates ({status}): {message}", status=status)
+    if status in (401, 403) and is_web_page(body):
+        return ServerError(f"A proxy refused the request ({status}): {message}", status=status)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in message.lower()):
-        return AuthenticationError(f"Mixpanel does not accept these credentials ({status}): {message}", status=status)
+        return AuthenticationError(
+            f"Mixpanel does not accept these credentials ({status}): {message}{region_hint(host)}", status=status
+        )
     if status == 504 or (status == 400 and "timeout error" in message.lower()):
         error = ServerError(f"Mixpanel ran out of time ({status}): {message}", status=status)
         error.may_be_too_large = True
         return error
     if status == 429:
         wait = retry_after(headers.get("Retry-After"), now)
-        if wait is None and "in the last hour" in message:
-            wait = HOURLY_LIMIT_WAIT
+        wait = _wait_by_wording(message) if wait is None else wait
         return RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
     if status in _REJECTED:
-        return QueryError(f"Mixpanel rejects the query ({status}): {message}{_hint(status, message)}", status=status)
-    if status >= 500:
+        hint = _hint(status, message) or (region_hint(host) if status == 404 else "")
+        return QueryError(f"Mixpanel rejects the query ({status}): {message}{hint}", status=status)
+    if status >= 500 or status in _TRANSIENT:
         wait = retry_after(headers.get("Retry-After"), now)
         return ServerError(f"Mixpanel failed ({status}): {message}", status=status, retry_after=wait)
     if 300 <= status < 400:
@@ -71,12 +85,18 @@ def error_from_response(  # noqa: PLR0911 - a case a kind of response
     return ExportError(f"An unexpected response ({status}): {message}", status=status)
 
 
+def _wait_by_wording(message: str) -> float | None:
+    """Return the seconds to wait by the limits that a 429 names; `None` if it names none."""
+    exceeded = {limit for used, allowed, limit in _USED.findall(message) if int(used) >= int(allowed)}
+    if "in the last hour" in exceeded or (not _USED.search(message) and "in the last hour" in message):
+        return HOURLY_LIMIT_WAIT
+    return CONCURRENCY_WAIT if _USED.search(message) else None
+
+
 def _error_from_ok(headers: Mapping[str, str]) -> ExportError | None:
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
         return ServerError(f"The response is encoded as {encoding[:40]!r}, and only gzip was accepted", status=200)
-    if headers.get("Content-Type", "").lower().startswith("text/html"):
-        return ServerError("A web page came instead of data (a login, a proxy, maintenance)", status=200)
     return None
 
 
@@ -94,13 +114,12 @@ def _hint(status: int, message: str) -> str:
         return (
             " (the project's plan does not include the query API, which profiles and lookups need; raw exports do not)"
         )
-    if status == 404:
-        return " (check region and base_url)"
     return ""
 
 
 async def raise_for_response(response: Response) -> None:
     """Raise the error that a response means, unless its body is to be read."""
     beginning = b"" if response.status == 200 else gunzip_beginning(await response.read_beginning(_BEGINNING))
-    if (error := error_from_response(response.status, response.headers, beginning, now=time.time())) is not None:
+    error = error_from_response(response.status, response.headers, beginning, now=time.time(), host=response.host)
+    if error is not None:
         raise error

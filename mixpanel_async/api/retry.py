@@ -39,7 +39,7 @@ class RetryPolicy:
 
         `limited`: a rate limit was exceeded. Its window is long, so a short wait would not help.
         """
-        if asked is not None:
+        if asked:  # 0 gives no time to recover, so it is a backoff like any other
             return asked
         if limited:
             return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - not a secret

@@ -69,6 +69,11 @@ class Response:
         return self._response.status
 
     @property
+    def host(self) -> str | None:
+        """The host that sent it."""
+        return self._response.url.host
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers; names are case-insensitive."""
         return self._response.headers

@@ -14,6 +14,7 @@ from mixpanel_async.decode.event import BOM, NotAnEventError, join_lines, parse_
 from mixpanel_async.errors import ConnectionLostError, ExportError, ServerError
 
 _BLANKS = b"\r\n \t"
+_WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html)\b", re.IGNORECASE)
 _TERMINATED = re.compile(rb"(?:export )?terminated early\.?", re.ASCII)
 
 
@@ -21,6 +22,8 @@ def error_from_line(line: bytes) -> ExportError | None:
     """Return the error by which Mixpanel broke off; `None` for a line that is merely not an event."""
     if _TERMINATED.fullmatch(line.strip()):
         return ConnectionLostError("Mixpanel broke off its response: terminated early")
+    if _WEB_PAGE.match(line):
+        return ServerError(f"Data was expected, and {error_text(line)} came", status=200)
     if line.lstrip().startswith(b'{"error"') or _is_error_object(line):
         return ServerError(f"Mixpanel broke off its response: {error_text(line)}", status=200)
     return None

@@ -14,9 +14,14 @@ def error_text(body: bytes) -> str:
     text = body[: 8 * EXCERPT].decode("utf-8", "replace").strip()
     if isinstance(error := json_object(text).get("error"), str):
         text = error
-    if text[:1] == "<":
+    if is_web_page(body):
         text = "a web page: " + re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
     return text[:EXCERPT] or "(no text)"
+
+
+def is_web_page(body: bytes) -> bool:
+    """Whether a body, or a line, is HTML: a login, a proxy, maintenance."""
+    return body.lstrip()[:1] == b"<"
 
 
 def json_object(text: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ Read from the file to a chunk's rows in it:
 
 schema          names and columns
 versions        the library's own tables, their version and migrations
+files           a database file: created whole, and attached
 connection      which file is open, for how long, and who else has it open
 arrow_input     Arrow batches as a table that SQL reads
 keys            which rows are duplicates

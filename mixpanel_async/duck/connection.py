@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import re
-import shutil
-import tempfile
 import threading
-import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck.schema import Schema, quoted
+from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, remove_left_behind
+from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.versions import prepare_our_tables
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 
@@ -25,24 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-CATALOG = "mixpanel"
-"""The name under which a file of ours is attached."""
-
-ROW_GROUP = 8192
-"""Rows in a row group of what is written here.
-
-DuckDB writes a transaction's rows straight to their place only in full row groups (122,880 by default), and the
-rest through the write-ahead log, to be compressed again at the next checkpoint. Small groups let a chunk of some
-ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
-"""
-
 MEMORY_LIMIT = "192MB"
 """DuckDB's memory limit for a file. Without one it keeps all that it has written, up to most of the machine's
 memory.
 """
-
-LEFT_BEHIND = 3600
-"""Seconds after which no process can still be creating a file, which takes some milliseconds."""
 
 LONG_ROW = 4096
 """Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY_LIMIT`."""
@@ -149,16 +132,16 @@ class Database:
 
     def _connect(self, opened: ExitStack) -> duckdb.DuckDBPyConnection:
         if self.path is not None:
-            _remove_left_behind(self.path)
+            remove_left_behind(self.path)
         connection = opened.enter_context(closing(duckdb.connect(":memory:", config=dict(_SETTINGS))))
         if self.path is not None:
             if not self.path.exists():
-                _create(connection, self.path)
+                create_file(connection, self.path)
             opened.enter_context(_open_once(self.path))
-            connection.execute(f"SET temp_directory = {_text(f'{self.path}.tmp')}")
+            connection.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
             connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
-            attach(connection, self.path)
+            attach_file(connection, self.path)
         return connection
 
 
@@ -196,37 +179,6 @@ def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
     if is_read_only:
         raise StoreError(f"Database {catalog!r} of the connection is read-only: pass a connection that can write.")
     return Schema(catalog, schema)
-
-
-def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Attach a file as `CATALOG`."""
-    connection.execute(f"ATTACH {_text(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
-
-
-def _remove_left_behind(path: Path) -> None:
-    """Remove what a process left that was killed while it created the file."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_BEHIND:
-                shutil.rmtree(left)
-
-
-def _create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create the file under another name first: DuckDB refuses a file that a kill left half written, and always
-    will.
-    """
-    if not path.parent.is_dir():
-        raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
-        made = Path(directory) / path.name
-        attach(connection, made)
-        connection.execute(f"DETACH {quoted(CATALOG)}")
-        try:
-            os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
-        except FileExistsError:
-            return
-        except OSError:  # a file system without hard links
-            made.rename(path)
 
 
 @contextmanager
@@ -290,7 +242,3 @@ def _translate_open_errors(path: Path | None) -> Iterator[None]:
         if "not a valid DuckDB database" in message or "Could not read enough bytes" in message:
             raise StoreError(f"{path} is not a DuckDB database: choose another path, or move that file away.") from None
         raise StoreError(f"{path or 'The database'} cannot be opened: {first_line(error)}") from error
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -100,7 +100,8 @@ def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: 
         f"SELECT from_date, to_date FROM {schema}._mixpanel_chunks WHERE table_name = lower(?)", [name]
     ).fetchall()
     starts = {dt.date.fromisoformat(first) for first, _ in chunks}
-    starts |= {dt.date.fromisoformat(last) + dt.timedelta(days=1) for _, last in chunks}
+    ends = {dt.date.fromisoformat(last) for _, last in chunks}
+    starts |= {last + dt.timedelta(days=1) for last in ends if last < dt.date.max}
     for first, last in held:
         for start in sorted(start for start in starts if first < start <= last):
             _split(cursor, schema, name, f"DATE '{start}'")

@@ -25,13 +25,13 @@ from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import ProfileBatchProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.selections import ProfileSelection
 
-    PageHook = Callable[[ProfileBatchProgress], Awaitable[None] | None]
+    PageHook = Callable[[ProfileBatchProgress], object]
 
 logger = logging.getLogger("mixpanel_async")
 

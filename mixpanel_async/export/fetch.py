@@ -1,7 +1,7 @@
-"""`fetch_events`: plan the chunks, prepare the table, then a task a chunk from its request to its commit.
+"""`fetch_events`: plan the chunks and prepare the table; then one task per chunk, from its request to its commit.
 
-Back-pressure: `max_workers` limits the open requests, the number of cores the chunks that are decoded and written,
-`CHUNKS_WAITING` more than both the chunks that wait in a spool between the two, and the queue's length the batches in memory.
+Back-pressure: `max_workers` limits the open requests. The number of cores limits the chunks that are decoded and
+written. Between the two, chunks wait in spools; `CHUNKS_WAITING` limits them. The queue limits the batches in memory.
 So a slow disk holds the network back, and a slow response holds no transaction.
 """
 
@@ -33,7 +33,7 @@ from mixpanel_async.threads import CORES, Cores, finish_in_thread
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.messages import Message
     from mixpanel_async.export.spool import Spool
 
-    BatchHook = Callable[[BatchProgress], Awaitable[None] | None]
+    BatchHook = Callable[[BatchProgress], object]
 
 logger = logging.getLogger("mixpanel_async")
 
@@ -50,6 +50,7 @@ CHUNKS_AT_ONCE = CORES
 QUEUE_LENGTH = 1
 """Messages that wait for the writer, for all chunks together."""
 CHUNKS_WAITING = CORES
+"""Chunks that wait in a spool, above those that are downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class EventFetch:
         from_date: str | dt.date,
         to_date: str | dt.date,
         *,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         limit: int | None = None,
         append: bool = False,

@@ -80,6 +80,8 @@ def _without(first: dt.date, last: dt.date, completed: Iterable[Range]) -> list[
             continue
         if begin > first:
             left.append((first, begin - ONE_DAY))
+        if end >= last:
+            return left
         first = end + ONE_DAY
     return [*left, (first, last)] if first <= last else left
 

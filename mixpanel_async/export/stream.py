@@ -30,7 +30,7 @@ from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import cancel_all, has_failed, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
@@ -59,7 +59,7 @@ class StreamedEvents:
         from_date: str | dt.date,
         to_date: str | dt.date,
         *,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         limit: int | None = None,
         parallel: bool = False,
@@ -102,7 +102,7 @@ class EventStream(Generic[T_co]):
         self,
         streamed: StreamedEvents,
         reader: Callable[[Callable[[RejectedLine], None]], Reader[T_co]],
-        on_rejected: Callable[[DecodeError], None] | None,
+        on_rejected: Callable[[DecodeError], object] | None,
         spawn: Callable[[Coroutine[object, object, ProvenChunk]], asyncio.Task[ProvenChunk]],
     ) -> None:
         """`reader` makes one for a body, of a function to call with its rejected lines; `spawn` starts a download."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from multidict import CIMultiDict
 
-from mixpanel_async.api.responses import error_from_response
+from mixpanel_async.api.responses import CONCURRENCY_WAIT, HOURLY_LIMIT_WAIT, error_from_response
 from mixpanel_async.decode.error_text import error_text
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
@@ -39,7 +39,7 @@ def error_of(status, body=b"", **headers):
         (504, b"[" * 5000, ServerError, "ran out of time (504): [["),
         (301, b"", ExportError, "Redirected (301) to nowhere: not followed"),
         (418, b"teapot", ExportError, "An unexpected response (418): teapot"),
-        (204, b"", ExportError, "An unexpected response (204)"),
+        (206, b"", ExportError, "An unexpected response (206)"),
     ],
 )  # fmt: skip
 def test_statuses(status, body, kind, message):
@@ -120,6 +120,49 @@ def test_an_encoding_that_was_not_asked_for(encoding):
     assert len(str(error)) < 150
 
 
-@pytest.mark.parametrize("kind", ["text/html", "TEXT/HTML; charset=utf-8"])
-def test_a_web_page_under_a_200(kind):
-    assert type(error_of(200, content_type=kind)) is ServerError
+def test_the_body_of_a_200_tells_what_it_is_and_not_its_type():
+    assert error_of(200, content_type="text/html") is None
+
+
+PAGE = b"<html><title>403 Forbidden</title><p>blocked by the firewall</html>"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_web_page_of_a_proxy_ends_no_call_and_mixpanels_own_refusal_does(status):
+    for refused in (b'{"error": "no"}', b"no", b""):
+        assert error_of(status, refused).fatal
+    page = error_of(status, PAGE)
+    assert (type(page), page.fatal, page.retryable) == (ServerError, False, True)
+    assert "blocked by the firewall" in str(page)
+
+
+@pytest.mark.parametrize("status", [202, 204, 408, 425, 499, 500, 503, 599])
+def test_what_another_attempt_may_mend(status):
+    assert error_of(status).retryable
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("61/60 queries running in the last hour", HOURLY_LIMIT_WAIT),
+        ("1/5 queries running concurrently and 61/60 queries running in the last hour", HOURLY_LIMIT_WAIT),
+        ("6/5 queries running concurrently and 7/60 queries running in the last hour", CONCURRENCY_WAIT),
+        ("1/5 queries running concurrently and 7/60 queries running in the last hour", CONCURRENCY_WAIT),
+        ("exceeded the concurrency limit (6/5 queries running concurrently).", CONCURRENCY_WAIT),
+        ("too many in the last hour", HOURLY_LIMIT_WAIT),
+        ("Project exceeded rate limits.", None),
+    ],
+)
+def test_a_429_waits_for_the_limit_that_it_names(text, wait):
+    assert error_of(429, text.encode()).retry_after == wait
+    assert error_of(429, text.encode(), Retry_After="7").retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(401, b"no"), (403, b"no"), (404, b"no"), (400, b"Unable to authenticate")]
+)
+def test_a_wrong_region_looks_like_a_wrong_secret_so_it_is_named(status, body):
+    error = error_from_response(status, CIMultiDict(), body, now=0, host="data-eu.mixpanel.com")
+    assert "this went to region eu, and the project may be in us or in" in str(error)
+    error = error_from_response(status, CIMultiDict(), body, now=0, host="proxy.example.com")
+    assert "check region and base_url: this went to proxy.example.com" in str(error)

@@ -36,7 +36,13 @@ def test_a_rate_limit_that_names_no_time_is_outwaited_with_patience():
 
 def test_what_the_server_asks_for_counts_even_beyond_our_longest_wait():
     assert RetryPolicy(wait_max=60).wait(1, 600.0) == 600.0
-    assert RetryPolicy().wait(5, 0.0) == 0.0
+    assert RetryPolicy(wait_initial=0, wait_max=0).wait(5, 0.0) == 0.0
+
+
+def test_a_retry_after_of_0_is_a_backoff_like_any_other():
+    waits = [RetryPolicy().wait(5, 0.0) for _ in range(50)]
+    assert 8 < max(waits) <= 16
+    assert all(30 <= RetryPolicy().wait(1, 0.0, limited=True) <= 60 for _ in range(50))
 
 
 @pytest.mark.parametrize(

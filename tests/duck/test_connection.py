@@ -11,7 +11,7 @@ import sys
 import duckdb
 import pytest
 
-from mixpanel_async.duck import connection as databases
+from mixpanel_async.duck import connection, files
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 
@@ -88,7 +88,7 @@ def test_a_kill_while_the_file_is_made_leaves_no_half_file(path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(databases, "attach", killed)
+    monkeypatch.setattr(files, "attach_file", killed)
     with pytest.raises(KeyboardInterrupt):
         Database(path).lease().open()
     monkeypatch.undo()
@@ -96,11 +96,59 @@ def test_a_kill_while_the_file_is_made_leaves_no_half_file(path, monkeypatch):
     fill(Database(path))
 
 
+CREATING = "mixpanel-async-creating-abcd1234"
+LONG_AGO = (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "files"),
+    [
+        ("snapshot", ["{name}"]),
+        ("versions", []),
+        ("20250101", ["data.parquet"]),
+        ("abcd1234", ["{name}"]),
+        (CREATING, ["{name}", "notes.txt"]),
+        (CREATING, ["{name}/x"]),
+        (f"{CREATING}5", ["{name}"]),
+    ],
+)
+def test_what_is_not_surely_ours_stays_beside_the_database(path, ending, files):
+    directory = path.with_name(f".{path.name}.{ending}")
+    files = [each.format(name=path.name) for each in files]
+    directory.mkdir()
+    for each in files:
+        (directory / each).parent.mkdir(exist_ok=True)
+        (directory / each).write_text("theirs")
+    os.utime(directory, LONG_AGO)
+
+    fill(Database(path))
+
+    assert sorted(str(each.relative_to(directory)) for each in directory.rglob("*") if each.is_file()) == sorted(files)
+
+
+def test_what_a_killed_process_left_is_removed_once_it_is_old(path, tmp_path_factory):
+    old, new, link = (path.with_name(f".{path.name}.{CREATING[:-1]}{end}") for end in "123")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for directory in (old, new, elsewhere):
+        directory.mkdir(exist_ok=True)
+        (directory / path.name).write_bytes(b"half a database")
+    (old / f"{path.name}.wal").touch()
+    link.symlink_to(elsewhere)
+    for directory in (old, elsewhere):
+        os.utime(directory, LONG_AGO)
+
+    fill(Database(path))
+
+    assert not old.exists()
+    assert new.exists()
+    assert (elsewhere / path.name).exists()
+
+
 def test_a_file_that_another_made_meanwhile_is_not_replaced(path, monkeypatch):
     with duckdb.connect(path) as other:
         other.execute("CREATE TABLE theirs (x INT)")
     with duckdb.connect() as connection:
-        databases._create(connection, path)
+        files.create_file(connection, path)
     fill(Database(path))
     with duckdb.connect(path) as plain:
         assert ("theirs",) in plain.execute("SHOW TABLES").fetchall()
@@ -255,7 +303,7 @@ def test_a_database_in_memory_lives_between_leases_until_it_is_closed():
 
 
 def test_the_memory_limit_is_raised_before_long_rows_are_parsed(path, monkeypatch):
-    monkeypatch.setattr(databases, "MEMORY_LIMIT", "16MB")
+    monkeypatch.setattr(connection, "MEMORY_LIMIT", "16MB")
     database = Database(path)
     database.acquire()
     shelf = Shelf(database).prepare()
@@ -303,13 +351,3 @@ def test_a_callers_read_only_connection_is_refused_before_anything_is_requested(
         with pytest.raises(StoreError, match="read-only: pass a connection that can write"):
             database.lease().open()
         database.close()
-
-
-def test_what_a_kill_left_while_the_file_was_made_is_swept_away_after_an_hour(path):
-    left, fresh = path.parent / f".{path.name}.abcdefgh", path.parent / f".{path.name}.ijklmnop"
-    for directory in (left, fresh):
-        directory.mkdir()
-        (directory / path.name).touch()
-    os.utime(left, (0, 0))
-    fill(Database(path))
-    assert (left.exists(), fresh.exists()) == (False, True)

@@ -24,6 +24,7 @@ from mixpanel_async import (
 )
 from mixpanel_async.testing import Fault
 from tests.conftest import tasks_of_the_library
+from tests.matrix.raw import RawServer, with_length
 
 from .conftest import UNHURRIED, expected, journal, stored
 
@@ -306,3 +307,27 @@ async def test_no_secret_in_logs_errors_and_reprs(fake, path, caplog):
     pair = base64.b64encode(f"{account.username}:hunter2-wrong".encode()).decode()
     assert "hunter2" not in shown
     assert pair not in shown
+
+
+@pytest.mark.parametrize("hook", [5, lambda: None], ids=["not callable", "no argument"])
+async def test_a_hook_that_cannot_be_called_is_refused_before_anything_is_asked(fake, client_of, path, hook):
+    client = client_of(fake)
+    with pytest.raises(ValueError, match="on_batch_complete"):
+        await client.fetch_events(**DAYS, on_batch_complete=hook)
+    with pytest.raises(ValueError, match="on_batch_complete"):
+        await client.fetch_profiles(on_batch_complete=hook)
+    for stream in (client.stream_events, client.stream_batches):
+        with pytest.raises(ValueError, match="on_rejected"):
+            stream(from_date=FIRST, to_date=LAST, on_rejected=hook)
+    assert fake.requests == []
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("how", [{}, {"parallel": True, "chunk_days": 3_000_000}, {"parallel": True, "chunk_days": 1}])
+async def test_the_last_date_that_there_is(client_of, path, how):
+    dates = {"from_date": "9999-12-30", "to_date": "9999-12-31"}
+    async with RawServer(with_length(b'{"event":"e","properties":{"time":253402214400}}\n', encoding=None)) as server:
+        client = client_of(server)
+        for more in ({}, {"append": True}, {"resume": True}):
+            await client.fetch_events(**dates, **how, **more)
+    assert str(journal(path)[-1][1]) == "9999-12-31"

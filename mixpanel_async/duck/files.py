@@ -1,0 +1,77 @@
+"""Database files: created whole, and attached."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixpanel_async.duck.schema import quoted
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    import duckdb
+
+CATALOG = "mixpanel"
+"""The name under which a file is attached."""
+
+ROW_GROUP = 8192
+"""Rows in a row group of what is written here.
+
+DuckDB writes a transaction's rows straight to their place only in full row groups (122,880 by default), and the
+rest through the write-ahead log, to be compressed again at the next checkpoint. Small groups let a chunk of some
+ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
+"""
+
+LEFT_BEHIND = 3600
+"""Seconds after which no process can still be creating a file, which takes some milliseconds."""
+
+_CREATING = ".mixpanel-async-creating-"
+"""In the name of the directory in which a file is created. Nobody else uses it."""
+
+
+def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach a file as `CATALOG`."""
+    connection.execute(f"ATTACH {as_literal(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
+
+
+def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create an empty database, under another name first: DuckDB never opens a half written one."""
+    if not path.parent.is_dir():
+        raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}{_CREATING}", dir=path.parent) as directory:
+        made = Path(directory) / path.name
+        attach_file(connection, made)
+        connection.execute(f"DETACH {quoted(CATALOG)}")
+        try:
+            os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            made.rename(path)
+
+
+def remove_left_behind(path: Path) -> None:
+    """Remove what a process left that was killed while it created the file, and nothing that may be another's.
+
+    Such a directory has our own prefix, is older than `LEFT_BEHIND` seconds, and holds at most a database and its
+    write-ahead log. One that holds anything else stays.
+    """
+    for directory in path.parent.glob(f"{glob.escape(f'.{path.name}{_CREATING}')}????????"):
+        with suppress(OSError):
+            if directory.is_symlink() or time.time() - directory.stat().st_mtime <= LEFT_BEHIND:
+                continue
+            ours = {directory / path.name, directory / f"{path.name}.wal"}
+            if all(each in ours and each.is_file() and not each.is_symlink() for each in directory.iterdir()):
+                for each in ours:
+                    each.unlink(missing_ok=True)
+                directory.rmdir()
+
+
+def as_literal(value: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
