@@ -94,8 +94,8 @@ MUTANTS = {
     ),
     "a fast parser that accepts more than an event": Mutant(
         "duck/parser.py",
-        "            AND suspect = 0,\n",
-        "            ,\n",
+        "            AND suspect = 0 AND NOT contains",
+        "            AND NOT contains",
         "tests/decode/test_agreement.py",
     ),
 }
