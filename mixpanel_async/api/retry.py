@@ -34,13 +34,13 @@ class RetryPolicy:
         if not (0 <= self.wait_initial <= self.wait_max < math.inf):
             raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
 
-    def wait(self, attempt: int, asked: float | None = None, *, limited: bool = False) -> float:
-        """Return the seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a backoff.
+    def wait(self, attempt: int, server_wait: float | None = None, *, limited: bool = False) -> float:
+        """Return the seconds to wait after `attempt` (from 1) failed: the server's own wait, or a backoff.
 
         `limited`: a rate limit was exceeded. Its window is long, so a short wait would not help.
         """
-        if asked:  # 0 gives no time to recover, so it is a backoff like any other
-            return asked
+        if server_wait:  # 0 gives no time to recover, so it is a backoff like any other
+            return server_wait
         if limited:
             return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - not a secret
         # Full jitter: clients that failed together do not come back together.

@@ -1,8 +1,8 @@
 """For tables: insert ids that occur more than once in a long chunk, found before it is decoded.
 
-A row that is deleted after its insert makes DuckDB write its whole chunk a second time, so duplicates should be in
-memory together. In a long chunk they can be a million rows apart. This first pass reads only the ids, which is cheap.
-An id that it misses (one spelled in an unusual way) is found in the table at the end.
+A row that is deleted after its insert makes DuckDB write its whole chunk a second time, so duplicates should be
+in memory together. In a long chunk they can be a million rows apart. This first pass reads only the ids, which is
+cheap. It misses ids that are spelled in an unusual way; their duplicates are deleted from the table at the end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONG_DAY = 8 << 20
-"""Bytes of a day's body, still gzip, from which on this pass is worth its cost. Less text fits in memory at once."""
+"""This pass is worth its cost if a day's body, still gzip, has at least so many bytes; a shorter one fits in memory."""
 
 _SLOTS = 1 << 28
-"""Bits that ids are hashed to. Of five million ids one in a hundred shares a bit with another by chance; its row is
-then only held longer."""
+"""Bits that ids are hashed to. Of five million ids, one in a hundred shares a bit with another by chance; then its row
+is only held longer."""
 
 _MARK = b'"$insert_id":"'
 

@@ -28,7 +28,7 @@ memory.
 """
 
 LONG_ROW = 4096
-"""Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY_LIMIT`."""
+"""Bytes of a row, on average over a batch. A row group of longer rows may need more than `MEMORY_LIMIT`."""
 
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
@@ -80,7 +80,7 @@ class Database:
         return self._connection.cursor()
 
     def make_room(self, row_bytes: int) -> None:
-        """Raise the memory limit to DuckDB's own, where rows are so long that a row group may not fit."""
+        """Raise the memory limit to DuckDB's own if rows are so long that a row group may not fit."""
         if row_bytes > LONG_ROW and self.path is not None and self._has_memory_limit:
             self._has_memory_limit = False
             with self.cursor() as cursor:
@@ -92,14 +92,14 @@ class Database:
             self._close()
 
     def acquire(self) -> None:
-        """Count one user more; the first opens the database."""
+        """Add a user; the first one opens the database."""
         with self._lock:
             if self._connection is None:
                 self._open()
             self._leases += 1
 
     def release(self) -> None:
-        """Count one user less; the last closes a file."""
+        """Remove a user; the last one closes a file."""
         with self._lock:
             self._leases -= 1
             if self._leases == 0 and self.path is not None:

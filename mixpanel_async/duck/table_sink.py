@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
 FIRST_LOCAL_ROW = 36_028_797_018_960_000
-"""DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), which tells them from all others.
+"""DuckDB numbers the rows that an open transaction inserted from here on (`MAX_ROW_ID`), and all others below.
 
 The number is not documented: each use checks that it finds as many rows as were inserted.
 """
@@ -74,11 +74,11 @@ class TableSink:
 
     def delete_duplicates(self, inserted: int) -> int:
         """Delete duplicates that lie in different inserts of a long chunk; return how many."""
-        found, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
-        if found != inserted:
+        rows, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
+        if rows != inserted:
             raise StoreError(
-                f"{found} rows of {self._dates} are found and {inserted} were inserted: this DuckDB "
-                "numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
+                f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {rows}: this "
+                "DuckDB numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
             )
         if with_key == keys:
             return 0
@@ -127,8 +127,8 @@ class TableSink:
         if not is_atomic and complete is not None and first <= complete < last:
             query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {FIRST_LOCAL_ROW} AND event_time < ?::DATE + 1"
             completed = int(self._cursor.execute(query, [complete]).fetchall()[0][0])
-            part = replace(record, dates=(self._dates[0], complete.isoformat()))
-            self._record_chunk(part, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
+            complete_dates = replace(record, dates=(self._dates[0], complete.isoformat()))
+            self._record_chunk(complete_dates, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
             journal.shorten_rejected(self._cursor, self._schema, self._name, self._dates, complete)
             first = complete + dt.timedelta(days=1)
             record = replace(record, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)

@@ -1,5 +1,5 @@
-"""Where a body waits, still gzip, between its download and its decoding: in memory up to a limit that all chunks share,
-in an unnamed temporary file beyond it.
+"""Holds a body, still gzip, between its download and its decoding: in memory up to a limit that all chunks share,
+above it in an unnamed temporary file.
 """
 
 from __future__ import annotations
