@@ -344,6 +344,22 @@ def test_tables_stand_in_the_default_schema_whatever_a_callers_connection_uses()
         assert own.execute("SELECT event_name FROM memory.main.events").fetchall() == [("a",)]
 
 
+def test_a_callers_default_order_changes_nothing():
+    with duckdb.connect(":memory:") as own:
+        own.execute("SET default_order = 'DESC'")
+        database = Database(own)
+        database.acquire()
+        shelf = Shelf(database).prepare()
+        days = [("2024-01-01", "2024-01-01"), ("2024-01-02", "2024-01-02")]
+        for day, _ in days:
+            shelf.store((day, day), [event(day, insert_id="i", n=1), event(day, insert_id="i", n=2)])
+        assert shelf.rows("properties->>'n'") == ["1", "1"]
+        assert [str(row.first) for row in shelf.table.journal()] == ["2024-01-01", "2024-01-02"]
+        shelf.cursor.close()
+        database.release()
+        database.close()
+
+
 def test_a_callers_read_only_connection_is_refused_before_anything_is_requested(path):
     fill(Database(path))
     with duckdb.connect(path, read_only=True) as own:
