@@ -262,7 +262,8 @@ def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monke
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     loader = shelf.begun(WEEK, [event()], [event()])
     with pytest.raises(
-        StoreError, match=r"2 rows were inserted for .* and the transaction shows 0: this DuckDB numbers rows in another way"
+        StoreError,
+        match=r"2 rows were inserted for .* and the transaction shows 0: this DuckDB numbers rows in another way",
     ):
         loader.commit(RECORD)
     loader.roll_back()
