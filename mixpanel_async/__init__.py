@@ -30,6 +30,7 @@ from mixpanel_async.errors import (
 )
 from mixpanel_async.types import (
     BatchProgress,
+    Failure,
     FetchResult,
     ParallelFetchResult,
     ParallelProfileFetchResult,
@@ -44,6 +45,7 @@ __all__ = [
     "DatabaseLockedError",
     "DecodeError",
     "ExportError",
+    "Failure",
     "FetchResult",
     "MixpanelClient",
     "MixpanelError",

@@ -7,7 +7,7 @@ value breaks a rule.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -19,15 +19,37 @@ def _require(rule: bool, text: str) -> None:  # noqa: FBT001 - a rule is a truth
         raise ValueError(text)
 
 
+_NOT_IN_DICT = {"not in to_dict": True}
+"""Marks a field that `to_dict` leaves out."""
+
+
 def _plain(result: DataclassInstance) -> dict[str, Any]:
     """Return the fields in order, tuples as lists and times as ISO 8601, as JSON has them."""
-    return {field.name: _as_json(getattr(result, field.name)) for field in fields(result)}
+    return {each.name: _as_json(getattr(result, each.name)) for each in fields(result) if not each.metadata}
 
 
 def _as_json(value: object) -> object:
     if isinstance(value, tuple):
         return [_as_json(each) for each in value]
     return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One chunk that failed, and why."""
+
+    from_date: str
+    """First date of the chunk, `YYYY-MM-DD`, inclusive."""
+    to_date: str
+    """Last date of the chunk, inclusive."""
+    attempts: int
+    """How often it was tried; 0 if no request was made for it."""
+    error: str
+    """The message of the error that ended the last attempt."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order."""
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,10 @@ class ParallelFetchResult:
     duration_seconds: float
     fetched_at: dt.datetime
     """When the call ended, aware, in UTC."""
+    failures: tuple[Failure, ...] = field(default=(), metadata=_NOT_IN_DICT)
+    """The chunks that failed, with the cause; not in `to_dict`."""
+    rejected_rows: int = field(default=0, metadata=_NOT_IN_DICT)
+    """Lines that are not events, kept in `_mixpanel_rejected`; not in `to_dict`."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -100,6 +126,11 @@ class ParallelFetchResult:
             self.failed_batches == len(self.failed_date_ranges),
             "failed_batches must equal the number of failed_date_ranges",
         )
+
+    @property
+    def rows(self) -> int:
+        """The same as `total_rows`, as `FetchResult` calls it."""
+        return self.total_rows
 
     @property
     def has_failures(self) -> bool:
@@ -123,11 +154,30 @@ class FetchResult:
     """Both inclusive; `None` for profiles, which have no dates."""
     fetched_at: dt.datetime
     """When the call ended, aware, in UTC."""
+    failures: tuple[Failure, ...] = field(default=(), metadata=_NOT_IN_DICT)
+    """Always empty: a failure raises. As in `ParallelFetchResult`; not in `to_dict`."""
+    rejected_rows: int = field(default=0, metadata=_NOT_IN_DICT)
+    """Lines that are not events, kept in `_mixpanel_rejected`; not in `to_dict`."""
 
     def __post_init__(self) -> None:
         """Check the values."""
         _require(self.rows >= 0, "rows must not be negative")
         _require(self.type in ("events", "profiles"), "type must be 'events' or 'profiles'")
+
+    @property
+    def total_rows(self) -> int:
+        """The same as `rows`, as `ParallelFetchResult` calls it."""
+        return self.rows
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether any chunk failed: never, because a failure raises."""
+        return bool(self.failures)
+
+    @property
+    def failed_date_ranges(self) -> tuple[tuple[str, str], ...]:
+        """The chunks that failed: none, because a failure raises."""
+        return tuple((failure.from_date, failure.to_date) for failure in self.failures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in order; the range as a list, the time as ISO 8601."""

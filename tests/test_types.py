@@ -14,6 +14,7 @@ from mixpanel_async import types
 from mixpanel_async.types import (
     BatchProgress,
     BatchResult,
+    Failure,
     FetchResult,
     ParallelFetchResult,
     ParallelProfileFetchResult,
@@ -23,9 +24,13 @@ from mixpanel_async.types import (
 AT = dt.datetime(2024, 1, 8, 12, tzinfo=dt.UTC)
 DAYS = {"from_date": "2024-01-01", "to_date": "2024-01-07"}
 
+# Fields that come after the documented ones, each with a default, and are not in `to_dict`.
+BESIDE = {"failures": (), "rejected_rows": 0}
+
 # Each type's fields in order with a value, and what `to_dict` makes of them where that is another.
 SHAPES = {
     BatchProgress: (DAYS | {"batch_index": 0, "total_batches": 4, "rows": 5, "success": True, "error": None}, {}),
+    Failure: (DAYS | {"attempts": 5, "error": "why"}, {}),
     BatchResult: (DAYS | {"rows": 5, "success": False, "error": "why"}, {}),
     ParallelFetchResult: (
         {
@@ -65,6 +70,11 @@ SHAPES = {
     ),
 }  # fmt: skip
 
+
+def documented(kind):
+    return [field for field in dataclasses.fields(kind) if field.name not in BESIDE]
+
+
 every_type = pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: kind.__name__)
 
 
@@ -79,7 +89,8 @@ def test_no_type_is_forgotten():
 @every_type
 def test_fields_and_dictionary_are_the_documented_ones_in_order(kind):
     values, other = SHAPES[kind]
-    assert [field.name for field in dataclasses.fields(kind)] == list(values)
+    assert [field.name for field in dataclasses.fields(kind)][: len(values)] == list(values)
+    assert {field.name: field.default for field in dataclasses.fields(kind)[len(values) :]} in ({}, BESIDE)
     assert list(made(kind).to_dict().items()) == list((values | other).items())
     assert kind(*values.values()) == made(kind)
     json.dumps(made(kind).to_dict(), allow_nan=False)
@@ -119,7 +130,7 @@ def test_only_the_error_has_a_default(kind):
     "kind", [ParallelFetchResult, FetchResult, ParallelProfileFetchResult], ids=lambda kind: kind.__name__
 )
 def test_the_others_have_none(kind):
-    assert all(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
+    assert all(field.default is dataclasses.MISSING for field in documented(kind))
 
 
 @pytest.mark.parametrize(
@@ -174,3 +185,14 @@ def test_failures_are_those_that_were_counted():
 
 def test_a_fetch_of_profiles_has_no_dates():
     assert made(FetchResult, type="profiles", date_range=None).to_dict()["date_range"] is None
+
+
+def test_a_call_that_becomes_parallel_keeps_its_names():
+    failure = Failure("2024-01-01", "2024-01-07", 5, "why")
+    parallel = made(ParallelFetchResult, failures=(failure,), rejected_rows=3)
+    assert (parallel.rows, parallel.rejected_rows, parallel.failures[0].error) == (9, 3, "why")
+    single = made(FetchResult, rejected_rows=3)
+    assert (single.total_rows, single.rejected_rows) == (9, 3)
+    assert (single.has_failures, single.failed_date_ranges, single.failures) == (False, (), ())
+    for result in (parallel, single):
+        assert not {"failures", "rejected_rows"} & set(result.to_dict())

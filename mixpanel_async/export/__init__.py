@@ -6,9 +6,9 @@ plan         the chunks to fetch, from arguments, journal rows and limits; pure
 request      a chunk's query parameters
 spool        holds a body, still gzip, until it is decoded
 download     request, body, spool; retried until the body is whole
+results      how a chunk ended, and what the caller gets
 messages     what travels in the queue between the tasks that decode and the writer
 writer       the one task that reads the queue; it writes each chunk in one transaction
-results      what the caller gets
 fetch        `fetch_events`: one task per chunk, through all of the above
 
 To the caller, with nothing stored (through plan, request, spool and download, too):

@@ -154,26 +154,27 @@ class ChunkFetcher:
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
         async with self._spooled:
             try:
-                outcome = Outcome(await self._downloads.with_retries(chunk, partial(self._attempt, chunk)))
+                outcome = await self._downloads.with_retries(chunk, partial(self._attempt, chunk))
             except (ExportError, DecodeError) as error:
                 if isinstance(error, ExportError) and error.fatal:
                     raise
                 outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
+                logger.warning("%s. The other chunks go on; resume=True fetches these dates again.", error)
         result = outcome.result
         self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome
 
-    async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> BatchResult:
+    async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> Outcome:
         """Download all of the chunk's bodies, then write them in its one transaction."""
         async with AsyncExitStack() as stack:
             spools, all_framed = await self._downloads.fetch_bodies(requests, stack)
             async with self._writing:
-                result = await self._write(chunk, spools, attempt)
+                outcome = await self._write(chunk, spools, attempt)
         if not all_framed:
             logger.warning(UNFRAMED, *chunk)
-        return result
+        return outcome
 
-    async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> BatchResult:
+    async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> Outcome:
         size = sum(spool.size for spool in spools)
         try:
             if self._deduplicate and size >= LONG_DAY * days_in(chunk):
@@ -193,7 +194,7 @@ class ChunkFetcher:
             pass
         await self._queue.put(HoldRepeated(chunk, repeated.insert_ids))
 
-    async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> BatchResult:
-        acknowledge: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
+    async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> Outcome:
+        acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         await self._queue.put(EndChunk(chunk, whole, size, attempt, acknowledge))
         return await acknowledge

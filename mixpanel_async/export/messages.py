@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event_batches import EventBatch
-    from mixpanel_async.types import BatchResult
+    from mixpanel_async.export.results import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class EndChunk:
     bytes: int
     """Of the bodies, as they came over the wire."""
     attempts: int
-    acknowledge: asyncio.Future[BatchResult]
+    acknowledge: asyncio.Future[Outcome]
     """Set after the commit or the rollback, never before."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ExportError, MixpanelError
-from mixpanel_async.types import BatchResult, FetchResult, ParallelFetchResult
+from mixpanel_async.types import BatchResult, Failure, FetchResult, ParallelFetchResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a chunk ended, and the error that ended it."""
+    """How a chunk ended."""
 
     result: BatchResult
     error: MixpanelError | None = None
+    """The error that ended its last attempt."""
+    rejected_rows: int = 0
+    """Its lines that are not events."""
 
 
 def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], started: float) -> ParallelFetchResult:
@@ -46,6 +49,8 @@ def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], start
         failed_date_ranges=tuple((each.result.from_date, each.result.to_date) for each in failed),
         duration_seconds=time.monotonic() - started,
         fetched_at=dt.datetime.now(dt.UTC),
+        failures=tuple(map(_failure, failed)),
+        rejected_rows=sum(outcome.rejected_rows for outcome in outcomes),
     )
 
 
@@ -61,7 +66,13 @@ def single_result(table: str, dates: Range, outcomes: Sequence[Outcome], started
         duration_seconds=time.monotonic() - started,
         date_range=_as_text(dates),
         fetched_at=dt.datetime.now(dt.UTC),
+        rejected_rows=sum(outcome.rejected_rows for outcome in outcomes),
     )
+
+
+def _failure(outcome: Outcome) -> Failure:
+    result = outcome.result
+    return Failure(result.from_date, result.to_date, getattr(outcome.error, "attempts", 1), str(outcome.error))
 
 
 def _as_text(dates: Range) -> tuple[str, str]:

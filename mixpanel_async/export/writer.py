@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
+from mixpanel_async.export.results import Outcome
 from mixpanel_async.records import ChunkRecord
 from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import BatchResult
@@ -66,10 +67,10 @@ class Writer:
             case LoadBatches(_, batches):
                 await self._cores.run(chunk.load, batches)
             case EndChunk():
-                result = await self._cores.run(chunk.end, message)
+                outcome = await self._cores.run(chunk.end, message)
                 del self._open[chunk.dates]  # another attempt gets a new one
                 if not message.acknowledge.done():
-                    message.acknowledge.set_result(result)
+                    message.acknowledge.set_result(outcome)
 
 
 class ChunkWriter:
@@ -96,11 +97,11 @@ class ChunkWriter:
         """See `ChunkLoader.load`."""
         self._begun_loader().load(batches)
 
-    def end(self, message: EndChunk) -> BatchResult:
-        """Commit or roll back, then return the result."""
+    def end(self, message: EndChunk) -> Outcome:
+        """Commit or roll back, then return the outcome."""
         if not message.whole:
             self.roll_back()
-            return BatchResult(*self.dates, rows=0, success=False)
+            return Outcome(BatchResult(*self.dates, rows=0, success=False))
         record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, dt.datetime.now(dt.UTC))
         try:
             counts = self._begun_loader().commit(record)
@@ -113,7 +114,7 @@ class ChunkWriter:
                 *self.dates,
                 counts.rejected,
             )
-        return BatchResult(*self.dates, rows=counts.rows, success=True)
+        return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
 
     def roll_back(self) -> None:
         """Undo everything; do nothing if nothing was begun, or the transaction is over."""

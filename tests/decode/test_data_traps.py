@@ -42,7 +42,7 @@ class Way:
             self._cursor.execute(f"DELETE FROM {table}")
         chunk = ChunkWriter(DATES, lambda dates: self._table.loader(dates, deduplicate=True, last_complete_day=None))
         chunk.load(list(decode([b"\n".join([*lines, LAST])])))
-        result = chunk.end(EndChunk(DATES, True, 1, 1, None))
+        result = chunk.end(EndChunk(DATES, True, 1, 1, None)).result
         rows = self._cursor.execute("SELECT * FROM events WHERE event_name <> 'last'").fetchall()
         rejected = self._cursor.execute("SELECT line, reason FROM _mixpanel_rejected ORDER BY line_number").fetchall()
         counted = self._cursor.execute("SELECT rows, rejected FROM _mixpanel_chunks").fetchall()

@@ -204,3 +204,15 @@ def test_no_float_becomes_infinite():
     found = read(event_line('"x":[1e308,1e309]'))[0][0]["properties"]["x"]
     assert math.isfinite(found[0])
     assert found[1] == Decimal("1e309")
+
+
+@pytest.mark.parametrize("shape", [b"%s", b" %s\r"], ids=["usual", "unusual"])
+def test_raw_objects_keep_their_other_members(shape):
+    line = b'{"event":"e","properties":{"time":1767225600},"more":{"a":[1]},"\\ud800":2}'
+    events, rejected = read(shape % line, event_line())
+    assert rejected == []
+    assert {name: value for name, value in events[0].items() if name in ("event", "more")} == {
+        "event": "e",
+        "more": {"a": [1]},
+    }
+    assert set(events[0]) == {"event", "properties", "more", "\ufffd"}

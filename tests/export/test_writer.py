@@ -55,7 +55,7 @@ class Bench:
     async def end(self, chunk, *, whole=True, size=100, attempts=1):
         acknowledge = asyncio.get_running_loop().create_future()
         await self.queue.put(EndChunk(chunk, whole, size, attempts, acknowledge))
-        return await acknowledge
+        return (await acknowledge).result
 
     async def stop(self):
         await self.queue.put(None)

@@ -62,10 +62,11 @@ MUTANTS = {
     ),
     "success before the commit": Mutant(
         "export/writer.py",
-        "                result = await self._cores.run(chunk.end, message)\n",
+        "                outcome = await self._cores.run(chunk.end, message)\n",
         "                from mixpanel_async.types import BatchResult as Early\n"
-        "                message.acknowledge.set_result(Early(*message.chunk, 0, message.whole))\n"
-        "                result = await self._cores.run(chunk.end, message)\n",
+        "                from mixpanel_async.export.results import Outcome as Early2\n"
+        "                message.acknowledge.set_result(Early2(Early(*message.chunk, 0, message.whole)))\n"
+        "                outcome = await self._cores.run(chunk.end, message)\n",
         "tests/system/test_calls.py -k hear",
     ),
     "insert_id for a key": Mutant(
@@ -94,8 +95,8 @@ MUTANTS = {
     ),
     "a fast parser that accepts more than an event": Mutant(
         "duck/parser.py",
-        "            AND suspect = 0 AND NOT contains",
-        "            AND NOT contains",
+        "            AND suspect = 0 AND",
+        "            AND",
         "tests/decode/test_agreement.py",
     ),
 }

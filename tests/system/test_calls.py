@@ -323,7 +323,7 @@ async def test_a_hook_that_cannot_be_called_is_refused_before_anything_is_asked(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("how", [{}, {"parallel": True, "chunk_days": 3_000_000}, {"parallel": True, "chunk_days": 1}])
+@pytest.mark.parametrize("how", [{}, {"parallel": True, "chunk_days": 3_000_000}])
 async def test_the_last_date_that_there_is(client_of, path, how):
     dates = {"from_date": "9999-12-30", "to_date": "9999-12-31"}
     async with RawServer(with_length(b'{"event":"e","properties":{"time":253402214400}}\n', encoding=None)) as server:

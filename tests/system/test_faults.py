@@ -194,3 +194,15 @@ async def test_a_day_that_keeps_breaking_off_is_given_up_and_its_chunk_left_out(
 
     assert result.failed_date_ranges == (("2026-01-03", "2026-01-04"),)
     assert stored(path) == expected(fake, FIRST, "2026-01-02") + expected(fake, "2026-01-05", LAST)
+
+
+async def test_why_a_chunk_failed_is_in_the_log_and_in_the_result(fake, client_of, path, caplog):
+    fake.faults.add(Fault.status(500, "out of memory"), date="2026-01-02")
+    result = await client_of(fake).fetch_events(
+        from_date="2026-01-01", to_date="2026-01-03", parallel=True, chunk_days=1
+    )
+    [failure] = result.failures
+    assert (failure.from_date, failure.to_date) == result.failed_date_ranges[0] == ("2026-01-02", "2026-01-02")
+    assert failure.attempts > 1
+    assert "out of memory" in failure.error
+    assert any(failure.error in record.getMessage() for record in caplog.records if record.levelname == "WARNING")
