@@ -1,4 +1,4 @@
-"""MixpanelClient: its verbs. Each checks its arguments, and hands them to the way that does the work."""
+"""MixpanelClient: its methods. Each checks its arguments, then calls export/, engage/ or lookups/."""
 
 from __future__ import annotations
 
@@ -197,8 +197,8 @@ class MixpanelClient:
             ValueError: an argument is out of its range; nothing was requested or written.
             TableExistsError, TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing requested.
             DatabaseLockedError: another process holds the file; nothing requested.
-            AuthenticationError, QueryError: no chunk could succeed; the call ends at once.
-            ExportError: every chunk failed, or with `parallel=False` the one.
+            AuthenticationError, QueryError: every chunk would meet this error, so the call ends at once.
+            ExportError: every chunk failed. With `parallel=False` there is one chunk, and it failed.
             StoreError: DuckDB cannot write. Chunks committed before stay.
             RuntimeError: the client is closed, or belongs to another event loop.
 
@@ -223,12 +223,12 @@ class MixpanelClient:
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Export raw events to an `async for`, in the order of their dates. Nothing is stored.
 
-        The range is requested in chunks. A chunk's events are yielded when all of it has arrived and is proven whole,
-        so a response that breaks off is requested again and no event comes twice. Within a chunk events come in
-        Mixpanel's own order, and a row that Mixpanel repeats is repeated (`fetch_events` removes those: they have the
-        same event, distinct id, time and insert id).
+        The range is requested in chunks. A chunk's events are yielded when the whole chunk has arrived and is proven
+        complete. So a response that breaks off is requested again, and no event comes twice. Within a chunk events come
+        in Mixpanel's own order, and a row that Mixpanel repeats is repeated (`fetch_events` removes those: they have
+        the same event, distinct id, time and insert id).
 
-        Memory is bounded, whatever the range: a chunk waits as it came over the wire, beyond 64 MB in a temporary file,
+        Memory is bounded, whatever the range: a chunk waits as it came over the wire, above 64 MB in a temporary file,
         and a chunk is requested only when it is among the next `max_workers` (without `parallel`: the next one). So a
         slow consumer holds the downloads back. When the loop is left or cancelled, open connections are closed at once;
         if the surrounding function goes on, use `contextlib.aclosing`.
@@ -382,8 +382,8 @@ class MixpanelClient:
             ValueError: an argument is out of its range; nothing was requested or written.
             TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing requested.
             DatabaseLockedError: another process holds the file; nothing requested.
-            AuthenticationError, QueryError: no page could succeed, or the plan has no query API (402).
-            ExportError: every page failed, or with `parallel=False` any.
+            AuthenticationError, QueryError: every page would meet this error, as when the plan has no query API (402).
+            ExportError: every page failed; with `parallel=False`, one page failed.
             StoreError: DuckDB cannot write, or the table does not hold profiles.
             RuntimeError: the client is closed, or belongs to another event loop.
 

@@ -1,4 +1,4 @@
-"""What a client shares among its calls: its connection pool and limits, its database, its running tasks."""
+"""What the calls of one client share: connection pool, rate limits, database and running tasks."""
 
 from __future__ import annotations
 

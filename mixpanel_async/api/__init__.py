@@ -1,12 +1,12 @@
 """How to talk to Mixpanel: what exports, profiles and lookups have in common. No module but `transport` does I/O.
 
-credentials  who asks
-hosts        where a region's APIs are
+credentials  who the client is
+hosts        the hosts of a region's APIs
 limits       how many requests at once, a second and an hour
 retry        how often and when to try again
 transport    the connection: the one module that imports aiohttp
 responses    what a response's status, headers and first bytes mean
 source       one of Mixpanel's APIs with all of the above; the attempts at one request
 query        a request to the query API, and what its JSON means
-send_query   such a request, sent until its response is whole
+send_query   sends such a request, until its response is whole
 """

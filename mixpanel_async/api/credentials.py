@@ -132,27 +132,27 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
     Raises:
         ConfigurationError: names the variables that are missing.
     """
-    given = {name: Secret(value) for name, value in environment.items() if name.startswith("MP_") and value}
+    variables = {name: Secret(value) for name, value in environment.items() if name.startswith("MP_") and value}
     del environment
-    if "MP_USERNAME" in given or "MP_SECRET" in given:
-        username, secret, project = _all_of(given, "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID")
+    if "MP_USERNAME" in variables or "MP_SECRET" in variables:
+        username, secret, project = _all_of(variables, "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID")
         return ServiceAccount(username.reveal(), secret, project.reveal())
-    if "MP_OAUTH_TOKEN" in given:
-        token, project = _all_of(given, "MP_OAUTH_TOKEN", "MP_PROJECT_ID")
+    if "MP_OAUTH_TOKEN" in variables:
+        token, project = _all_of(variables, "MP_OAUTH_TOKEN", "MP_PROJECT_ID")
         return OAuthToken(token, project.reveal())
-    if "MP_PROJECT_SECRET" in given:
-        return ProjectSecret(given["MP_PROJECT_SECRET"])
+    if "MP_PROJECT_SECRET" in variables:
+        return ProjectSecret(variables["MP_PROJECT_SECRET"])
     raise ConfigurationError(
         "No credentials: pass ServiceAccount(username, secret, project_id), or set MP_USERNAME, MP_SECRET and "
         "MP_PROJECT_ID in the environment (or MP_PROJECT_SECRET, or MP_OAUTH_TOKEN and MP_PROJECT_ID)."
     )
 
 
-def _all_of(given: Mapping[str, Secret], *names: str) -> list[Secret]:
-    missing = [name for name in names if name not in given]
+def _all_of(variables: Mapping[str, Secret], *names: str) -> list[Secret]:
+    missing = [name for name in names if name not in variables]
     if missing:
         raise ConfigurationError(f"Not set in the environment: {', '.join(missing)}.")
-    return [given[name] for name in names]
+    return [variables[name] for name in names]
 
 
 def _basic(username: str, secret: Secret | None) -> str:

@@ -1,4 +1,4 @@
-"""The hosts of Mixpanel's APIs: for raw exports and for queries, one of each a region.
+"""The hosts of Mixpanel's APIs: each region has one for raw exports and one for queries.
 
 Source: Mixpanel's docs (API overview, and data residency).
 """

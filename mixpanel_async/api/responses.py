@@ -38,7 +38,7 @@ CONCURRENCY_WAIT = 20.0
 _USED = re.compile(r"(\d+)/(\d+) queries running (concurrently|in the last hour)")
 
 
-def error_from_response(  # noqa: PLR0911 - a case a kind of response
+def error_from_response(  # noqa: PLR0911 - one case per kind of response
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, host: str | None = None
 ) -> ExportError | None:
     """Return the error that a response means; `None` if its body is to be read.

@@ -12,7 +12,7 @@ import random
 import re
 from dataclasses import dataclass
 
-PATIENCE = 3600.0
+RETRY_AFTER_MAX = 3600.0
 """The longest Retry-After that is followed, in seconds: Mixpanel's longest window is an hour."""
 
 
@@ -34,13 +34,13 @@ class RetryPolicy:
         if not (0 <= self.wait_initial <= self.wait_max < math.inf):
             raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
 
-    def wait(self, attempt: int, asked: float | None = None, *, limited: bool = False) -> float:
-        """Return the seconds to wait after `attempt` (from 1) failed: what the server `asked` for, or a backoff.
+    def wait(self, attempt: int, server_wait: float | None = None, *, limited: bool = False) -> float:
+        """Return the seconds to wait after `attempt` (from 1) failed: the server's own wait, or a backoff.
 
         `limited`: a rate limit was exceeded. Its window is long, so a short wait would not help.
         """
-        if asked:  # 0 gives no time to recover, so it is a backoff like any other
-            return asked
+        if server_wait:  # 0 gives no time to recover, so it is a backoff like any other
+            return server_wait
         if limited:
             return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - not a secret
         # Full jitter: clients that failed together do not come back together.
@@ -48,7 +48,7 @@ class RetryPolicy:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds of a Retry-After header (whole seconds or an HTTP date), at most `PATIENCE`.
+    """Return the seconds of a Retry-After header (whole seconds or an HTTP date), at most `RETRY_AFTER_MAX`.
 
     `None` if there is no header, or if it cannot be read: `int` and `float` would accept signs, `nan`, `1e400` and the
     digits of other scripts.
@@ -56,11 +56,11 @@ def retry_after(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
-        return min(float(value), PATIENCE)
+        return min(float(value), RETRY_AFTER_MAX)
     try:
         date = email.utils.parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     if date.tzinfo is None:
         return None
-    return min(max(0.0, date.timestamp() - now), PATIENCE)
+    return min(max(0.0, date.timestamp() - now), RETRY_AFTER_MAX)

@@ -1,4 +1,4 @@
-"""Mixpanel as a client sees it: one of its APIs, with the client's credentials, limits and retry policy."""
+"""One of Mixpanel's APIs, with the client's credentials, limits and retry policy; and the attempts at a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mixpanel_async")
 
 LONG_WAIT = 60.0
-"""Seconds from which on a wait for a rate limit is logged as a warning."""
+"""Seconds. A wait for a rate limit that is at least so long is logged as a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Source:
         """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request of the project."""
         is_limit = isinstance(error, RateLimitError)
         seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
-        is_news = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
-        level = logging.WARNING if is_news else logging.INFO
+        is_longer_pause = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
+        level = logging.WARNING if is_longer_pause else logging.INFO
         logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", name, error, attempt + 1, seconds)
         if is_limit:
             self.limiter.pause(seconds)

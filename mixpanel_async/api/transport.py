@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
 
-SLOWEST = 1024
-"""Bytes that must arrive within each `idle` seconds; fewer count as a stall."""
+IDLE_BYTES = 1024
+"""Bytes that must arrive within `Timeouts.idle` seconds; fewer count as a stall."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -96,24 +96,24 @@ class Response:
 
     async def read_beginning(self, size: int) -> bytes:
         """Return at most `size` of the body's first bytes; fewer if the connection breaks."""
-        taken = bytearray()
+        received = bytearray()
         with suppress(ConnectionLostError):
             async for data in self.iter_bytes():
-                taken += data
-                if len(taken) >= size:
+                received += data
+                if len(received) >= size:
                     break
-        return bytes(taken[:size])
+        return bytes(received[:size])
 
     async def _next(self) -> bytes:
         content = self._response.content
         try:
             async with asyncio.timeout(self._idle):
-                taken = await content.readany()
-                while 0 < len(taken) < SLOWEST and (data := await content.readany()):
-                    taken += data
+                received = await content.readany()
+                while 0 < len(received) < IDLE_BYTES and (data := await content.readany()):
+                    received += data
         except _CONNECTION_ERRORS as error:
             raise _translated(error, f"nothing came for {self._idle:g} s") from None
-        return taken
+        return received
 
 
 class Transport:
@@ -172,9 +172,9 @@ class Transport:
             try:
                 return await handler(request)
             except _CONNECTION_ERRORS as error:
-                raise _translated(error, late) from None
+                raise _translated(error, timeout_text) from None
 
-        late = f"no response within {self._timeouts.first_byte:g} s"
+        timeout_text = f"no response within {self._timeouts.first_byte:g} s"
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
                 return await self._session.request(
@@ -199,11 +199,11 @@ class Transport:
         except ExportError as error:  # of `once`
             lost = error
         except _CONNECTION_ERRORS as error:
-            lost = _translated(error, late)
+            lost = _translated(error, timeout_text)
         raise _without_frames(lost)
 
 
-def _translated(error: BaseException, late: str) -> ExportError:
+def _translated(error: BaseException, timeout_text: str) -> ExportError:
     """Translate an error without aiohttp's own texts, which hold the URL and may hold the headers."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = ExportError(f"The server's certificate is not accepted: {_reason(error.certificate_error)}")
@@ -212,10 +212,10 @@ def _translated(error: BaseException, late: str) -> ExportError:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ConnectionLostError("No connection in time", may_be_too_large=False)
     if isinstance(error, TimeoutError):
-        return ConnectionLostError(f"The connection stalled: {late}")
+        return ConnectionLostError(f"The connection stalled: {timeout_text}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        said = f"No connection to {error.host}: {_reason(error.os_error)}"
-        return ConnectionLostError(said, may_be_too_large=False)
+        message = f"No connection to {error.host}: {_reason(error.os_error)}"
+        return ConnectionLostError(message, may_be_too_large=False)
     return ConnectionLostError(f"The connection broke: {_reason(error)}")
 
 

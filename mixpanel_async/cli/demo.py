@@ -17,7 +17,7 @@ from mixpanel_async.cli import signals
 from mixpanel_async.cli.charts import weeks
 from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
-from mixpanel_async.duck.schema import OURS
+from mixpanel_async.duck.schema import OWN_PREFIX
 from mixpanel_async.errors import StoreError
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
@@ -167,7 +167,7 @@ def _check_is_a_demos(path: Path) -> None:
     except duckdb.Error as error:
         message = str(error).partition("\n")[0]
         raise StoreError(f"{path} is not a demo's database, so it is not replaced. {message}") from None
-    others = {name for name in tables - {NOTE, "events"} if not name.startswith(OURS)}
+    others = {name for name in tables - {NOTE, "events"} if not name.startswith(OWN_PREFIX)}
     if NOTE not in tables or others:
         raise StoreError(f"{path} holds data that is not a demo's, so it is not replaced: choose another --database.")
 

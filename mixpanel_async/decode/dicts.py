@@ -99,7 +99,7 @@ def _raw_dicts(events: list[EventDict]) -> list[EventDict]:
 
 
 def _event_dicts(lines: list[_Line]) -> list[EventDict]:
-    """Return events with the columns of a table, in one loop: a call an event would take a tenth of the time.
+    """Return events with the columns of a table, in one loop: a function call per event would cost a tenth of the time.
 
     Raises:
         TypeError: one has another time than a whole number of seconds in the years 1 to 9999, or an unusual id.

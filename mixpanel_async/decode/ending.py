@@ -1,8 +1,8 @@
 """How the text of a response ends: whole, or broken off.
 
-The export has no end mark. What its text shows is a last line that is cut, and lines by which Mixpanel breaks off
-inside a 200, after good lines or before any: the bare words `terminated early`, or an error as JSON (met in the field
-by Mixpanel's clients). That the gzip is whole is for `gunzip`, that the HTTP framing is whole for `api.transport`.
+The export has no end mark. The text shows two faults: a last line that is cut, and a line by which Mixpanel breaks off
+its response inside a 200, after good lines or before any. Such a line is the words `terminated early`, or an error as
+JSON (met in the field by Mixpanel's clients). `gunzip` checks the gzip, `api.transport` the HTTP framing.
 """
 
 from __future__ import annotations

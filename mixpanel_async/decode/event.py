@@ -4,14 +4,14 @@ A line is an event if it is
 
 - UTF-8 and JSON as other parsers read it, too: no `NaN`, no trailing comma, at any depth of nesting;
 - an object whose `event` is a text and whose `properties` is an object;
-- and `properties.time` is a usable time: a number, or a text that holds one, of seconds since 1970 in the years 1 to
-  9999. It is rounded to a microsecond, half to even.
+- and `properties.time` is a usable time: seconds since 1970, as a number or as a text that holds
+  one, in the years 1 to 9999. It is rounded to a microsecond, half to even.
 
 The ids are texts. An id that is another JSON value is stored as the JSON text it came as (`12`, `1.50`, `{"a": 1}`),
 and one that is missing or `null` is NULL. Of a name that occurs twice in an object the first counts.
 
 `parse_event` is the definition. Fast parsers (`duck.parser` for tables, `dicts` and `record_batches` for streams)
-accept only lines of which they know that it accepts them with the same values, and leave all others to it;
+accept a line only if `parse_event` surely accepts it with the same values, and leave all others to it;
 `tests/decode/test_agreement.py` compares them.
 """
 
@@ -30,7 +30,7 @@ from mixpanel_async.decode.strict_json import (
 )
 
 BOM = b"\xef\xbb\xbf"
-"""A byte order mark, which may stand before the first line and is not part of it."""
+"""A byte order mark. It may come before the first line, and is not part of it."""
 
 FIRST_TIME = -62_135_596_800
 """Seconds since 1970 of the year 1, the first that Python and DuckDB both have."""
@@ -125,7 +125,7 @@ def join_lines(first: bytes, second: bytes) -> tuple[bytes, Event] | None:
 
 
 def id_text(value: str | None) -> str | None:
-    """Return an id as text, of the JSON text that it came as."""
+    """Return an id as text; `value` is the JSON text that it came as."""
     if value is None or value == "null":
         return None
     return parse(value.encode()) if value.startswith('"') else value
@@ -140,7 +140,7 @@ def _decode_utf8(line: bytes) -> tuple[str, int | None]:
 
 
 def _micros(time: str | None) -> int:
-    """Return a usable time in microseconds since 1970, of the JSON text that it came as."""
+    """Return a usable time in microseconds since 1970; `time` is the JSON text that it came as."""
     if time is None:
         raise NotAnEventError("no time")
     number = _number(time)
@@ -160,7 +160,7 @@ def _milliseconds(time: str | None) -> int | None:
 
 
 def _number(value: str) -> Decimal | None:
-    """Return the number that a JSON number is, or that a JSON text holds."""
+    """Read a JSON number, or a JSON text that holds a number; `None` for anything else."""
     text = str(parse(value.encode())).strip(_BLANKS) if value.startswith('"') else value
     if not _NUMBER.fullmatch(text):
         return None

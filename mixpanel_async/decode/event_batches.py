@@ -1,7 +1,7 @@
 """For tables: from a body, still gzip, to Arrow batches of events, with the proof that the body is whole.
 
-Plain generators, run in a thread a step at a time. Python handles blocks here, and single lines only where a block has
-an unusual one: the texts of ordinary lines are cut out by numpy, and DuckDB parses them (`duck.parser`).
+These are plain generators; each step runs in a thread. Python handles blocks here. It handles single lines only where a
+block has an unusual one: numpy cuts out the texts of ordinary lines, and DuckDB parses them (`duck.parser`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from mixpanel_async.decode.offsets import Offsets
 
 _BLOCKS_AT_ONCE = 4
-"""Blocks whose offsets are found in one step. numpy releases the interpreter's lock meanwhile, and a thread that
-takes the lock back often waits for it often."""
+"""Blocks whose offsets are found in one step. numpy releases the interpreter's lock meanwhile. A thread that takes the
+lock back often also waits for it often."""
 
 _SMALL = 1 << 15
 """Bytes of a block that is not halved any more to find an unusual line in it."""
 
 GROUP_SIZE = 16 << 20
-"""Bytes of events that are handed on together: each step costs a change of threads and some SQL statements."""
+"""Bytes of events that travel to the writer together: each step costs a change of threads and some SQL statements."""
 
 _TEXT = nanoarrow.string()
 
@@ -54,7 +54,16 @@ class EventBatch:
     @property
     def nbytes(self) -> int:
         """Bytes of the events."""
-        return sum(batch.nbytes for batch in (self.unparsed, self.parsed) if batch is not None)
+        return sum(batch.nbytes for batch in self._parts)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of an event, on average; 0 without events."""
+        return self.nbytes // max(1, sum(batch.num_rows for batch in self._parts))
+
+    @property
+    def _parts(self) -> list[RecordBatch]:
+        return [batch for batch in (self.unparsed, self.parsed) if batch is not None]
 
 
 def decode(body: Iterable[bytes]) -> Iterator[EventBatch]:

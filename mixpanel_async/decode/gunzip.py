@@ -1,7 +1,7 @@
 """From the bytes of a body, gzip or plain, to its text, and the proof that the gzip is whole.
 
 Each gzip member must end with its trailer (length and CRC). A body that is not gzip, or one that is cut exactly between
-two members, looks whole; there only the HTTP framing can tell.
+two members, looks whole; only the HTTP framing shows that it is not.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ except ImportError:  # no wheel for this platform: zlib has the same interface, 
 
 GzipError: type[Exception] = gzip_library.error  # type: ignore[assignment] # isal's stub calls it an instance
 
-_PIECE_MAX = 1 << 18
-"""Bytes of text that one step makes at most, so that a bomb of zeros stays small."""
+_STEP_SIZE = 1 << 18
+"""The most bytes of text that one step makes, so that a zip bomb needs little memory."""
 _GZIP = b"\x1f\x8b"
 
 
 def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text of a gzip body of one or more members, or of a plain one; the first two bytes tell which.
+    """Yield the text of a body: gzip of one or more members, or plain. The first two bytes tell which.
 
     Zero bytes after a member are allowed as padding.
 
     Raises:
         ConnectionLostError: the gzip ends without its trailer, or is damaged.
     """
-    pieces = iter(body)
+    parts = iter(body)
     head = b""
-    while len(head) < 2 and (piece := next(pieces, None)) is not None:
-        head += piece
+    while len(head) < 2 and (part := next(parts, None)) is not None:
+        head += part
     if head.startswith(_GZIP):
-        yield from _members(chain((head,), pieces))
+        yield from _members(chain((head,), parts))
     else:
-        yield from chain((head,), pieces)
+        yield from chain((head,), parts)
 
 
 def gunzip_beginning(body: bytes) -> bytes:
-    """Return the first text of a body, gzip or plain, of which only the beginning is there."""
+    """Return the text at the beginning of a body, gzip or plain, of which `body` is the first part."""
     try:
         return next(gunzip((body,)), b"")
     except ConnectionLostError:
         return body
 
 
-def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _members(parts: Iterable[bytes]) -> Iterator[bytes]:
     member = None
-    for piece in pieces:
-        rest = piece
+    for part in parts:
+        rest = part
         while rest:
             if member is None:
                 if not rest.strip(b"\0"):
                     break
                 member = gzip_library.decompressobj(31)
             try:
-                text = member.decompress(rest, _PIECE_MAX)
+                text = member.decompress(rest, _STEP_SIZE)
             except GzipError as error:
                 raise ConnectionLostError(f"The response's gzip is damaged: {error}") from None
             if text:

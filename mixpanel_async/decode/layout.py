@@ -6,7 +6,7 @@ from arro3.core import DataType, Field, Schema
 
 _JSON_TYPE = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
 
-# DuckDB stores a text of this type as it came; a text that is cast to JSON it would parse once more.
+# DuckDB stores a text of this type as it came. It would parse a text that is cast to JSON once more.
 JSON = Field("item", DataType.utf8(), metadata=_JSON_TYPE)
 
 TEXTS = Field("texts", DataType.list(JSON, 4))

@@ -19,18 +19,18 @@ LINE_MAX = 64 << 20
 def blocks(text: Iterable[bytes], size: int = BLOCK_SIZE) -> Iterator[bytes]:
     r"""Cut text into blocks of whole lines, each of about `size` bytes. Lines end at `\n` and at nothing else.
 
-    A last line without its line break is given one.
+    If the last line has no line break, one is added.
 
     Raises:
         LineTooLongError: a line is longer than `LINE_MAX`.
     """
     held: list[bytes] = []
     held_size = 0
-    for piece in text:
-        held.append(piece)
-        held_size += len(piece)
-        if held_size >= size and (end := piece.rfind(b"\n") + 1):
-            held[-1], rest = piece[:end], piece[end:]
+    for part in text:
+        held.append(part)
+        held_size += len(part)
+        if held_size >= size and (end := part.rfind(b"\n") + 1):
+            held[-1], rest = part[:end], part[end:]
             yield b"".join(held)
             held, held_size = [rest], len(rest)
         elif held_size > LINE_MAX + size:

@@ -1,4 +1,4 @@
-r"""The offsets of the texts of ordinary lines: found for a whole block at once, without an object for each line.
+r"""Finds the offsets of the texts in ordinary lines, for a whole block at once, without an object for each line.
 
 An ordinary line, in Mixpanel's own spelling, begins `{"event":"`, contains `","properties":{` and ends `}}\n`. DuckDB's
 parser checks what is between, and whether it is UTF-8. But that parser also accepts a comma before a closing bracket.
@@ -36,9 +36,9 @@ class Offsets(NamedTuple):
     """Where the texts of a block's events begin, and which events need the slow parser."""
 
     texts: NDArray[np.int32]
-    """A row an event: where its name begins and ends, and its properties; the name with its quotes."""
+    """One row per event: begin and end of its name (with the quotes), begin and end of its properties."""
     suspects: NDArray[np.uint8]
-    """1 where an event may hold what only DuckDB takes for JSON."""
+    """1 where an event may hold text that DuckDB accepts as JSON and other parsers refuse."""
 
 
 def find_offsets(block: bytes) -> Offsets | None:

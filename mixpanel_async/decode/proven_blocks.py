@@ -1,9 +1,9 @@
 """For streams: a body proven whole, in blocks small enough to be parsed on the event loop.
 
-A table can take back what a broken body brought: its transaction is rolled back. A consumer of events cannot, and the
-export has no way to ask for the rest: it has no cursor and no reliable order. So a stream reads each body to its end
-first. What shows only there (the gzip's trailer, a last line that is cut, `terminated early`, an error) is known before
-the first event is yielded.
+If a body is broken, the transaction of a table is rolled back. Events that were yielded cannot be taken back, and the
+rest of a body cannot be requested: the export has no cursor and no reliable order. So a stream first reads each body to
+its end. Faults that only show there (no gzip trailer, a last line that is cut, `terminated early`, an error) are known
+before the first event is yielded.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def small_blocks(block: bytes) -> Iterator[SmallBlock]:
 
 
 def proven_blocks(body: Iterable[bytes]) -> Iterator[list[SmallBlock]]:
-    """Yield a body's lines, a block cut into small ones at a time. Only when it ends without an error is all proven.
+    """Yield a body's lines: for each block, the small blocks that it is cut into.
+
+    The body is proven whole only when this ends without an error.
 
     Raises:
         ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.

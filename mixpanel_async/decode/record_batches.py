@@ -1,6 +1,6 @@
 """For streams: from small blocks to pyarrow record batches with the columns of a table, `properties` as JSON text.
 
-msgspec reads a line's keys and makes no object of the rest.
+msgspec reads the keys of a line that become columns, and makes no objects of the rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """For tables: insert ids that occur more than once in a long chunk, found before it is decoded.
 
-A row that is deleted after its insert makes DuckDB write its whole chunk a second time, so duplicates should be in
-memory together. In a long chunk they can be a million rows apart. This first pass reads only the ids, which is cheap.
-An id that it misses (one spelled in an unusual way) is found in the table at the end.
+A row that is deleted after its insert makes DuckDB write its whole chunk a second time, so duplicates should be
+in memory together. In a long chunk they can be a million rows apart. This first pass reads only the ids, which is
+cheap. It misses ids that are spelled in an unusual way; their duplicates are deleted from the table at the end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONG_DAY = 8 << 20
-"""Bytes of a day's body, still gzip, from which on this pass is worth its cost. Less text fits in memory at once."""
+"""This pass is worth its cost if a day's body, still gzip, has at least so many bytes; a shorter one fits in memory."""
 
 _SLOTS = 1 << 28
-"""Bits that ids are hashed to. Of five million ids one in a hundred shares a bit with another by chance; its row is
-then only held longer."""
+"""Bits that ids are hashed to. Of five million ids, one in a hundred shares a bit with another by chance; then its row
+is only held longer."""
 
 _MARK = b'"$insert_id":"'
 
@@ -36,7 +36,7 @@ class RepeatedIds:
     def __init__(self, bodies: Iterable[Iterable[bytes]]) -> None:
         self._blocks = chain.from_iterable(blocks(gunzip(body)) for body in bodies)
         self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # lazily zeroed, unlike a bytearray
-        self.found: set[str] = set()
+        self.insert_ids: set[str] = set()
         """The ids that occurred more than once so far, and a few that only share a bit with another."""
 
     def read(self) -> bool:
@@ -61,5 +61,5 @@ class RepeatedIds:
             slot = hash(insert_id) % _SLOTS
             byte, bit = slot >> 3, 1 << (slot & 7)
             if seen[byte] & bit:
-                self.found.add(insert_id.decode("utf-8", "replace"))
+                self.insert_ids.add(insert_id.decode("utf-8", "replace"))
             seen[byte] |= bit

@@ -42,12 +42,12 @@ def members(text: str) -> dict[str, str] | None:
         at = _after_blanks(text, _value_end(text, at))
         _expect_end(text, at, "value")
         return None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     at = _after_blanks(text, at + 1)
     while text[at : at + 1] != "}":
         name, start = _name(text, at)
         end = _value_end(text, start)
-        found.setdefault(name, text[start:end])
+        values.setdefault(name, text[start:end])
         at = _after_blanks(text, end)
         if text[at : at + 1] != ",":
             break
@@ -57,7 +57,7 @@ def members(text: str) -> dict[str, str] | None:
     if text[at : at + 1] != "}":
         raise ValueError(f"the object does not end at character {at}")
     _expect_end(text, _after_blanks(text, at + 1), "object")
-    return found
+    return values
 
 
 def is_json_but_for_constants(text: str) -> bool:

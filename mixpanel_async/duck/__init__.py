@@ -1,6 +1,6 @@
 """The tables: the one package that imports duckdb. Everything here blocks, so it runs in threads.
 
-Read from the file to a chunk's rows in it:
+Read in this order, from the file to the rows in it:
 
 schema          names and columns
 versions        the library's own tables, their version and migrations

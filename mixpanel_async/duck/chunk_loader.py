@@ -10,7 +10,7 @@ from mixpanel_async.duck.dedup import DedupBuffer
 from mixpanel_async.duck.parser import EventParser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     import duckdb
@@ -29,10 +29,22 @@ class ChunkLoader:
     After `commit` or `roll_back` it is over.
     """
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, sink: ChunkSink, name: str, *, deduplicate: bool) -> None:
-        """`cursor` parses and compares rows; it must have no transaction yet. `name` is the chunk's in errors."""
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        sink: ChunkSink,
+        name: str,
+        *,
+        make_room: Callable[[int], None],
+        deduplicate: bool,
+    ) -> None:
+        """`cursor` parses and compares rows; it must have no transaction yet. `name` is what errors call the chunk.
+
+        `make_room` is called with the bytes of a row before such rows are parsed; see `Database.make_room`.
+        """
         self._name = name
         self._sink = sink
+        self._make_room = make_room
         self._deduplicate = deduplicate
         self._parser = EventParser(cursor)
         self._buffer = DedupBuffer(cursor, sink.insert, deduplicate=deduplicate)
@@ -50,6 +62,7 @@ class ChunkLoader:
     def load(self, batches: Sequence[EventBatch]) -> None:
         """Take batches in, in the order of their body."""
         with self._translate_errors():
+            self._make_room(max((batch.row_bytes for batch in batches), default=0))
             if self._buffer.rows.nbytes >= HELD:
                 self._buffer.flush_completed()
             if rejected := self._parser.parse(batches, self._buffer.rows):

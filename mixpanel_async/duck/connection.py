@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-MEMORY = "192MB"
+MEMORY_LIMIT = "192MB"
 """DuckDB's memory limit for a file. Without one it keeps all that it has written, up to most of the machine's
 memory.
 """
 
 LONG_ROW = 4096
-"""Bytes a row, on average over a batch, from which on a row group may need more than `MEMORY`."""
+"""Bytes of a row, on average over a batch. A row group of longer rows may need more than `MEMORY_LIMIT`."""
 
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
@@ -60,7 +60,7 @@ class Database:
         self._callers: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
-        self._bounded = False
+        self._has_memory_limit = False
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -80,9 +80,9 @@ class Database:
         return self._connection.cursor()
 
     def make_room(self, row_bytes: int) -> None:
-        """Raise the memory limit to DuckDB's own, where rows are so long that a row group may not fit."""
-        if row_bytes > LONG_ROW and self.path is not None and self._bounded:
-            self._bounded = False
+        """Raise the memory limit to DuckDB's own if rows are so long that a row group may not fit."""
+        if row_bytes > LONG_ROW and self.path is not None and self._has_memory_limit:
+            self._has_memory_limit = False
             with self.cursor() as cursor:
                 cursor.execute("RESET memory_limit")
 
@@ -92,14 +92,14 @@ class Database:
             self._close()
 
     def acquire(self) -> None:
-        """Count one user more; the first opens the database."""
+        """Add a user; the first one opens the database."""
         with self._lock:
             if self._connection is None:
                 self._open()
             self._leases += 1
 
     def release(self) -> None:
-        """Count one user less; the last closes a file."""
+        """Remove a user; the last one closes a file."""
         with self._lock:
             self._leases -= 1
             if self._leases == 0 and self.path is not None:
@@ -122,11 +122,10 @@ class Database:
         with _translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
-                row = connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
-                self.schema = Schema(*row)
+                self.schema = _writable_schema(connection)
             else:
                 connection = self._connect(opened)
-                self._bounded = True
+                self._has_memory_limit = True
             prepare_our_tables(connection, self.schema)
             self._opened = opened.pop_all()
         self._connection = connection
@@ -140,7 +139,7 @@ class Database:
                 create_file(connection, self.path)
             opened.enter_context(_open_once(self.path))
             connection.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
-            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
             attach_file(connection, self.path)
         return connection
@@ -168,6 +167,18 @@ class Lease:
         if self._held:
             self._held = False
             self._database.release()
+
+
+def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
+    """Return the default schema of a caller's connection. Raises StoreError if it is read-only."""
+    query = (
+        "SELECT database_name, current_schema(), readonly FROM duckdb_databases() "
+        "WHERE database_name = current_database()"
+    )
+    catalog, schema, is_read_only = connection.execute(query).fetchall()[0]
+    if is_read_only:
+        raise StoreError(f"Database {catalog!r} of the connection is read-only: pass a connection that can write.")
+    return Schema(catalog, schema)
 
 
 @contextmanager

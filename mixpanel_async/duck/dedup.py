@@ -32,8 +32,8 @@ _DAY = 86_400_000_000
 """Microseconds."""
 
 HELD_FOR_DUPLICATES = 256 << 20
-"""Bytes of rows that may be held because their insert id occurs again. Beyond, all are inserted, and duplicates are
-deleted from the table at the end."""
+"""Bytes of rows that may be held because their insert id occurs again. If there are more, all are inserted, and
+duplicates are deleted from the table at the end."""
 
 
 class DedupBuffer:
@@ -78,8 +78,10 @@ class DedupBuffer:
         self.rows = RowBuffer()
 
     def flush_completed(self) -> None:
-        """Insert rows whose duplicates have all come. Keep those of a repeated id, and those of the latest of several
-        days: where a body goes from day to day, no duplicate is in another insert then.
+        """Insert rows whose duplicates have all come.
+
+        Rows of a repeated id are kept. So are those of the latest day, if there are several days: in a body that goes
+        from day to day, duplicates are then never in different inserts.
         """
         is_event, waits = self.rows.flags("is_event"), self._waits()
         later = self._of_the_latest_day(is_event) & ~waits
@@ -96,7 +98,7 @@ class DedupBuffer:
         return np.fromiter((insert_id in self._repeated for insert_id in self.rows.insert_ids()), np.bool_)
 
     def _of_the_latest_day(self, is_event: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which rows are of the last of several days; none where there is only one day."""
+        """Return which rows are of the latest day; none if there is only one day."""
         days = self.rows.numbers("micros") // _DAY
         several = is_event.any() and days[is_event].min() < days[is_event].max()
         return days == days[is_event].max() if several else np.zeros_like(is_event)

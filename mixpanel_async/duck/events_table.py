@@ -59,9 +59,9 @@ class EventsTable:
     def loader(self, dates: DateChunk, *, deduplicate: bool, last_complete_day: dt.date | None) -> ChunkLoader:
         """Return what loads a chunk; it has not begun yet. A resume asks again for dates after `last_complete_day`."""
         cursor = self._database.cursor()
-        sink = TableSink(self._database, cursor, self._name, dates, last_complete_day=last_complete_day)
+        sink = TableSink(self._database.schema, cursor, self._name, dates, last_complete_day=last_complete_day)
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
-        return ChunkLoader(cursor, sink, name, deduplicate=deduplicate)
+        return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=deduplicate)
 
     def drop_if_empty(self) -> None:
         """Drop a table that this object created and nothing was committed to, so that the next call can create it."""

@@ -84,7 +84,7 @@ def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
     atomic = set(out_of_range.atomic_chunks(cursor, schema, name))
     rows = cursor.execute(
         f"SELECT from_date, to_date, final FROM {schema}._mixpanel_chunks "
-        "WHERE table_name = lower(?) ORDER BY from_date",
+        "WHERE table_name = lower(?) ORDER BY from_date ASC",
         [name],
     ).fetchall()
     return [JournalRow(first, last, is_final, (first, last) in atomic) for first, last, is_final in rows]

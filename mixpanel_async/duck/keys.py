@@ -1,4 +1,6 @@
-"""Which rows are duplicates: of each key the row with the newest `mp_processing_time_ms` stays, of equals the first.
+"""Which rows are duplicates: of the rows with equal keys, the one with the newest `mp_processing_time_ms` stays.
+
+Of rows with the same `mp_processing_time_ms`, or without one, the first stays.
 
 Source: Mixpanel's docs on deduplication; `$insert_id` alone is not unique in its data.
 """
@@ -37,7 +39,9 @@ def older_of(rows: str, processed: str) -> str:
     """Return a query: the `row` of each duplicate among few `rows`."""
     return f"""
         SELECT row FROM (
-            SELECT row, row_number() OVER (PARTITION BY {_KEY_BYTES} ORDER BY {processed} DESC NULLS LAST, row) AS rank
+            SELECT row, row_number() OVER (
+                PARTITION BY {_KEY_BYTES} ORDER BY {processed} DESC NULLS LAST, row ASC
+            ) AS rank
             FROM ({rows})
         ) WHERE rank > 1
     """

@@ -1,7 +1,7 @@
 """Parses the lines of event batches with DuckDB's JSON parser: the fast parser of tables.
 
 It accepts a line only where its values are surely those that `event.parse_event`, which defines what an event is,
-reads: a time of ten digits, and ids that are texts or plain whole numbers. All other lines are given to `parse_event`.
+reads: a time of ten digits, and ids that are texts or plain whole numbers. All other lines are left to `parse_event`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from mixpanel_async.duck.row_buffer import PROPERTIES, RowBuffer
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import duckdb
     from arro3.core import RecordBatch
 
     from mixpanel_async.decode.event_batches import EventBatch
+
+    _LeftOver = tuple[int, bytes, bytes]
+    """The number of a line, and the JSON texts of its name and its properties."""
 
 _NOT_AS_IT_CAME = r"^(?:[\[{-]|0$|[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?$|[0-9]+[eE][+-]?[0-9]+$)"
 """Ids that DuckDB may spell in another way than they came: arrays, objects, negative numbers, -0 and fractions."""
@@ -77,28 +80,35 @@ class EventParser:
         self._slow = cursor.sql(_SLOW)
 
     def parse(self, batches: Sequence[EventBatch], rows: RowBuffer) -> list[RejectedLine]:
-        """Add the events to `rows`; return the lines that are not events."""
-        rejected = [line for batch in batches for line in batch.rejected]
-        if unparsed := [batch.unparsed for batch in batches if batch.unparsed is not None]:
-            rejected += self._parse(unparsed, rows)
-        if parsed := [batch.parsed for batch in batches if batch.parsed is not None]:
-            self._add(parsed, rows)
-        return rejected
+        """Add the events to `rows`, in order; return the lines that are not events.
 
-    def _parse(self, unparsed: Sequence[RecordBatch], rows: RowBuffer) -> list[RejectedLine]:
-        with self._unparsed.holding(unparsed):
-            parsed = _result(self._fast)
-            lines = np.concatenate([batch.column("line").to_numpy() for batch in unparsed])
-            if not np.array_equal(parsed.column("line").to_numpy(), lines):
+        Lines that only `parse_event` accepts come last.
+        """
+        fast, left_over = self._parse_fast([batch.unparsed for batch in batches if batch.unparsed is not None])
+        slow = self._hash_parsed([batch.parsed for batch in batches if batch.parsed is not None])
+        for batch in batches:
+            for source, results in ((batch.unparsed, fast), (batch.parsed, slow)):
+                if source is not None:
+                    rows.add(next(results), source.column("texts"))
+        rejected = [line for batch in batches for line in batch.rejected]
+        return rejected + self._parse_slowly(left_over, rows)
+
+    def _parse_fast(self, batches: Sequence[RecordBatch]) -> tuple[Iterator[RecordBatch], list[_LeftOver]]:
+        """Return the columns of each batch, and the lines that are left to `parse_event`."""
+        if not batches:
+            return iter(()), []
+        with self._unparsed.holding(batches):
+            result = _result(self._fast)
+            lines = np.concatenate([batch.column("line").to_numpy() for batch in batches])
+            if not np.array_equal(result.column("line").to_numpy(), lines):
                 raise StoreError(
                     "DuckDB returned rows in another order than they were read: SET preserve_insertion_order = true."
                 )
-            all_events = bool(parsed.column("is_event").to_numpy().all())
+            all_events = bool(result.column("is_event").to_numpy().all())
             left_over = [] if all_events else self._cursor.execute(_LEFT_OVER).fetchall()
-        _add_slices(parsed.remove_column(0), unparsed, rows)
-        return self._parse_slowly(left_over, rows)
+        return _slices(result.remove_column(0), batches), left_over
 
-    def _parse_slowly(self, lines: Sequence[tuple[int, bytes, bytes]], rows: RowBuffer) -> list[RejectedLine]:
+    def _parse_slowly(self, lines: Sequence[_LeftOver], rows: RowBuffer) -> list[RejectedLine]:
         events, rejected = [], []
         for number, name, properties in lines:
             line = b'{"event":%b,"properties":%b}' % (name, properties)
@@ -107,21 +117,25 @@ class EventParser:
             except NotAnEventError as error:
                 rejected.append(RejectedLine(number, str(error), line))
         if events:
-            self._add([parsed_batch(events)], rows)
+            batch = parsed_batch(events)
+            rows.add(next(self._hash_parsed([batch])), batch.column("texts"))
         return rejected
 
-    def _add(self, parsed: Sequence[RecordBatch], rows: RowBuffer) -> None:
-        with self._parsed.holding(parsed):
-            _add_slices(_result(self._slow), parsed, rows)
+    def _hash_parsed(self, batches: Sequence[RecordBatch]) -> Iterator[RecordBatch]:
+        """Return the columns of each batch of events that were read one by one."""
+        if not batches:
+            return iter(())
+        with self._parsed.holding(batches):
+            return _slices(_result(self._slow), batches)
 
 
 def _result(statement: duckdb.DuckDBPyRelation) -> RecordBatch:
     return RecordBatchReader.from_stream(statement).read_all().combine_chunks().to_batches()[0]
 
 
-def _add_slices(result: RecordBatch, batches: Sequence[RecordBatch], rows: RowBuffer) -> None:
-    """Add a statement's result, cut into the batches that it was read from."""
+def _slices(result: RecordBatch, batches: Sequence[RecordBatch]) -> Iterator[RecordBatch]:
+    """Yield a statement's result, cut into the batches that it was read from."""
     start = 0
     for batch in batches:
-        rows.add(result.slice(start, batch.num_rows), batch.column("texts"))
+        yield result.slice(start, batch.num_rows)
         start += batch.num_rows

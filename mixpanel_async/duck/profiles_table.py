@@ -15,7 +15,7 @@ import duckdb
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.connection import translate_errors
-from mixpanel_async.duck.schema import OURS, PROFILES_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, check_columns, table_exists
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
 
@@ -50,7 +50,7 @@ class ProfilesTable:
         schema = database.schema
         self._database = database
         self._name = name
-        self._kept = f"{OURS}profiles_{name.lower()}"
+        self._kept = f"{OWN_PREFIX}profiles_{name.lower()}"
         self._table, self._aside = schema.table(name), schema.table(self._kept)
         self._pages, self._selections = f"{schema}._mixpanel_pages", f"{schema}._mixpanel_selections"
         self._selection = selection
@@ -154,7 +154,8 @@ class ProfilesTable:
             rows = int(self._cursor.execute(f"SELECT count(*) FROM {self._aside}").fetchall()[0][0])
             if self._append:
                 self._cursor.execute(
-                    f"DELETE FROM {self._table} WHERE encode(distinct_id) IN (SELECT encode(distinct_id) FROM {self._aside})"
+                    f"DELETE FROM {self._table} "
+                    f"WHERE encode(distinct_id) IN (SELECT encode(distinct_id) FROM {self._aside})"
                 )
                 self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
                 self._cursor.execute(f"DROP TABLE {self._aside}")

@@ -17,19 +17,16 @@ if TYPE_CHECKING:
 PROPERTIES = "texts[3]"
 """In SQL: an event's properties."""
 
-_ROW = [
+_FIELDS = [
     *COLUMNS,
-    Field("hash", DataType.uint64()),
-    Field("is_event", DataType.uint8()),
-    Field("has_key", DataType.uint8()),
+    Field("hash", DataType.uint64()),  # equal for rows with equal keys
+    Field("is_event", DataType.uint8()),  # 1, or 0 for a row to leave out
+    Field("has_key", DataType.uint8()),  # 1 for a row that can have duplicates, else 0
     TEXTS,
 ]
-"""A number that rows with equal keys share; 1 for rows that are events, else 0; 1 for those that can have
-duplicates.
-"""
 
-ROW = Schema(_ROW)
-MARKED = Schema([*_ROW, Field("row", DataType.uint32()), Field("marked", DataType.uint8())])
+ROW = Schema(_FIELDS)
+MARKED = Schema([*_FIELDS, Field("row", DataType.uint32()), Field("marked", DataType.uint8())])
 """Rows in a statement, each with its number; only those with `marked` 1 are meant."""
 
 
@@ -78,9 +75,7 @@ class RowBuffer:
         return copies
 
     def joined(self) -> RowBuffer:
-        """Return copies of all rows in one batch: each of many small ones would cost a call and the interpreter's
-        lock.
-        """
+        """Return copies of all rows in one batch: each of many small batches costs calls and the interpreter's lock."""
         copies = RowBuffer()
         if self._batches:
             copies._batches = Table.from_batches(self._batches).combine_chunks().to_batches()

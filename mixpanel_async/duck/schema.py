@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 NAME_MAX = 63
-OURS = "_mixpanel_"
+OWN_PREFIX = "_mixpanel_"
 
 EVENTS_COLUMNS = """(
     event_name VARCHAR NOT NULL,
@@ -49,8 +49,8 @@ def check_table_name(name: str) -> str:
             f"{name!r} cannot be a table's name: use letters, digits and underscores, at most {NAME_MAX}, no "
             "digit first."
         )
-    if name.lower().startswith(OURS):
-        raise ValueError(f"Table names that begin {OURS!r} are the library's own: choose another.")
+    if name.lower().startswith(OWN_PREFIX):
+        raise ValueError(f"Table names that begin {OWN_PREFIX!r} are the library's own: choose another.")
     return name
 
 

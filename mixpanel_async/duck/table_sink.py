@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
-    from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.schema import Schema
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-LOCAL_ROWS = 36_028_797_018_960_000
-"""DuckDB numbers the rows of an open transaction from here (`MAX_ROW_ID`), which tells them from all others.
+FIRST_LOCAL_ROW = 36_028_797_018_960_000
+"""DuckDB numbers the rows that an open transaction inserted from here on (`MAX_ROW_ID`), and all others below.
 
 The number is not documented: each use checks that it finds as many rows as were inserted.
 """
@@ -34,7 +34,7 @@ _INSERT = f"""
     INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
     SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
 """
-_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {LOCAL_ROWS}"
+_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {FIRST_LOCAL_ROW}"
 _COUNTS = counts_of(_ROWS)
 _PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
 _DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
@@ -45,7 +45,7 @@ class TableSink:
 
     def __init__(
         self,
-        database: Database,
+        schema: Schema,
         cursor: duckdb.DuckDBPyConnection,
         table: str,
         dates: DateChunk,
@@ -53,10 +53,9 @@ class TableSink:
         last_complete_day: dt.date | None,
     ) -> None:
         """A resume asks again for dates after `last_complete_day`; for all of them with `None`."""
-        self._database = database
-        self._schema = database.schema
+        self._schema = schema
         self._name = table
-        self._table = database.schema.table(table)
+        self._table = schema.table(table)
         self._dates = dates
         self._last_complete_day = last_complete_day
         self._is_over = False
@@ -70,17 +69,16 @@ class TableSink:
 
     def insert(self, rows: Sequence[RecordBatch]) -> int:
         """Insert the rows that are marked; return how many."""
-        self._database.make_room(max(batch.nbytes // max(1, batch.num_rows) for batch in rows))
         with self._rows.holding(rows):
             return int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
 
     def delete_duplicates(self, inserted: int) -> int:
         """Delete duplicates that lie in different inserts of a long chunk; return how many."""
-        found, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
-        if found != inserted:
+        rows, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
+        if rows != inserted:
             raise StoreError(
-                f"{found} rows of {self._dates} are found and {inserted} were inserted: this DuckDB "
-                "numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
+                f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {rows}: this "
+                "DuckDB numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
             )
         if with_key == keys:
             return 0
@@ -119,7 +117,7 @@ class TableSink:
         first, last = map(dt.date.fromisoformat, self._dates)
         if counts.span is None or (first <= counts.span[0] and counts.span[1] <= last):
             return False
-        return out_of_range.record(self._cursor, self._schema, self._name, self._dates, LOCAL_ROWS) > 0
+        return out_of_range.record(self._cursor, self._schema, self._name, self._dates, FIRST_LOCAL_ROW) > 0
 
     def _record(self, record: ChunkRecord, counts: ChunkCounts, *, is_atomic: bool) -> None:
         """Write one journal row, or two: one for dates that are complete, one for those that may still grow."""
@@ -127,10 +125,10 @@ class TableSink:
         complete = self._last_complete_day
         rows, duplicates, rejected = counts.rows, counts.duplicates, counts.rejected
         if not is_atomic and complete is not None and first <= complete < last:
-            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {LOCAL_ROWS} AND event_time < ?::DATE + 1"
+            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {FIRST_LOCAL_ROW} AND event_time < ?::DATE + 1"
             completed = int(self._cursor.execute(query, [complete]).fetchall()[0][0])
-            part = replace(record, dates=(self._dates[0], complete.isoformat()))
-            self._record_chunk(part, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
+            complete_dates = replace(record, dates=(self._dates[0], complete.isoformat()))
+            self._record_chunk(complete_dates, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
             journal.shorten_rejected(self._cursor, self._schema, self._name, self._dates, complete)
             first = complete + dt.timedelta(days=1)
             record = replace(record, dates=(first.isoformat(), self._dates[1]), bytes=0, retries=0)

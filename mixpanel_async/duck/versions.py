@@ -3,12 +3,13 @@
 Their names begin `_mixpanel_`, and they are stable enough to query:
 
 `_mixpanel_version`       one row: the version of these tables.
-`_mixpanel_selections`    a row a table: what it holds.
-`_mixpanel_chunks`        a row a committed chunk, disjoint within a table: its dates, and what was counted for them.
-`_mixpanel_out_of_range`  a row for each event whose own time lies outside the dates that Mixpanel returned it for.
+`_mixpanel_selections`    one row per fetched table: what it holds.
+`_mixpanel_chunks`        one row per committed chunk: its dates, and what was counted for them. The chunks of a table
+                          do not overlap.
+`_mixpanel_out_of_range`  one row per event whose own time lies outside the dates that Mixpanel returned it for.
 `_mixpanel_rejected`      lines that are not events, word for word, as BLOB.
-`_mixpanel_pages`         a row a page of profiles that is kept for a download that was broken off;
-`_mixpanel_profiles_*`    holds the profiles of these pages, a table for each table that is fetched into.
+`_mixpanel_pages`         one row per page of profiles that is kept, because its download is not complete.
+`_mixpanel_profiles_*`    the profiles of these pages, in one table per table that is fetched into.
 
 A database of an older version is migrated in one transaction. One of a newer version is refused.
 """

@@ -1,7 +1,7 @@
-"""`fetch_profiles`: a task a page, from its request to the commit that keeps it, and then the table made of all pages.
+"""`fetch_profiles`: one task per page, from its request to the commit that keeps it; then all pages become the table.
 
-Back-pressure: `max_workers` limits the pages that are open or in memory, and one page at a time is written. So a slow
-disk holds the network back, and memory is that of a few pages, however many there are.
+Back-pressure: `max_workers` limits the pages that are requested or in memory, and one page at a time is written. So a
+slow disk holds the network back, and only a few pages are in memory, however many there are.
 """
 
 from __future__ import annotations

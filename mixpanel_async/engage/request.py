@@ -69,10 +69,10 @@ def is_expired(error: ExportError) -> bool:
     return words is not None and re.search(words, str(error), re.IGNORECASE) is not None
 
 
-def _form(given: Mapping[str, object]) -> dict[str, str]:
+def _form(parameters: Mapping[str, object]) -> dict[str, str]:
     """Return a form: text as it is, other values as JSON, without `None`."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in given.items()
+        for name, value in parameters.items()
         if value is not None
     }

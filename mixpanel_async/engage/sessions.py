@@ -1,6 +1,6 @@
 """A download of profiles: its sessions, and which page follows which.
 
-The first page of a session is requested alone; it tells how many there are, and the others come in any order. Mixpanel
+The first page of a session is requested alone. It says how many pages there are; the others come in any order. Mixpanel
 keeps a session for a time that it does not state. When the session has expired, every page of the download must be
 fetched again: a page of another session may lack profiles that moved meanwhile, or repeat them.
 """

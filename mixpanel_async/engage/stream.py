@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mixpanel_async.engage.page import Profile
     from mixpanel_async.selections import ProfileSelection
 
-AT_ONCE = 32
+PROFILES_PER_TURN = 32
 """Profiles that are parsed before other tasks run."""
 
 
@@ -48,22 +48,22 @@ class ProfileStream:
         self._to_dict = _raw_dict if raw else _profile_dict
         self._yielded = YieldedIds(compare=len(self._parts) > 1)
 
-    async def run(self, source: Callable[[], Source]) -> AsyncGenerator[dict[str, Any], None]:
+    async def run(self, get_source: Callable[[], Source]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield all profiles, each once.
 
         Raises:
             ExportError: a page failed; the profiles of all pages before it were yielded.
         """
-        known = source()
-        attempts = Attempts(known, "All profiles, from the first page")
+        source = get_source()
+        attempts = Attempts(source, "All profiles, from the first page")
         while True:
             try:
-                async with aclosing(self._pages(known)) as pages:
+                async with aclosing(self._pages(source)) as pages:
                     async for page in pages:
                         for number, profile in enumerate(page.profiles):
                             if self._yielded.is_new(profile.distinct_id):
                                 yield self._to_dict(profile)
-                            if number % AT_ONCE == 0:
+                            if number % PROFILES_PER_TURN == 0:
                                 await asyncio.sleep(0)
             except SessionExpiredError as error:
                 await attempts.failed(error, retryable=True)
@@ -74,19 +74,19 @@ class ProfileStream:
     async def _pages(self, source: Source) -> AsyncGenerator[Page, None]:
         """Yield the pages of one download, in order; as many are requested at once as the limits allow."""
         sessions = ProfileSessions(source, self._parts)
-        waiting, line = deque(sessions.first_pages()), deque[tuple[PageKey, asyncio.Task[Page]]]()
+        waiting, requested = deque(sessions.first_pages()), deque[tuple[PageKey, asyncio.Task[Page]]]()
         try:
-            while waiting or line:
-                while waiting and len(line) < source.limiter.concurrent:
+            while waiting or requested:
+                while waiting and len(requested) < source.limiter.concurrent:
                     key = waiting.popleft()
-                    line.append((key, self._spawn(sessions.fetch_page(key, _same))))
-                key, task = line[0]
+                    requested.append((key, self._spawn(sessions.fetch_page(key, _identity))))
+                key, task = requested[0]
                 page = await result_of(task)
-                line.popleft()
+                requested.popleft()
                 waiting.extend(sessions.following(key, len(page.profiles)))
                 yield page
         finally:
-            _, cancelled = await cancel_all([task for _, task in line])
+            _, cancelled = await cancel_all([task for _, task in requested])
             if cancelled is not None:
                 raise cancelled
 
@@ -116,7 +116,7 @@ class YieldedIds:
             self._digests.clear()
 
 
-def _same(page: Page) -> Page:
+def _identity(page: Page) -> Page:
     return page
 
 

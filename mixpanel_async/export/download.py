@@ -1,7 +1,7 @@
-"""A chunk's bodies: requested, checked, spooled, and requested again until they are whole.
+"""Downloads a chunk's bodies into spools, and requests them again until they are whole.
 
-A retry covers the whole of a chunk, also what is done with its bodies, because only that shows whether they are whole.
-Back-pressure: `max_workers` limits the requests that are open, one `MemoryBudget` the bytes of all bodies in memory.
+A retry repeats all work on a chunk, decoding included, because only decoding shows whether the bodies are whole.
+Back-pressure: `max_workers` limits the open requests, and one `MemoryBudget` limits the bytes of all bodies in memory.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Downloads:
 
         Raises:
             ExportError: of the last attempt; it names the dates.
-            DecodeError: of the first attempt that raised it; it names the dates.
+            DecodeError: raised by an attempt, and not retried; it names the dates.
         """
         attempts, requests = Attempts(self._source, " to ".join(chunk)), [chunk]
         while True:
@@ -75,7 +75,9 @@ class Downloads:
                 requests = smaller
 
     async def fetch_bodies(self, requests: Sequence[DateChunk], stack: AsyncExitStack) -> tuple[list[Spool], bool]:
-        """Fetch a body a request; they stay open as long as `stack`. Also return whether the framing marked each end.
+        """Fetch one body per request. The spools stay open as long as `stack`.
+
+        Also return whether the HTTP framing marked the end of every body.
 
         Raises:
             ExportError: Mixpanel's response is not a body, or the connection broke.

@@ -1,7 +1,7 @@
-"""`fetch_events`: plan the chunks, prepare the table, then a task a chunk from its request to its commit.
+"""`fetch_events`: plan the chunks and prepare the table; then one task per chunk, from its request to its commit.
 
-Back-pressure: `max_workers` limits the open requests, the number of cores the chunks that are decoded and written,
-`SPOOLED` more than both the chunks that wait in a spool between the two, and the queue's length the batches in memory.
+Back-pressure: `max_workers` limits the open requests. The number of cores limits the chunks that are decoded and
+written. Between the two, chunks wait in spools; `CHUNKS_WAITING` limits them. The queue limits the batches in memory.
 So a slow disk holds the network back, and a slow response holds no transaction.
 """
 
@@ -23,7 +23,7 @@ from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
 from mixpanel_async.export.download import UNFRAMED, Downloads
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
-from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.export.writer import Writer
 from mixpanel_async.progress import HookCalls
@@ -45,11 +45,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-WRITING = CORES
+CHUNKS_AT_ONCE = CORES
 """Chunks that are decoded and inserted at the same time; each of them is held in memory."""
 QUEUE_LENGTH = 1
 """Messages that wait for the writer, for all chunks together."""
-SPOOLED = CORES
+CHUNKS_WAITING = CORES
+"""Chunks that wait in a spool, above those that are downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class EventFetch:
     table: str
     dates: tuple[dt.date, dt.date]
     selection: EventSelection
-    cut: Cut
+    chunking: Chunking
     append: bool
     resume: bool
     deduplicate: bool
@@ -87,10 +88,10 @@ class EventFetch:
             ValueError: names the argument and what it must be.
         """
         dates, selection = date_range(from_date, to_date), EventSelection.of(events, where, limit)
-        cut = Cut.of(chunk_days, max_workers, limit, parallel=parallel, stream=False)
+        chunking = Chunking.of(chunk_days, max_workers, limit, parallel=parallel, stream=False)
         if append and resume:
             raise ValueError("append fetches the dates again, resume only those that are missing: pass one of them.")
-        return cls(check_table_name(name), dates, selection, cut, append, resume, deduplicate)
+        return cls(check_table_name(name), dates, selection, chunking, append, resume, deduplicate)
 
 
 async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None, database: Database) -> list[Outcome]:
@@ -111,7 +112,7 @@ async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None
 
 def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
-    return plan_chunks(fetch.dates, fetch.cut, table.journal(), requests_per_hour, resume=fetch.resume)
+    return plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
 
 
 class ChunkFetcher:
@@ -119,11 +120,11 @@ class ChunkFetcher:
 
     def __init__(self, fetch: EventFetch, source: Source, table: EventsTable, hooks: HookCalls[BatchProgress]) -> None:
         self._deduplicate = fetch.deduplicate
-        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.cut.max_workers)
+        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers)
         self._hooks = hooks
         self._cores = Cores()
-        self._writing = asyncio.Semaphore(WRITING)
-        self._spooled = asyncio.Semaphore(fetch.cut.max_workers + SPOOLED)
+        self._writing = asyncio.Semaphore(CHUNKS_AT_ONCE)
+        self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
         # A limited response is never complete; a day that has not ended may still grow.
         last_day = None if fetch.selection.limit else last_complete_day(dt.datetime.now(dt.UTC))
@@ -191,7 +192,7 @@ class ChunkFetcher:
         repeated = RepeatedIds(spool.peek() for spool in spools)
         while await self._cores.run(repeated.read):
             pass
-        await self._queue.put(HoldRepeated(chunk, repeated.found))
+        await self._queue.put(HoldRepeated(chunk, repeated.insert_ids))
 
     async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> Outcome:
         acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

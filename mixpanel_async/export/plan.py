@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Chunking:
     """How a range of dates is cut into chunks, and how many of them are fetched at once; `of` checks the arguments."""
 
     chunk_days: int | Literal["auto"] | None
@@ -33,7 +33,7 @@ class Cut:
     @classmethod
     def of(
         cls, chunk_days: int | Literal["auto"], max_workers: int, limit: int | None, *, parallel: bool, stream: bool
-    ) -> Cut:
+    ) -> Chunking:
         """Check a caller's arguments.
 
         Raises:
@@ -48,7 +48,7 @@ class Cut:
 
 
 def plan_chunks(
-    dates: Range, cut: Cut, journal: Sequence[JournalRow], requests_per_hour: int, *, resume: bool
+    dates: Range, chunking: Chunking, journal: Sequence[JournalRow], requests_per_hour: int, *, resume: bool
 ) -> list[DateChunk]:
     """Return the chunks to fetch, in order.
 
@@ -59,10 +59,10 @@ def plan_chunks(
     atomic = [(row.first, row.last) for row in journal if row.is_atomic]
     ranges = [_widened(*each, atomic) for each in _without(*dates, completed)]
     days = sum((last - first).days + 1 for first, last in ranges)
-    if cut.chunk_days == "auto":
-        chunk_days = auto_chunk_days(days, cut.max_workers, requests_per_hour)
+    if chunking.chunk_days == "auto":
+        chunk_days = auto_chunk_days(days, chunking.max_workers, requests_per_hour)
     else:
-        chunk_days = cut.chunk_days or max(days, 1)
+        chunk_days = chunking.chunk_days or max(days, 1)
     chunks = [chunk for first, last in ranges for chunk in split_date_range(first, last, chunk_days)]
     return _join_across(chunks, atomic)
 

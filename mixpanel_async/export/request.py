@@ -1,7 +1,6 @@
 """A request to Mixpanel's raw export.
 
-Source: Mixpanel's docs of `GET /api/2.0/export`, and what its clients have met in the field. The export answers with
-JSON
+Source: Mixpanel's docs of `GET /api/2.0/export`, and what its clients have met in the field. The export sends JSON
 Lines and nothing else: no count, no cursor, no end mark. So a 200 proves nothing by itself.
 """
 

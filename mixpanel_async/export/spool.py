@@ -1,5 +1,5 @@
-"""Where a body waits, still gzip, between its download and its decoding: in memory up to a limit that all chunks share,
-in an unnamed temporary file beyond it.
+"""Holds a body, still gzip, between its download and its decoding: in memory up to a limit that all chunks share,
+above it in an unnamed temporary file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-MEMORY = 64 << 20
+MEMORY_SIZE = 64 << 20
 """Bytes in memory, for all spools of a call together."""
 
 SPILL = 1 << 20
@@ -27,7 +27,7 @@ SPILL = 1 << 20
 class MemoryBudget:
     """Bytes of memory that several users share."""
 
-    def __init__(self, size: int = MEMORY) -> None:
+    def __init__(self, size: int = MEMORY_SIZE) -> None:
         self.free = size
         self._lock = threading.Lock()  # acquired on the event loop, released in threads
 

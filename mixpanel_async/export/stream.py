@@ -1,12 +1,12 @@
 """`stream_events`: events yielded to the caller in the order of their dates, nothing stored.
 
-    download    a task a chunk: its bodies are spooled and proven whole, or requested again. Nothing of them was yielded
-                yet, so nothing can be yielded twice.
-    yield       the first chunk in line: its bodies are parsed and yielded, a small block at a time. When the caller
-        stops         reading, everything stops: a chunk is requested only when it is one of the next `max_workers`.
+    download    One task per chunk: its bodies are spooled and proven whole, or requested again. Nothing of them was
+                yielded yet, so nothing can be yielded twice.
+    yield       The bodies of the first chunk are parsed and yielded, one small block at a time. When the caller stops
+                reading, everything stops: a chunk is requested only if it is one of the next `max_workers`.
 
-The parser runs on the event loop, in blocks of some 0.3 ms, with a turn for other tasks between two of them. A thread
-that creates objects would hold the loop up for 5 ms at a time (CPython's lock), and was half as fast.
+The parser runs on the event loop. It needs some 0.3 ms for a block, and other tasks run between two blocks. In a thread
+it would hold the loop up for 5 ms at a time (CPython's lock), and it was half as fast.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 from mixpanel_async.dates import date_range
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.export.download import UNFRAMED, Downloads
-from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.spool import MemoryBudget
 from mixpanel_async.export.stream_body import StreamBody
 from mixpanel_async.selections import EventSelection
@@ -51,7 +51,7 @@ class StreamedEvents:
 
     dates: tuple[dt.date, dt.date]
     selection: EventSelection
-    cut: Cut
+    chunking: Chunking
 
     @classmethod
     def of(  # noqa: PLR0913 - the call's arguments
@@ -72,7 +72,7 @@ class StreamedEvents:
             ValueError: names the argument and what it must be.
         """
         dates, selection = date_range(from_date, to_date), EventSelection.of(events, where, limit)
-        return cls(dates, selection, Cut.of(chunk_days, max_workers, limit, parallel=parallel, stream=True))
+        return cls(dates, selection, Chunking.of(chunk_days, max_workers, limit, parallel=parallel, stream=True))
 
 
 class Reader(Protocol[T_co]):
@@ -105,15 +105,15 @@ class EventStream(Generic[T_co]):
         on_rejected: Callable[[DecodeError], object] | None,
         spawn: Callable[[Coroutine[object, object, ProvenChunk]], asyncio.Task[ProvenChunk]],
     ) -> None:
-        """`reader` makes one for a body, of a function to call with its rejected lines; `spawn` starts a download."""
+        """`reader` creates a body's reader, and gets what it calls for rejected lines; `spawn` starts a download."""
         self._streamed = streamed
         self._reader = reader
         self._on_rejected = on_rejected
         self._spawn = spawn
         self._text = MemoryBudget()
-        self._proving = asyncio.Lock()  # one at a time, so that no turn of the event loop is long
+        self._proving = asyncio.Lock()  # one chunk at a time, so that the event loop is never held up for long
 
-    async def run(self, source: Callable[[], Source]) -> AsyncGenerator[T_co, None]:
+    async def run(self, get_source: Callable[[], Source]) -> AsyncGenerator[T_co, None]:
         """Yield all events, in the order of their chunks.
 
         Raises:
@@ -121,7 +121,7 @@ class EventStream(Generic[T_co]):
             DecodeError: a line is not an event; all before it were yielded.
             StoreError: the disk is full.
         """
-        async with aclosing(self._bodies(source())) as bodies:
+        async with aclosing(self._bodies(get_source())) as bodies:
             async for body in bodies:
                 reader = self._reader(partial(self._reject, body.dates))
                 async with aclosing(body.blocks()) as blocks:
@@ -133,23 +133,23 @@ class EventStream(Generic[T_co]):
 
     async def _bodies(self, source: Source) -> AsyncGenerator[StreamBody, None]:
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
-        streamed, workers = self._streamed, self._streamed.cut.max_workers
+        streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, max_workers=workers)
-        chunks = deque(plan_chunks(streamed.dates, streamed.cut, [], source.limiter.per_hour, resume=False))
-        line: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.per_hour, resume=False))
+        downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:
-            while chunks or line:
-                while chunks and len(line) < workers and not any(has_failed(task) for _, task in line):
+            while chunks or downloading:
+                while chunks and len(downloading) < workers and not any(has_failed(task) for _, task in downloading):
                     chunk = chunks.popleft()
                     download = downloads.with_retries(chunk, partial(self._attempt, downloads, chunk))
-                    line.append((chunk, self._spawn(download)))
-                proven = await _result_of_chunk(*line[0])
-                line.popleft()
+                    downloading.append((chunk, self._spawn(download)))
+                proven = await _result_of_chunk(*downloading[0])
+                downloading.popleft()
                 async with proven.open:
                     for body in proven.bodies:
                         yield body
         finally:
-            await _cancel_downloads([task for _, task in line])
+            await _cancel_downloads([task for _, task in downloading])
 
     async def _attempt(self, downloads: Downloads, chunk: DateChunk, requests: list[DateChunk], _: int) -> ProvenChunk:
         async with AsyncExitStack() as stack:
@@ -182,7 +182,7 @@ async def _result_of_chunk(chunk: DateChunk, task: asyncio.Task[ProvenChunk]) ->
     try:
         return await result_of(task)
     except ExportError as error:
-        error.from_date, error.to_date = chunk  # another chunk may have met it first
+        error.from_date, error.to_date = chunk  # a fatal error may come from another chunk
         error.add_note(f"All events before {chunk[0]} were yielded, and none from then on.")
         raise
 

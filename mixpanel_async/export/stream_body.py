@@ -1,6 +1,6 @@
-"""A body to stream from: proven whole first, then yielded in small blocks.
+"""A body to stream from: first proven whole, then yielded in small blocks.
 
-Its text is gunzipped twice, unless there is memory to keep it from the proof to the end.
+The body is gunzipped twice, unless there is memory to keep its text after the proof.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TEXT_PER_GZIP = 6
-"""How much longer a text is than its gzip, about. A text that surely does not fit is not kept at all."""
+"""Bytes of text per byte of gzip, about. If the text will surely not fit into memory, none of it is kept."""
 
 
 class StreamBody:

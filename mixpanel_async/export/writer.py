@@ -1,9 +1,9 @@
-"""The writer: the one task that reads the queue, and the transactions it feeds.
+"""The writer: the one task that reads the queue, and the chunks' transactions.
 
-A chunk that is being decoded has a `ChunkWriter` here: a transaction of its own. Two chunks are written at the same
-time, each in a thread; within a chunk one step follows the other. A step that has begun runs to its end even if the
-call is cancelled, so a rollback never overtakes an insert. A chunk is committed only by an `EndChunk` that says it is
-whole.
+Each chunk that is being decoded has a `ChunkWriter`, which has a transaction of its own. Several chunks are written at
+the same time, each in a thread; the steps of one chunk run one after the other. A step that has begun runs to its end
+even if the call is cancelled, so a rollback never overtakes an insert. A chunk is committed only if its `EndChunk` says
+that it is whole.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Writer:
     """Reads the queue to its end. When it fails or is cancelled, it first rolls every open chunk back."""
 
     def __init__(self, queue: asyncio.Queue[Message], loader: Callable[[DateChunk], ChunkLoader], cores: Cores) -> None:
-        """`loader` opens a chunk."""
+        """`loader` creates the loader of a chunk."""
         self._queue = queue
         self._cores = cores
         self._loader = loader
@@ -85,17 +85,17 @@ class ChunkWriter:
         self._loader: ChunkLoader | None = None
 
     async def previous_step(self) -> None:
-        """Wait for the step that runs. So a slow disk holds the queue back."""
+        """Wait for the step that runs, so that a slow disk holds the queue back."""
         if self.step is not None:
             await asyncio.wait({self.step})
 
     def hold_for_duplicates(self, insert_ids: set[str]) -> None:
         """See `ChunkLoader.hold_for_duplicates`."""
-        self._begun().hold_for_duplicates(insert_ids)
+        self._begun_loader().hold_for_duplicates(insert_ids)
 
     def load(self, batches: Sequence[EventBatch]) -> None:
         """See `ChunkLoader.load`."""
-        self._begun().load(batches)
+        self._begun_loader().load(batches)
 
     def end(self, message: EndChunk) -> Outcome:
         """Commit or roll back, then return the outcome."""
@@ -104,7 +104,7 @@ class ChunkWriter:
             return Outcome(BatchResult(*self.dates, rows=0, success=False))
         record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, dt.datetime.now(dt.UTC))
         try:
-            counts = self._begun().commit(record)
+            counts = self._begun_loader().commit(record)
         except BaseException:
             self.roll_back()
             raise
@@ -117,11 +117,11 @@ class ChunkWriter:
         return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
 
     def roll_back(self) -> None:
-        """Undo everything; do nothing if nothing was begun, or it is over."""
+        """Undo everything; do nothing if nothing was begun, or the transaction is over."""
         if self._loader is not None:
             self._loader.roll_back()
 
-    def _begun(self) -> ChunkLoader:
+    def _begun_loader(self) -> ChunkLoader:
         if self._loader is None:
             self._loader = self._open_loader(self.dates)
             self._loader.begin()

@@ -1,4 +1,4 @@
-"""The way of a lookup: event names, top properties, cohorts, the lexicon and annotations.
+"""Lookups: event names, top properties, cohorts, the lexicon and annotations.
 
 request    what is requested, and how its response is read
 fetch      the result fetched, and saved as a table

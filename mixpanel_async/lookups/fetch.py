@@ -28,16 +28,16 @@ async def fetch_lookup(lookup: LookupRequest[T], source: Source) -> tuple[T, ...
     Raises:
         ExportError: the last attempt failed; a ServerError for a response of another shape than documented.
     """
-    found: list[T] = []
+    results: list[T] = []
     seen: set[str] = set()
     query: Query | None = lookup.query
     while query is not None:
         payload = await send_query(source, query, read_json)
-        found += read_response(lookup, payload)
+        results += read_response(lookup, payload)
         query = next_page(query, payload, seen)
         if query is not None:
             seen.add(query.parameters["cursor"])
-    return tuple(found)
+    return tuple(results)
 
 
 async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, database: Database) -> tuple[T, ...]:
@@ -51,16 +51,16 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, da
     """
     table = LookupTable(database, name, lookup.kind)
     await finish_in_thread(table.check)
-    found = await fetch_lookup(lookup, source)
+    results = await fetch_lookup(lookup, source)
     replace = partial(
         table.replace,
-        [_row(each) for each in found],
+        [_row(each) for each in results],
         event_name=lookup.event_name,
         selection="{}" if lookup.event_name else json.dumps(lookup.query.parameters, ensure_ascii=False),
         fetched_at=dt.datetime.now(dt.UTC),
     )
     await finish_in_thread(replace)
-    return found
+    return results
 
 
 def _row(value: object) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
         ("eu", "https://proxy.example.com/mixpanel/", "https://proxy.example.com/mixpanel"),
     ],
 )
-def test_where_it_is_asked(region, base_url, url):
+def test_urls(region, base_url, url):
     assert query_url(region, base_url) == url
 
 

@@ -350,11 +350,11 @@ async def test_a_slow_body_of_enough_bytes_is_no_stall():
     async def slow(_, writer):
         writer.write(HEAD + b"\r\n")
         for _ in range(8):
-            writer.write(b"x" * transports.SLOWEST)
+            writer.write(b"x" * transports.IDLE_BYTES)
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    assert len((await fetch(slow))[1]) == 8 * transports.SLOWEST
+    assert len((await fetch(slow))[1]) == 8 * transports.IDLE_BYTES
 
 
 async def test_a_slow_consumer_is_no_stall():

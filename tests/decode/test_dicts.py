@@ -131,20 +131,20 @@ def test_a_line_that_is_no_event_is_rejected_and_touches_no_other(bad, read_all)
     assert [(line.line_number, line.line) for line in rejected] == [(2, bad)]
 
 
-def test_two_neighbours_that_are_one_event_are_it():
+def test_two_lines_that_are_one_event_are_joined():
     for found in (read(event_line(), event_line('"x":"a\nb"'), event_line()), batch(event_line('"x":"a\nb"'))):
         events, rejected = found
         assert rejected == []
     assert json.loads(events[0]["properties"])["x"] == "a\nb"
 
 
-def test_neighbours_in_two_blocks_are_still_neighbours():
+def test_two_lines_in_two_blocks_are_joined():
     long = event_line(f'"x":"{"y" * SMALL_BLOCK}\nz"')
     events, rejected = read(event_line(), long, event_line())
     assert (len(events), rejected) == (3, [])
 
 
-def test_a_half_that_has_no_other_is_rejected_at_the_end():
+def test_a_half_line_without_its_other_half_is_rejected_at_the_end():
     events, rejected = read(event_line(), event_line()[:20])
     assert (len(events), [line.line_number for line in rejected]) == (1, [2])
 

@@ -21,7 +21,7 @@ def test_terminated_early(line):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (b'{"error": "no more"}', "no more"),
         (b' {"error":{"code":1}}', '{"error":{"code":1}}'),
@@ -33,10 +33,10 @@ def test_terminated_early(line):
         (b'{"error":' + b"[" * 5000, '{"error":[['),
     ],
 )
-def test_an_error_in_a_line(line, said):
+def test_an_error_in_a_line(line, message):
     error = error_from_line(line)
     assert type(error) is ServerError
-    assert said in str(error)
+    assert message in str(error)
     assert error.retryable
 
 
@@ -45,7 +45,7 @@ def test_an_error_in_a_line(line, said):
     [b"", b"nonsense", b"terminated", b"not terminated early", b'"terminated early"', b'{"event":"a","error":"x"}', b'{"properties":{"error":1}}',
      b"null", b'["error"]', b'{"errors":1}', b"\xff"],
 )  # fmt: skip
-def test_a_mere_bad_line(line):
+def test_a_bad_line_that_is_not_an_error_of_mixpanels(line):
     assert error_from_line(line) is None
 
 

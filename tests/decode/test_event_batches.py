@@ -129,7 +129,7 @@ def test_a_plain_body_cut_within_its_last_line_is_noticed():
             read(body[:length])
 
 
-def test_nothing_of_a_damaged_body_is_called_whole_though_its_blocks_were_given():
+def test_a_damaged_body_raises_after_its_good_blocks():
     with mock.patch.object(event_batches, "BLOCK_SIZE", 10):
         given = decode([gzip.compress(BODY), gzip.compress(BODY)[:-3]])
         assert next(given).unparsed.num_rows == 20
@@ -180,28 +180,28 @@ def test_anything_else_after_a_gzip_is_damage(garbage):
 
 @given(st.integers(1, 300), st.integers(1, 2000), st.integers(1, 300), st.sampled_from([b"a", GOOD]))
 @settings(deadline=None, max_examples=100)
-def test_gunzip_gives_all_in_pieces_of_its_own_size(most, repeats, piece, text):
+def test_gunzip_yields_all_text_in_steps_of_limited_size(most, repeats, piece, text):
     body = gzip.compress(text * repeats)
-    with mock.patch.object(gunzipping, "_PIECE_MAX", most):
+    with mock.patch.object(gunzipping, "_STEP_SIZE", most):
         pieces = list(gunzip(cut(body, range(0, len(body), piece))))
     assert b"".join(pieces) == text * repeats
     assert all(len(each) <= most for each in pieces)
 
 
-def test_a_bomb_stays_small():
+def test_a_zip_bomb_needs_little_memory():
     bomb = gzip.compress(b"\n" * (64 << 20))
     assert len(bomb) < 100_000
     sizes = [len(block) for block in blocks(gunzip([bomb]))]
     assert sum(sizes) == 64 << 20
-    assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._PIECE_MAX
+    assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._STEP_SIZE
 
 
 # Lines and blocks
 
 
 def test_lines_are_read_word_for_word():
-    odd = b' { "properties" : {"time":5.0,"b":1e400,"a":[1, 2]} , "event":"a\\u0041" }'
-    assert read(b"\n" + GOOD + b"\r\n" + odd + b"\n\n" + LAST) == (
+    unusual = b' { "properties" : {"time":5.0,"b":1e400,"a":[1, 2]} , "event":"a\\u0041" }'
+    assert read(b"\n" + GOOD + b"\r\n" + unusual + b"\n\n" + LAST) == (
         [
             ("good", '{"time":1704067200}'),
             ("aA", '{"time":5.0,"b":1e400,"a":[1, 2]}'),
@@ -270,7 +270,7 @@ ELEMENTS = {
     st.booleans(),
 )
 @settings(deadline=None, max_examples=200)
-def test_pieces_and_block_sizes_change_nothing(elements, points, block, zipped):
+def test_how_bytes_arrive_and_block_sizes_change_nothing(elements, points, block, zipped):
     chosen = [*(ELEMENTS[name] for name in elements), ([LAST], [("last", '{"time":1704067200}')], {})]
     starts = accumulate((len(lines) for lines, _, _ in chosen), initial=1)
     events, rejected = [], {}
@@ -282,7 +282,7 @@ def test_pieces_and_block_sizes_change_nothing(elements, points, block, zipped):
         assert read(*cut(gzip.compress(body) if zipped else body, points)) == (events, rejected)
 
 
-def test_an_odd_line_does_not_send_the_others_of_its_block_to_be_read_one_by_one():
+def test_an_unusual_line_does_not_make_the_others_of_its_block_slow():
     body = [event(f"event {number}", b',"x":"' + b"x" * 900 + b'"') for number in range(2000)]
     body[700] = b" " + body[700]
     one_by_one = []
@@ -302,7 +302,7 @@ def test_an_odd_line_does_not_send_the_others_of_its_block_to_be_read_one_by_one
 )
 @pytest.mark.parametrize("body", [b"%s", b"%s\n", GOOD + b"\n%s", GOOD + b"\n%s\n", GOOD + b"\n%s\n" + LAST + b"\n"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_terminated_early_breaks_the_answer_off_wherever_it_stands(words, body, pack):
+def test_terminated_early_is_an_error_in_any_place(words, body, pack):
     with pytest.raises(ConnectionLostError, match="terminated early"):
         read(pack(body % words))
 
@@ -339,7 +339,7 @@ def test_an_event_may_speak_of_errors():
         b'{"event":"x"}',
     ],
 )
-def test_a_whole_last_line_that_is_no_event_is_rejected_and_not_asked_for_for_ever(last):
+def test_a_whole_last_line_that_is_not_an_event_is_rejected_and_not_requested_again(last):
     assert read(GOOD + b"\n" + last) == ([("good", '{"time":1704067200}')], {2: last})
 
 
@@ -349,7 +349,7 @@ def test_a_lone_surrogate_in_the_last_line_becomes_a_replacement_character():
 
 @pytest.mark.parametrize("before", range(6))
 @pytest.mark.parametrize("block", [1, 60, 200])
-def test_a_line_beyond_all_measure_is_an_error_that_says_where_it_stands_and_how_it_begins(before, block):
+def test_the_error_of_a_line_that_is_too_long_says_its_number_and_its_beginning(before, block):
     long = b'{"long' + b"x" * 2000
     with mock.patch.object(lines, "LINE_MAX", 1000), mock.patch.object(event_batches, "BLOCK_SIZE", block):
         pieces = cut((GOOD + b"\n") * before + long, range(0, 3000, 50))
@@ -357,7 +357,7 @@ def test_a_line_beyond_all_measure_is_an_error_that_says_where_it_stands_and_how
             read(*pieces)
 
 
-def test_long_lines_below_the_measure_are_read():
+def test_long_lines_below_the_limit_are_read():
     long = event(more=b',"x":"%s"' % (b"x" * 3000))
     with mock.patch.object(event_batches, "BLOCK_SIZE", 100):
         assert len(read(*cut(GOOD + b"\n" + long + b"\n" + LAST, range(0, 9000, 50)))[0]) == 3

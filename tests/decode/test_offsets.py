@@ -59,7 +59,7 @@ def test_what_looks_like_the_mark_within_a_text_or_the_properties_is_none():
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "unusual",
     [
         b"",
         b"null",
@@ -80,14 +80,14 @@ def test_what_looks_like_the_mark_within_a_text_or_the_properties_is_none():
 )
 @pytest.mark.parametrize("where", [0, 1, 3, 6])
 @pytest.mark.parametrize("name", ["n", "n" * 70], ids=len)
-def test_a_block_with_a_line_of_another_shape_is_not_cut(odd, where, name):
+def test_a_block_with_an_unusual_line_has_no_offsets(unusual, where, name):
     lines = [line(name, x=number) for number in range(6)]
-    lines.insert(where, odd)
+    lines.insert(where, unusual)
     assert find_offsets(block(*lines)) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"x" * 100, b"\n" * 100])
-def test_what_has_no_line_is_not_cut(text):
+def test_a_block_without_a_line_has_no_offsets(text):
     assert find_offsets(text) is None
 
 
@@ -95,7 +95,7 @@ def test_what_has_no_line_is_not_cut(text):
     st.lists(st.binary(max_size=60).map(lambda text: text.replace(b"\n", b"")), min_size=1, max_size=5), st.booleans()
 )
 @settings(deadline=None, max_examples=300)
-def test_whatever_is_cut_is_put_together_again_from_its_texts(inner, framed):
+def test_the_texts_of_any_block_make_the_block_again(inner, framed):
     lines = [b'{"event":"%b","properties":{"x":%b}}' % (text, text) if framed else text for text in inner]
     whole = block(*lines)
     if (offsets := find_offsets(whole)) is not None:
@@ -129,7 +129,7 @@ JSON_LIKE = st.text(st.sampled_from(list(',, \t\r}]"[{$(\\a1')), max_size=30)
 
 @given(st.lists(JSON_LIKE, min_size=1, max_size=4), st.sampled_from([1, 5, 16, 1 << 18]))
 @settings(deadline=None, max_examples=300)
-def test_none_is_overlooked(inner, slice_):
+def test_no_comma_before_a_closing_bracket_is_overlooked(inner, slice_):
     lines = [b'{"event":"a","properties":{"x":%b}}' % text.encode() for text in inner]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "_SLICE", slice_)

@@ -21,7 +21,7 @@ def found(*bodies):
     repeated = RepeatedIds([[each] for each in bodies])
     while repeated.read():
         pass
-    return repeated.found
+    return repeated.insert_ids
 
 
 def test_ids_that_come_twice():
@@ -34,14 +34,14 @@ def test_ids_that_come_once_in_each_of_two_bodies():
 
 def test_ids_that_are_blocks_apart(monkeypatch):
     monkeypatch.setattr(lines.blocks, "__defaults__", (100,))
-    monkeypatch.setattr(gunzip, "_PIECE_MAX", 100)
+    monkeypatch.setattr(gunzip, "_STEP_SIZE", 100)
     monkeypatch.setattr(repeats, "GROUP_SIZE", 300)
     repeated = RepeatedIds([[body(*(b"i%d" % (n % 40) for n in range(60)))]])
     parts = 1
     while repeated.read():
         parts += 1
     assert parts > 5
-    assert repeated.found == {f"i{n}" for n in range(20)}
+    assert repeated.insert_ids == {f"i{n}" for n in range(20)}
 
 
 def test_few_ids_of_many_are_taken_for_others():

@@ -11,7 +11,7 @@ import sys
 import duckdb
 import pytest
 
-from mixpanel_async.duck import files
+from mixpanel_async.duck import connection, files
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 
@@ -302,6 +302,17 @@ def test_a_database_in_memory_lives_between_leases_until_it_is_closed():
         database.cursor()
 
 
+def test_the_memory_limit_is_raised_before_long_rows_are_parsed(path, monkeypatch):
+    monkeypatch.setattr(connection, "MEMORY_LIMIT", "16MB")
+    database = Database(path)
+    database.acquire()
+    shelf = Shelf(database).prepare()
+    long = [event(time="1704153600.5", text=f'"{"x" * (4 << 20)}"') for _ in range(4)]
+    assert shelf.store(WEEK, long).rows == 4  # its own parser needs more than 16 MB for them
+    shelf.cursor.close()
+    database.release()
+
+
 def test_two_databases_in_memory_are_two():
     one, two = Database(":memory:"), Database(":memory:")
     fill(one)
@@ -333,10 +344,26 @@ def test_tables_stand_in_the_default_schema_whatever_a_callers_connection_uses()
         assert own.execute("SELECT event_name FROM memory.main.events").fetchall() == [("a",)]
 
 
-def test_a_callers_read_only_connection_is_an_error_of_ours(path):
+def test_a_callers_default_order_changes_nothing():
+    with duckdb.connect(":memory:") as own:
+        own.execute("SET default_order = 'DESC'")
+        database = Database(own)
+        database.acquire()
+        shelf = Shelf(database).prepare()
+        days = [("2024-01-01", "2024-01-01"), ("2024-01-02", "2024-01-02")]
+        for day, _ in days:
+            shelf.store((day, day), [event(day, insert_id="i", n=1), event(day, insert_id="i", n=2)])
+        assert shelf.rows("properties->>'n'") == ["1", "1"]
+        assert [str(row.first) for row in shelf.table.journal()] == ["2024-01-01", "2024-01-02"]
+        shelf.cursor.close()
+        database.release()
+        database.close()
+
+
+def test_a_callers_read_only_connection_is_refused_before_anything_is_requested(path):
     fill(Database(path))
     with duckdb.connect(path, read_only=True) as own:
         database = Database(own)
-        with pytest.raises(StoreError, match="read-only"):
-            fill(database, "others")
+        with pytest.raises(StoreError, match="read-only: pass a connection that can write"):
+            database.lease().open()
         database.close()

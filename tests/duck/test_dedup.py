@@ -87,7 +87,7 @@ def test_duplicates_of_a_long_chunk_are_found_before_the_insert_where_days_follo
     lease.close()
 
 
-def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf, monkeypatch):
+def test_duplicates_of_a_day_that_was_inserted_before_are_deleted_from_the_table(shelf, monkeypatch):
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     back = [
         event(day, insert_id="i", mp_processing_time_ms=n) for n, day in enumerate(["2024-01-02", "2024-01-04"] * 3)
@@ -97,7 +97,7 @@ def test_a_day_that_comes_back_after_its_window_is_looked_for_in_the_table(shelf
     assert shelf.journal("rows, duplicates") == [("2024-01-02", "2024-01-04", 2, 4)]
 
 
-def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkeypatch):
+def test_duplicates_that_are_far_apart_in_one_day_wait_for_each_other(shelf, monkeypatch):
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     monkeypatch.setattr(table_sink, "_DELETE_DUPLICATES", "SELECT error('deleted after the insert')")
     rows = [event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n) for n in range(80)]
@@ -112,22 +112,22 @@ def test_copies_that_lie_far_apart_in_one_day_wait_for_one_another(shelf, monkey
     assert shelf.journal("rows, duplicates") == [(*DAY, 52, 30)]
 
 
-def test_what_awaits_its_copies_is_one_batch_a_flush(shelf, monkeypatch):
+def test_rows_that_wait_for_duplicates_are_one_batch_per_flush(shelf, monkeypatch):
     """Thousands of few rows each held the interpreter's lock, and with it the event loop, for 0.2 s."""
     monkeypatch.setattr(chunk_loader, "HELD", 6000)
     loader = shelf.begun(DAY)
     loader.hold_for_duplicates({f"i{n}" for n in range(0, 80, 2)})
     for n in range(80):
         loader.load([batch([event(insert_id=f"i{n}", n=n)])])
-    awaiting = loader._buffer._waiting
-    assert 20 < len(awaiting) < 40
-    assert len(awaiting.marked(np.ones(len(awaiting), np.bool_))) < 10
+    waiting = loader._buffer._waiting
+    assert 20 < len(waiting) < 40
+    assert len(waiting.marked(np.ones(len(waiting), np.bool_))) < 10
     loader.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
     assert sorted(shelf.rows("(properties->>'n')::INT")) == list(range(80))
 
 
 @pytest.mark.parametrize("most", [1, 4000, 8000])
-def test_memory_holds_only_so_many_that_await_their_copies(shelf, monkeypatch, most):
+def test_the_memory_for_rows_that_wait_for_duplicates_is_limited(shelf, monkeypatch, most):
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     monkeypatch.setattr(dedup, "HELD_FOR_DUPLICATES", most)
     loader = shelf.begun(DAY)

@@ -8,6 +8,8 @@ import itertools
 import duckdb
 import pytest
 
+from mixpanel_async.decode.event import parse_event
+from mixpanel_async.decode.event_batches import EventBatch, parsed_batch
 from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import StoreError
@@ -172,6 +174,16 @@ def test_of_equal_ones_the_first_is_kept(shelf):
     assert shelf.rows("properties->>'n'") == ["1"]
 
 
+def test_of_equal_ones_the_first_is_kept_even_if_only_it_was_read_one_by_one(shelf):
+    unusual = [
+        EventBatch(parsed=parsed_batch([parse_event(b'{"event":%b,"properties":%b}' % event(insert_id="i", n=1))]))
+    ]
+    loader = shelf.begun(WEEK)
+    loader.load([*unusual, batch([event(insert_id="i", n=2)], first=2)])
+    assert counted(loader.commit(RECORD)) == (1, 1)
+    assert shelf.rows("properties->>'n'") == ["1"]
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -247,12 +259,13 @@ def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monke
     monkeypatch.setattr(
         table_sink,
         "_COUNTS",
-        table_sink._COUNTS.replace(str(table_sink.LOCAL_ROWS), str(10 * table_sink.LOCAL_ROWS)),
+        table_sink._COUNTS.replace(str(table_sink.FIRST_LOCAL_ROW), str(10 * table_sink.FIRST_LOCAL_ROW)),
     )
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     loader = shelf.begun(WEEK, [event()], [event()])
     with pytest.raises(
-        StoreError, match=r"0 rows of .* are found and 2 were inserted: this DuckDB numbers rows in another way"
+        StoreError,
+        match=r"2 rows were inserted for .* and the transaction shows 0: this DuckDB numbers rows in another way",
     ):
         loader.commit(RECORD)
     loader.roll_back()

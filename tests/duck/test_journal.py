@@ -16,7 +16,7 @@ from mixpanel_async.errors import (
     TableExistsError,
     TableNotFoundError,
 )
-from mixpanel_async.export.plan import Cut, plan_chunks
+from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.selections import EventSelection
 from tests.slices import whole
 
@@ -119,7 +119,7 @@ def test_tables_do_not_mix(shelf):
     assert (other.rows(), other.journal(), len(other.rejected())) == ([], [(*WEEK, 0)], 0)
 
 
-# Chunks are final, or asked for again
+# Chunks are final, or requested again
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_whatever_is_fetched_again_in_whatever_pieces_each_row_is_there_once(fet
     for number, (start, length, size, random) in enumerate(fetches):
         first = DAY_ONE + start * ONE_DAY
         dates = first, first + length * ONE_DAY
-        plan = plan_chunks(dates, Cut(size, max_workers=2), shelf.table.journal(), 60, resume=False)
+        plan = plan_chunks(dates, Chunking(size, max_workers=2), shelf.table.journal(), 60, resume=False)
         shelf.align(*plan)
         for dates in random.sample(plan, len(plan)):
             rows = [event(str(time), name=f"f{number}", insert_id="i") for time in project.rows(days_of(*dates))]
@@ -252,7 +252,7 @@ def test_whatever_is_fetched_again_in_whatever_pieces_each_row_is_there_once(fet
     database.close()
 
 
-def test_strays_are_counted_replaced_and_left_alone_copy_by_copy(shelf):
+def test_rows_out_of_range_are_counted_replaced_and_kept_copy_by_copy(shelf):
     """Equal rows without an insert id: as many copies as each chunk gave."""
     after = ("2024-01-08", "2024-01-14")
     for _ in range(2):
@@ -267,18 +267,18 @@ def test_strays_are_counted_replaced_and_left_alone_copy_by_copy(shelf):
     assert shelf.sql("SELECT * FROM _mixpanel_out_of_range") == []
 
 
-def test_a_fetch_that_breaks_off_loses_no_row_that_a_chunk_with_strays_held(shelf):
+def test_a_fetch_that_breaks_off_loses_no_row_of_an_atomic_chunk(shelf):
     """`mine` was given for the 4th though its time is on the 3rd; whether the 4th will be fetched is not known yet."""
     shelf.store(WEEK, [event("2023-12-31T23:30:00"), event("2024-01-03T23:30:00", name="mine")])
     dates = dt.date(2024, 1, 3), dt.date(2024, 1, 4)
-    plan = plan_chunks(dates, Cut(1, max_workers=2), shelf.table.journal(), 60, resume=False)
+    plan = plan_chunks(dates, Chunking(1, max_workers=2), shelf.table.journal(), 60, resume=False)
     shelf.align(*plan)
     assert plan == [WEEK]
     assert shelf.journal() == [(*WEEK, 2)]
 
 
 @pytest.mark.xfail(
-    strict=True, reason="without a stray nothing tells that a row was given for another day than its own"
+    strict=True, reason="without a row out of range nothing shows that a row was given for another day than its own"
 )
 def test_a_row_that_was_given_for_another_day_of_its_chunk_stays_when_its_own_day_is_fetched_again(shelf):
     shelf.store(WEEK, [event("2024-01-03T23:30:00", name="given for the 4th")])
@@ -287,14 +287,14 @@ def test_a_row_that_was_given_for_another_day_of_its_chunk_stays_when_its_own_da
     assert shelf.rows() == ["given for the 4th"]
 
 
-def test_a_cut_counts_a_stray_with_the_nearest_date_of_its_own_chunk(shelf):
+def test_a_split_counts_a_row_out_of_range_with_the_nearest_date_of_its_own_chunk(shelf):
     shelf.store(WEEK, [event("2023-12-31"), event("2023-12-01"), event("2024-01-09"), event("2024-01-03")])
     shelf.store(("2024-01-08", "2024-01-14"), [event("2024-01-09")] * 3)
     shelf.align(("2024-01-03", "2024-01-03"), ("2024-01-09", "2024-01-09"))
     assert [rows for _, _, rows in shelf.journal()] == [2, 1, 1, 0, 3, 0]
 
 
-def test_a_chunk_with_strays_is_fetched_anew_as_a_whole_and_never_split(shelf):
+def test_an_atomic_chunk_is_fetched_again_as_a_whole_and_never_split(shelf):
     shelf.store(WEEK, [event("2023-12-31T23:00:00"), event("2024-01-06")], complete="2024-01-05")
     shelf.store(("2024-01-08", "2024-01-14"), [event("2024-01-08")])
     assert shelf.journal("rows, final") == [(*WEEK, 2, False), ("2024-01-08", "2024-01-14", 1, True)]

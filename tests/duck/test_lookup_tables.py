@@ -122,7 +122,7 @@ def test_a_table_whose_columns_were_changed_is_left_alone(replace, sql):
     refused(replace, sql, "has the columns .*'mine'.*: drop it", name="cohorts")
 
 
-def test_a_table_that_was_dropped_behind_our_back_is_made_anew(replace, sql, database):
+def test_a_table_that_somebody_dropped_is_created_again(replace, sql, database):
     EventsTable(database, "mine").prepare(EventSelection(), [])
     sql("DROP TABLE mine")
     replace([ONE], name="mine")

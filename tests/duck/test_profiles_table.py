@@ -126,7 +126,7 @@ def test_pages_become_the_table_and_nothing_else_is_left(database, append):
     assert not any(table.startswith("_mixpanel_profiles") for table in shown)
 
 
-def test_going_on_gives_what_is_kept(database):
+def test_resume_returns_the_kept_pages(database):
     with_pages(database).close()
     again = opened(database, "PEOPLE")
     began, pages = again.resume()

@@ -17,7 +17,7 @@ NASTY = [
 
 
 @pytest.mark.parametrize("name", NASTY, ids=ascii)
-def test_names_that_are_none(name):
+def test_names_that_are_refused(name):
     with pytest.raises(
         ValueError, match=r"cannot be a table's name: use letters|are the library's own: choose another"
     ):
@@ -27,7 +27,7 @@ def test_names_that_are_none(name):
 @pytest.mark.parametrize(
     "name", ["events", "Events", "_", "_x1", "a" * 63, "mixpanel_x", "_mixpanel", "select", "table"]
 )
-def test_names_that_are_some(name):
+def test_names_that_are_allowed(name):
     assert check_table_name(name) == name
     with duckdb.connect() as connection:
         table = Schema("memory", "main").table(name)
@@ -48,7 +48,7 @@ def test_any_name_is_safe_when_it_is_quoted(name):
         }
 
 
-def test_whole_names():
+def test_qualified_names():
     assert Schema("a", 'b"c').table("d") == '"a"."b""c"."d"'
     assert str(Schema("a", "b")) == '"a"."b"'
 

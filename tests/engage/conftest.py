@@ -60,6 +60,6 @@ def ours(path) -> set[str]:
         }
 
 
-def asked(server) -> list[tuple[int | None, int]]:
+def requested(server) -> list[tuple[int | None, int]]:
     """Page and status of each request."""
     return [(made.page, made.status) for made in server.requests]

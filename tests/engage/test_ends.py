@@ -123,7 +123,7 @@ async def test_a_kill_and_no_resume_leave_no_debris(fake, client_of, path):
         assert connection.execute("SELECT table_name FROM _mixpanel_selections").fetchall() == [("profiles",)]
 
 
-async def test_a_store_that_takes_no_more_says_so_and_keeps_the_table(fake, client_of, path):
+async def test_a_full_database_is_an_error_and_the_table_stays(fake, client_of, path):
     connection = duckdb.connect(str(path))
     client = client_of(fake, database=connection)
     await client.fetch_profiles()

@@ -33,7 +33,7 @@ from mixpanel_async.testing import (
 )
 from tests.system.conftest import AT_ONCE
 
-from .conftest import PAGES, asked, ours, people, stored, truth
+from .conftest import PAGES, ours, people, requested, stored, truth
 
 PARALLEL = {"parallel": True}
 
@@ -46,7 +46,7 @@ async def test_any_number_of_profiles_is_exact(fake, client_of, path, parallel, 
     result = (await client_of(fake).fetch_profiles(parallel=parallel)).to_dict()
 
     assert stored(path) == truth(fake)
-    assert sorted(page for page, _ in asked(fake)) == list(range(pages))
+    assert sorted(page for page, _ in requested(fake)) == list(range(pages))
     assert result.get("total_rows", result.get("rows")) == count
     assert (result["table"], result.get("type", "profiles")) == ("profiles", "profiles")
     assert result.get("successful_pages", pages) == pages
@@ -74,7 +74,7 @@ async def test_a_session_that_expires_at_page_40_begins_again(fake, client_of, p
 
     assert stored(path) == truth(fake)
     assert (result.total_rows, result.successful_pages) == (600, 60)
-    assert sum(page == 0 for page, _ in asked(fake)) == 2
+    assert sum(page == 0 for page, _ in requested(fake)) == 2
     assert "All profiles, from the first page: Profiles, page 40: Mixpanel rejects the query (400): " in caplog.text
 
 
@@ -90,7 +90,7 @@ async def test_a_session_that_always_expires_ends_and_leaves_the_table(fake, cli
         await client.fetch_profiles(parallel=parallel)
 
     assert stored(path) == before
-    assert sum(page == 0 for page, _ in asked(fake)) == 1 + AT_ONCE.attempts
+    assert sum(page == 0 for page, _ in requested(fake)) == 1 + AT_ONCE.attempts
 
 
 async def test_first_page_first_and_then_five_at_once(fake, client_of, caplog):
@@ -110,7 +110,7 @@ async def test_without_parallel_one_after_the_other(fake, client_of):
     fake.latency = 0.002
     await client_of(fake).fetch_profiles()
     assert fake.max_open_queries == 1
-    assert [page for page, _ in asked(fake)] == [*range(PAGES)]
+    assert [page for page, _ in requested(fake)] == [*range(PAGES)]
 
 
 @pytest.mark.parametrize("count", [0, 9, 10, 30, 76])
@@ -166,12 +166,12 @@ async def test_a_passing_fault_leaves_no_trace(fake, client_of, path, fault):
 
 
 @pytest.mark.parametrize(
-    "told", ['"status":"error"', '"status":"error","error":{}', '"total":-1', '"total":5,"page_size":-1']
+    "fields", ['"status":"error"', '"status":"error","error":{}', '"total":-1', '"total":5,"page_size":-1']
 )
-async def test_a_first_page_that_is_none_empties_no_table(fake, client_of, path, told):
+async def test_a_first_page_of_a_wrong_shape_leaves_the_table(fake, client_of, path, fields):
     client = client_of(fake)
     await client.fetch_profiles()
-    answer = f'{{{told},"session_id":"s","results":[]}}'
+    answer = f'{{{fields},"session_id":"s","results":[]}}'
     fake.faults.add(Fault.status(200, answer, content_type="application/json"), page=0)
 
     with pytest.raises(ServerError, match="page 0: "):
@@ -212,7 +212,7 @@ async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, clie
     assert [each.happened for each in planned] == [3, 3]
 
 
-async def test_resume_asks_for_the_failed_pages_alone(fake, client_of, path):
+async def test_resume_requests_only_the_failed_pages(fake, client_of, path):
     client = client_of(fake)
     await client.fetch_profiles()
     fake.profiles = GivenProfiles(people(76, changed=True))
@@ -224,7 +224,7 @@ async def test_resume_asks_for_the_failed_pages_alone(fake, client_of, path):
 
     result = await client_of(fake).fetch_profiles(**PARALLEL, resume=True, on_batch_complete=heard.append)
 
-    assert asked(fake) == [(3, 200)]
+    assert requested(fake) == [(3, 200)]
     assert (result.total_rows, result.successful_pages, result.failed_pages) == (76, 8, 0)
     assert [(news.page_index, news.total_pages) for news in heard] == [(3, 8)]
     assert stored(path) == truth_of(people(76, changed=True))
@@ -243,7 +243,7 @@ UNCACHED = Fault.error_in_200("request for page in uncached query for params {}"
 
 
 @pytest.mark.parametrize("over", ["the session is over", "another call in between", "an error in a 200", "other words"])
-async def test_resume_begins_again_where_the_session_is_over(fake, client_of, path, over):
+async def test_resume_begins_again_if_the_session_has_expired(fake, client_of, path, over):
     client = client_of(fake)
     fake.faults.add(Fault.status(500), page=3, times=3)
     await client.fetch_profiles(**PARALLEL)
@@ -262,7 +262,7 @@ async def test_resume_begins_again_where_the_session_is_over(fake, client_of, pa
 
     assert stored(path) == truth(fake)
     assert result.total_rows == 25
-    assert [page for page, _ in asked(fake)][-3:] == [0, 1, 2]
+    assert [page for page, _ in requested(fake)][-3:] == [0, 1, 2]
 
 
 async def test_resume_of_other_profiles_is_refused_and_of_none_begins(fake, client_of, path):
@@ -286,11 +286,11 @@ async def test_without_parallel_the_first_failure_is_raised_and_resume_goes_on(f
     with pytest.raises(ServerError, match=r"^Profiles, page 3: .*\(500\).*after 3 attempts") as error:
         await client.fetch_profiles()
     assert error.value.__notes__ == ["The 3 pages that came are kept: see resume=True."]
-    assert [page for page, _ in asked(fake)] == [0, 1, 2, 3, 3, 3]
+    assert [page for page, _ in requested(fake)] == [0, 1, 2, 3, 3, 3]
 
     result = await client.fetch_profiles(resume=True)
 
-    assert [page for page, _ in asked(fake)][6:] == [3, 4, 5, 6, 7]
+    assert [page for page, _ in requested(fake)][6:] == [3, 4, 5, 6, 7]
     assert (result.rows, result.type, result.date_range) == (76, "profiles", None)
     assert stored(path) == truth(fake)
 
@@ -313,7 +313,7 @@ async def test_no_first_page_is_an_error_and_leaves_nothing(fake, client_of, pat
         (lambda fake: fake.faults.add(Fault.auth_expired(400), page=4), AuthenticationError, "page 4: .*credentials"),
     ],
 )
-async def test_what_no_page_would_survive_ends_the_run(fake, client_of, path, prepare, kind, says):
+async def test_a_fatal_error_ends_the_fetch(fake, client_of, path, prepare, kind, says):
     client = client_of(fake)
     await client.fetch_profiles()
     before = stored(path)
@@ -328,7 +328,7 @@ async def test_what_no_page_would_survive_ends_the_run(fake, client_of, path, pr
     assert len(fake.requests) < 12
 
 
-async def test_where_pages_count_against_the_hour_it_is_waited_out_and_told(fake, client_of, path, caplog):
+async def test_if_pages_count_in_the_hourly_limit_the_wait_is_logged(fake, client_of, path, caplog):
     caplog.set_level(logging.INFO)
     fake.limits = FakeLimits(queries_per_hour=3)
     fake.query_rules = QueryRules(page_size=10, pages_are_counted=True)
@@ -337,7 +337,7 @@ async def test_where_pages_count_against_the_hour_it_is_waited_out_and_told(fake
 
     async def let_hours_pass():
         for refused in range(1, 4):
-            await fake.until(lambda count=refused: sum(status == 429 for _, status in asked(fake)) >= count)
+            await fake.until(lambda count=refused: sum(status == 429 for _, status in requested(fake)) >= count)
             fake.clock.advance(3601)
 
     hours = asyncio.create_task(let_hours_pass())
@@ -349,7 +349,7 @@ async def test_where_pages_count_against_the_hour_it_is_waited_out_and_told(fake
     assert "page 3: Mixpanel's rate limit (429): Query rate limit exceeded" in caplog.text
 
 
-async def test_pages_of_a_session_cost_no_token_of_ours(fake, client_of):
+async def test_later_pages_of_a_session_do_not_count_in_the_hourly_limit(fake, client_of):
     fake.limits = FakeLimits(queries_per_hour=1)
     client = client_of(fake)
     await client.fetch_profiles(**PARALLEL)
@@ -357,7 +357,7 @@ async def test_pages_of_a_session_cost_no_token_of_ours(fake, client_of):
     assert len(client._core.query_source().limiter._started) == 1
 
 
-# What is asked for
+# What is requested
 
 
 COHORT = Catalog(cohorts=(Cohort(7, "Seven", members=("顧客-1", "顧客-2", "nobody")),))
@@ -415,7 +415,7 @@ async def test_behaviors_are_counted_up_to_one_moment_on_all_pages(fake, client_
     assert len(moments) == 1
 
 
-async def test_many_ids_are_asked_for_in_parts_that_fail_and_resume_alone(fake, client_of, path):
+async def test_many_ids_are_several_sessions_that_fail_and_resume_apart(fake, client_of, path):
     fake.profiles, fake.query_rules = GivenProfiles(people(2500)), QueryRules()
     ids = [f"顧客-{n}" for n in range(2300)] * 2
     fake.faults.add(Fault.status(500), page=0, attempts=[2, 3, 4])  # of the second part, as the third waits for it
@@ -560,7 +560,7 @@ async def test_tables_that_are_not_for_this_are_left_alone(fake, client_of, path
     assert fake.requests == []
 
 
-async def test_a_table_that_was_dropped_is_made_anew(fake, client_of, path):
+async def test_a_profiles_table_that_somebody_dropped_is_created_again(fake, client_of, path):
     client = client_of(fake)
     await client.fetch_profiles(where='properties["n"] < 40')
     with duckdb.connect(str(path)) as connection:
@@ -594,7 +594,7 @@ async def test_hooks(fake, client_of, caplog):
 # The values
 
 
-ODD = r"""{"page":0,"page_size":10,"total":9,"session_id":"s","status":"ok","computed_at":"x","results":[
+UNUSUAL = r"""{"page":0,"page_size":10,"total":9,"session_id":"s","status":"ok","computed_at":"x","results":[
 {"$distinct_id":4,"$properties":{"$last_seen":"2008-06-09T23:08:40.25","n":1}},
 {"$distinct_id":8453995111420155989,"$properties":{"$last_seen":"2008-06-09T23:08:40Z", "n":1.10 }},
 {"$distinct_id":"","$properties":{"$last_seen":"2008-06-09T23:08:40+02:00","n":123456789012345678901234567890}},
@@ -606,8 +606,8 @@ ODD = r"""{"page":0,"page_size":10,"total":9,"session_id":"s","status":"ok","com
 {"$distinct_id":"z","$properties":{"$last_seen":null,"":"\u0000"}}]}"""
 
 
-async def test_odd_values_stay_as_they_came(fake, client_of, path):
-    fake.faults.add(Fault.status(200, ODD.encode(), content_type="application/json"), endpoint="engage")
+async def test_unusual_values_stay_as_they_came(fake, client_of, path):
+    fake.faults.add(Fault.status(200, UNUSUAL.encode(), content_type="application/json"), endpoint="engage")
     await client_of(fake).fetch_profiles()
     with duckdb.connect(str(path)) as connection:
         rows = {

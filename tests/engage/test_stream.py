@@ -12,8 +12,8 @@ import pytest
 from mixpanel_async import ExportError, QueryError
 from mixpanel_async.testing import Fault, GivenProfiles, QueryRules
 
-from .conftest import PAGES, asked, people
-from .test_fetch import ODD, PASSING
+from .conftest import PAGES, people, requested
+from .test_fetch import PASSING, UNUSUAL
 
 
 async def listed(stream):
@@ -64,7 +64,7 @@ async def test_a_session_that_expires_begins_again_and_nothing_comes_twice(fake,
     async for profile in client_of(fake).stream_profiles(raw=True):
         fake.profiles = GivenProfiles(shuffled)
         found.append(profile)
-    first = 10 * sum(page < 6 and page > 0 for page, _ in asked(fake)[:7]) + 10
+    first = 10 * sum(page < 6 and page > 0 for page, _ in requested(fake)[:7]) + 10
     assert [it["$distinct_id"] for it in found[:first]] == list(given.snapshot().distinct_ids())[:first]
     assert sorted(it["$properties"]["n"] for it in found) == list(range(76))
 
@@ -79,7 +79,7 @@ async def test_a_session_that_always_expires_ends(fake, client_of):
     assert len(set(found)) == len(found)
 
 
-async def test_a_page_that_cannot_be_had_ends_it_after_all_before(fake, client_of):
+async def test_a_page_that_always_fails_ends_the_stream_after_the_pages_before(fake, client_of):
     fake.faults.add(Fault.status(500), page=4)
     found = []
     with pytest.raises(ExportError, match=r"Profiles, page 4: .*after 3 attempts"):
@@ -127,8 +127,8 @@ async def test_ids_of_several_parts_come_once_each(fake, client_of):
     assert len(fake.requests) == 2
 
 
-async def test_odd_values(fake, client_of):
-    fake.faults.add(Fault.status(200, ODD.encode(), content_type="application/json"), endpoint="engage")
+async def test_unusual_values(fake, client_of):
+    fake.faults.add(Fault.status(200, UNUSUAL.encode(), content_type="application/json"), endpoint="engage")
     found = {it["distinct_id"]: it["properties"] for it in await listed(client_of(fake).stream_profiles())}
     assert found[""]["n"] == 123456789012345678901234567890
     assert found["\ufffd"]["s"] == "\N{GRINNING FACE} \ufffd"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.dates import ONE_DAY, date_range, split_date_range
-from mixpanel_async.export.plan import Cut, auto_chunk_days, plan_chunks
+from mixpanel_async.export.plan import Chunking, auto_chunk_days, plan_chunks
 from mixpanel_async.export.plan import _widened as widened
 from mixpanel_async.export.plan import _without as without
 from mixpanel_async.records import JournalRow
@@ -41,8 +41,8 @@ def test_auto_keeps_all_workers_busy_twice_within_the_hourly_budget(days, worker
 def planned(chunk_days, completed=(), atomic=(), *, workers=2):
     journal = [JournalRow(*dates, is_final=True, is_atomic=False) for dates in completed]
     journal += [JournalRow(*dates, is_final=False, is_atomic=True) for dates in atomic]
-    dates, cut = date_range("2024-01-01", "2024-01-10"), Cut(chunk_days, workers)
-    return plan_chunks(dates, cut, journal, RateLimits().per_hour, resume=True)
+    dates, chunking = date_range("2024-01-01", "2024-01-10"), Chunking(chunk_days, workers)
+    return plan_chunks(dates, chunking, journal, RateLimits().per_hour, resume=True)
 
 
 def test_a_plan_leaves_out_completed_dates():
@@ -96,5 +96,5 @@ def test_widened_is_the_least_that_cuts_nothing(one, other, ranges):
 def test_without_resume_completed_dates_are_fetched_again():
     journal = [JournalRow(dt.date(2024, 1, 1), dt.date(2024, 1, 3), is_final=True, is_atomic=False)]
     dates = date_range("2024-01-01", "2024-01-04")
-    assert plan_chunks(dates, Cut(2, 1), journal, 60, resume=False) == split_date_range(*dates, 2)
-    assert plan_chunks(dates, Cut(2, 1), journal, 60, resume=True) == [("2024-01-04", "2024-01-04")]
+    assert plan_chunks(dates, Chunking(2, 1), journal, 60, resume=False) == split_date_range(*dates, 2)
+    assert plan_chunks(dates, Chunking(2, 1), journal, 60, resume=True) == [("2024-01-04", "2024-01-04")]

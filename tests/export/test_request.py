@@ -13,19 +13,19 @@ from mixpanel_async.selections import EventSelection
 # The question
 
 
-def test_the_least_and_the_most_that_is_asked():
+def test_parameters_without_and_with_a_selection():
     dates = ("2024-01-01", "2024-01-07")
     assert export_parameters(dates, EventSelection()) == {"from_date": "2024-01-01", "to_date": "2024-01-07"}
     where = 'properties["x"] == "ä & \\"b\\""  '
-    asked = export_parameters(dates, EventSelection.of(["Sign, up", 'q"ö'], where, 5))
-    assert asked == {
+    parameters = export_parameters(dates, EventSelection.of(["Sign, up", 'q"ö'], where, 5))
+    assert parameters == {
         "from_date": "2024-01-01",
         "to_date": "2024-01-07",
         "event": '["Sign, up", "q\\"ö"]',
         "where": where,
         "limit": "5",
     }
-    assert json.loads(asked["event"]) == ["Sign, up", 'q"ö']
+    assert json.loads(parameters["event"]) == ["Sign, up", 'q"ö']
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_least_and_the_most_that_is_asked():
         ("us", "http://[::1]:1", "http://[::1]:1/api/2.0/export"),
     ],
 )
-def test_where_it_is_asked(region, base_url, url):
+def test_urls(region, base_url, url):
     assert export_url(region, base_url) == url
 
 
@@ -56,7 +56,7 @@ def test_unknown_regions(region):
     ["", "proxy.example.com", "//host", "ftp://host", "file:///etc/passwd", "https://", "https://user:secret@host", "https://:secret@host",
      "https://host?x=1", "https://host#x", "https://[bad", "https://host:port", "https://host:99999", "https://host\n", "https://ho\tst"],
 )  # fmt: skip
-def test_base_urls_that_are_none(base_url):
+def test_unusable_base_urls(base_url):
     with pytest.raises(ConfigurationError, match="base_url must be a scheme and a host") as refused:
         export_url("us", base_url)
     assert "secret" not in str(refused.value)

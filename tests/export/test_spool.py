@@ -41,7 +41,7 @@ async def test_a_body_comes_back_whole_and_in_order(pieces, memory, spill):
         assert budget.free == memory
 
 
-async def test_the_bound_is_shared(small):
+async def test_the_memory_limit_is_shared(small):
     budget = MemoryBudget(30)
     async with Spool(budget) as one, Spool(budget) as two:
         await filled(one, b"a" * 20)
@@ -52,7 +52,7 @@ async def test_the_bound_is_shared(small):
         assert budget.free == 10
 
 
-async def test_what_came_after_the_file_was_begun_goes_to_the_file_though_there_is_memory_again(small):
+async def test_after_the_first_spill_everything_goes_to_the_file(small):
     budget = MemoryBudget(20)
     async with Spool(budget) as other, Spool(budget) as spool:
         await filled(other, b"x" * 20)
@@ -62,7 +62,7 @@ async def test_what_came_after_the_file_was_begun_goes_to_the_file_though_there_
         assert b"".join(spool.read()) == b"a" * 15 + b"b" * 5 + b"c" * 5 + b"d"
 
 
-async def test_memory_is_given_back_piece_by_piece_and_at_the_end():
+async def test_memory_is_released_while_reading_and_at_the_end():
     budget = MemoryBudget(100)
     async with Spool(budget) as spool:
         await filled(spool, b"a" * 40, b"b" * 40)
@@ -72,7 +72,7 @@ async def test_memory_is_given_back_piece_by_piece_and_at_the_end():
     assert budget.free == 100
 
 
-async def test_small_budgets_hold_no_more_memory_than_they_say(small):
+async def test_a_small_budget_is_never_exceeded(small):
     budget = MemoryBudget(5)
     async with Spool(budget) as spool:
         await filled(spool, *[b"1234567"] * 50)
@@ -89,7 +89,7 @@ async def test_the_file_is_gone_at_the_end(small, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_file_that_takes_long_to_let_go_of_holds_nobody_up(small):
+async def test_closing_a_file_slowly_does_not_block_the_event_loop(small):
     closing, going_on = threading.Event(), threading.Event()
 
     class SlowFile(io.BytesIO):

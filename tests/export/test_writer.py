@@ -156,7 +156,7 @@ async def test_chunks_side_by_side_do_not_mix(bench):
     await bench.stop()
 
 
-async def test_lines_that_are_no_events_are_kept_counted_and_told_once_a_chunk(bench, caplog):
+async def test_lines_that_are_not_events_are_kept_counted_and_logged_once_per_chunk(bench, caplog):
     bench.start()
     await bench.send(A, b"nonsense\n" + lines(A, "good", "NaN") + lines(A, "bad", more=b',"x":NaN') + lines(A, "last"))
     await bench.send(A, b"[]\n" + lines(A, "more"))
