@@ -62,9 +62,9 @@ class MixpanelClient:
     Args:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
             `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`).
-        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes (tables are created in
-            its default database and schema, whatever it `USE`s). A file is open only while a call runs, so between
-            calls others can `duckdb.connect` it.
+        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. On a connection, tables
+            are created in its default database and schema, whatever it `USE`s, and a read-only one is refused. A file
+            is open only while a call runs, so between calls others can `duckdb.connect` it.
         region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
         base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
             `MP_BASE_URL`.
