@@ -30,8 +30,15 @@ if TYPE_CHECKING:
     _LeftOver = tuple[int, bytes, bytes]
     """The number of a line, and the JSON texts of its name and its properties."""
 
-_NOT_AS_IT_CAME = r"^(?:[\[{-]|0$|[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?$|[0-9]+[eE][+-]?[0-9]+$)"
-"""Ids that DuckDB may spell in another way than they came: arrays, objects, negative numbers, -0 and fractions."""
+_RESPELLED_NUMBER = r"^(?:0|[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)$"
+"""Numbers that DuckDB may spell in another way than they came: -0, fractions and exponents."""
+
+
+def _is_as_it_came(value: str) -> str:
+    """Return an SQL condition: an id is a text or a plain whole number, which DuckDB surely spells as it came."""
+    return f"""CASE WHEN {value} >= '0' AND {value} < ':' THEN NOT regexp_matches({value}, '{_RESPELLED_NUMBER}')
+            ELSE coalesce({value}[1] NOT IN ('[', '{{', '-'), true) END"""
+
 
 # DuckDB's parser accepts NaN and Infinity; a text may contain these words, too. TRY makes a NULL of what the parser
 # refuses, so that one bad line fails no other. The parser checks the UTF-8 of both texts, too. `properties` is never
@@ -39,16 +46,17 @@ _NOT_AS_IT_CAME = r"^(?:[\[{-]|0$|[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?$|[0-9]+[eE]
 _LINES = f"""
     SELECT line, event, properties, name AS event_name,
         CASE WHEN has_time THEN seconds * 1_000_000 ELSE 0 END AS micros,
-        list[2] AS distinct_id, list[3] AS insert_id, TRY_CAST(list[4] AS BIGINT) AS processed,
+        distinct_id, insert_id, TRY_CAST(list[4] AS BIGINT) AS processed,
         coalesce(
             name IS NOT NULL AND has_time
-            AND (list[2] IS NULL OR NOT regexp_matches(list[2], '{_NOT_AS_IT_CAME}'))
-            AND (list[3] IS NULL OR NOT regexp_matches(list[3], '{_NOT_AS_IT_CAME}'))
+            AND {_is_as_it_came("distinct_id")}
+            AND {_is_as_it_came("insert_id")}
             AND suspect = 0 AND NOT contains(properties, 'NaN') AND NOT contains(properties, 'Infinity'),
             false
         ) AS is_event
     FROM (
         SELECT *, TRY(json_extract_string(event, '$')) AS name, TRY_CAST(list[1] AS BIGINT) AS seconds,
+            list[2] AS distinct_id, list[3] AS insert_id,
             seconds BETWEEN 1_000_000_000 AND 9_999_999_999 AND strlen(list[1]) = 10 AS has_time
         FROM (
             SELECT *, TRY(json_extract_string(
