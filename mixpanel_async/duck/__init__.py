@@ -3,6 +3,7 @@
 Read in this order, from the file to the rows in it:
 
 schema          names and columns
+transactions    a transaction around a few statements
 versions        the library's own tables, their version and migrations
 files           a database file: created whole, and attached
 connection      which file is open, for how long, and who else has it open

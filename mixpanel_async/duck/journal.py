@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import out_of_range
 from mixpanel_async.duck.schema import EVENTS_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
 from mixpanel_async.records import JournalRow
 from mixpanel_async.selections import EventSelection
@@ -54,23 +55,21 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
 
 def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection) -> None:
     """Create an events table, in one transaction with its row in `_mixpanel_selections`."""
-    cursor.execute("BEGIN")
-    cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
-    forget(cursor, schema, name)  # what is left of a table that somebody else dropped
-    cursor.execute(
-        f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at) "
-        "VALUES (lower(?), 'events', ?, now())",
-        [name, selection.to_json()],
-    )
-    cursor.execute("COMMIT")
+    with transaction(cursor):
+        cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
+        forget(cursor, schema, name)  # what is left of a table that somebody else dropped
+        cursor.execute(
+            f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at) "
+            "VALUES (lower(?), 'events', ?, now())",
+            [name, selection.to_json()],
+        )
 
 
 def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
     """Drop a table and all that is known of it, in one transaction."""
-    cursor.execute("BEGIN")
-    cursor.execute(f"DROP TABLE {schema.table(name)}")
-    forget(cursor, schema, name)
-    cursor.execute("COMMIT")
+    with transaction(cursor):
+        cursor.execute(f"DROP TABLE {schema.table(name)}")
+        forget(cursor, schema, name)
 
 
 def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
@@ -176,19 +175,18 @@ def _split(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: s
     found = cursor.execute(f"SELECT from_date FROM {journal} WHERE {hit}", {"name": name}).fetchall()
     if not found:
         return
-    cursor.execute("BEGIN")
-    cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE halves AS SELECT * FROM ("
-        f" SELECT * REPLACE ({date} - 1 AS to_date) FROM {journal} WHERE {hit}"
-        f" UNION ALL SELECT * REPLACE ({date} AS from_date, 0 AS duplicates, 0 AS rejected, 0 AS bytes, 0 AS retries)"
-        f" FROM {journal} WHERE {hit})",
-        {"name": name},
-    )
-    cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit}", {"name": name})
-    cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
-    for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
-        rows = out_of_range.count_rows(cursor, schema, name, dates)
-        cursor.execute("UPDATE halves SET rows = ? WHERE from_date = ?", [rows, dates[0]])
-    cursor.execute(f"INSERT INTO {journal} BY NAME SELECT * FROM halves")
-    cursor.execute("DROP TABLE halves")
-    cursor.execute("COMMIT")
+    with transaction(cursor):
+        cursor.execute(
+            f"CREATE OR REPLACE TEMP TABLE halves AS SELECT * FROM ("
+            f" SELECT * REPLACE ({date} - 1 AS to_date) FROM {journal} WHERE {hit}"
+            f" UNION ALL SELECT * REPLACE ({date} AS from_date, 0 AS duplicates, 0 AS rejected, 0 AS bytes,"
+            f" 0 AS retries) FROM {journal} WHERE {hit})",
+            {"name": name},
+        )
+        cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit}", {"name": name})
+        cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
+        for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
+            rows = out_of_range.count_rows(cursor, schema, name, dates)
+            cursor.execute("UPDATE halves SET rows = ? WHERE from_date = ?", [rows, dates[0]])
+        cursor.execute(f"INSERT INTO {journal} BY NAME SELECT * FROM halves")
+        cursor.execute("DROP TABLE halves")

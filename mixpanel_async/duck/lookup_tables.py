@@ -10,6 +10,7 @@ import msgspec
 from mixpanel_async.duck.connection import translate_errors
 from mixpanel_async.duck.journal import forget
 from mixpanel_async.duck.schema import quoted, table_exists
+from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class LookupTable:
         Raises:
             StoreError: DuckDB cannot write, or the table is not this lookup's; it is as before.
         """
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN")
+        with self._cursor() as cursor, transaction(cursor):
             if not self._exists(cursor):
                 self._create(cursor)
             cursor.execute(
@@ -93,7 +93,6 @@ class LookupTable:
             else:
                 cursor.execute(f"DELETE FROM {self._table} WHERE encode(event_name) = encode(?)", [event_name])
             self._insert(cursor, rows, fetched_at)
-            cursor.execute("COMMIT")
 
     def _insert(
         self, cursor: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]], fetched_at: dt.datetime

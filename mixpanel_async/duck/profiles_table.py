@@ -10,12 +10,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.connection import translate_errors
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
 
@@ -99,7 +98,7 @@ class ProfilesTable:
             return self._own()
 
     def resume(self) -> tuple[int, list[KeptPage]] | None:
-        """Return when the download that was broken off began, and its pages; `None` where there are none.
+        """Return when the download that was broken off began, and its pages; `None` if no page is kept.
 
         Raises:
             SelectionMismatchError: it selected other profiles.
@@ -231,15 +230,8 @@ class ProfilesTable:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translate_errors(f"Table {self._name!r}"):
-            self._cursor.execute("BEGIN")
-            try:
-                yield
-                self._cursor.execute("COMMIT")
-            except BaseException:
-                with suppress(duckdb.Error):  # a COMMIT that failed, or a lost database, has ended it already
-                    self._cursor.execute("ROLLBACK")
-                raise
+        with translate_errors(f"Table {self._name!r}"), transaction(self._cursor):
+            yield
 
 
 def _read_selection(text: str) -> ProfileSelection | None:

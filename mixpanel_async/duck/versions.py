@@ -17,14 +17,14 @@ A database of an older version is migrated in one transaction. One of a newer ve
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import duckdb
-
+from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
+    import duckdb
+
     from mixpanel_async.duck.schema import Schema
 
 VERSION = 2
@@ -100,18 +100,12 @@ def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> Non
             )
         if version == VERSION:
             return
-        cursor.execute("BEGIN")
-        try:
+        with transaction(cursor):
             _migrate(cursor, schema, version)
-            cursor.execute("COMMIT")
-        except BaseException:
-            with suppress(duckdb.Error):  # a COMMIT that failed, or a lost database, has ended it already
-                cursor.execute("ROLLBACK")
-            raise
 
 
 def _version(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> int:
-    """Return the version of our tables; 0 where there are none."""
+    """Return the version of our tables; 0 for a database without them."""
     found = cursor.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = ? "
         "AND table_name IN ('_mixpanel_version', '_mixpanel_selections')",
