@@ -22,7 +22,28 @@ _BEHAVIORS = '[{"window": "30d", "name": "bought", "event_selectors": [{"event":
 
 
 @dataclass(frozen=True, slots=True)
-class EventSelection:
+class _Selection:
+    """What both selections share: how a table's journal has them."""
+
+    def to_json(self) -> str:
+        """Return it as a table's journal has it."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError: this version cannot have written it.
+        """
+        payload = json.loads(text)
+        if not isinstance(payload, dict):
+            raise ValueError("a selection is a JSON object")  # noqa: TRY004 - as any other text it cannot have written
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class EventSelection(_Selection):
     """Which events of a range of dates; `of` checks a caller's arguments."""
 
     events: tuple[str, ...] | None = None
@@ -43,22 +64,9 @@ class EventSelection:
             raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}, or None.")
         return cls(names, where, limit)
 
-    def to_json(self) -> str:
-        """Return it as a table's journal has it."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError, TypeError: this version cannot have written it.
-        """
-        return cls(**_read_payload(text))
-
 
 @dataclass(frozen=True, slots=True)
-class ProfileSelection:
+class ProfileSelection(_Selection):
     """Which profiles, and which of their properties; `of` checks a caller's arguments."""
 
     where: str | None = None
@@ -114,19 +122,6 @@ class ProfileSelection:
             bool(include_all_users),
         )
 
-    def to_json(self) -> str:
-        """Return it as a table's journal has it."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError, TypeError: this version cannot have written it.
-        """
-        return cls(**_read_payload(text))
-
 
 def check_where(where: str | None) -> None:
     """Check a filter expression. Raises ValueError, which says the rule."""
@@ -137,13 +132,6 @@ def check_where(where: str | None) -> None:
 def is_text(value: object) -> bool:
     """Whether it is a text that is not empty and can be sent: UTF-8 has no lone surrogates."""
     return isinstance(value, str) and value != "" and _SURROGATE.search(value) is None
-
-
-def _read_payload(text: str) -> dict[str, Any]:
-    payload = json.loads(text)
-    if not isinstance(payload, dict):
-        raise ValueError("a selection is a JSON object")  # noqa: TRY004 - from_json raises it
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()}
 
 
 def _sorted_names(argument: str, names: Iterable[str] | None, what: str) -> tuple[str, ...] | None:
