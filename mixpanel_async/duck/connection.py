@@ -225,6 +225,13 @@ def translate_errors(what: str) -> Iterator[None]:
 
 
 @contextmanager
+def table_cursor(database: Database, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a cursor for one piece of work on a table; its errors become StoreErrors that name the table."""
+    with closing(database.cursor()) as cursor, translate_errors(f"Table {name!r}"):
+        yield cursor
+
+
+@contextmanager
 def _translate_open_errors(path: Path | None) -> Iterator[None]:
     """Turn the ways in which a file cannot be opened into errors that say what to do."""
     try:

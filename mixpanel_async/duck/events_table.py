@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
-from mixpanel_async.duck.connection import translate_errors
+from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.schema import table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
-
-    import duckdb
+    from collections.abc import Sequence
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
@@ -37,19 +34,19 @@ class EventsTable:
 
     def check(self, selection: EventSelection, *, append: bool, resume: bool) -> None:
         """Check that the table may take this selection; see `journal.check_table`. Writes nothing."""
-        with self._cursor() as cursor:
+        with table_cursor(self._database, self._name) as cursor:
             journal.check_table(cursor, self._database.schema, self._name, selection, append=append, resume=resume)
 
     def journal(self) -> list[JournalRow]:
         """Return the chunks that the table holds, in the order of their dates; none where it is missing."""
-        with self._cursor() as cursor:
+        with table_cursor(self._database, self._name) as cursor:
             if not table_exists(cursor, self._database.schema, self._name):
                 return []
             return journal.read_journal(cursor, self._database.schema, self._name)
 
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
         """Create the table if it is missing, and align its journal with the chunks that will be loaded."""
-        with self._cursor() as cursor:
+        with table_cursor(self._database, self._name) as cursor:
             if table_exists(cursor, self._database.schema, self._name):
                 journal.align(cursor, self._database.schema, self._name, chunks)
             else:
@@ -68,13 +65,8 @@ class EventsTable:
         if not self._is_new:
             return
         try:
-            with self._cursor() as cursor:
+            with table_cursor(self._database, self._name) as cursor:
                 if not journal.read_journal(cursor, self._database.schema, self._name):
                     journal.drop_table(cursor, self._database.schema, self._name)
         except StoreError as error:  # the error that ended the fetch is on its way to the caller, and says more
             logger.warning("%s The table stays; resume=True goes on with it.", error)
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with closing(self._database.cursor()) as cursor, translate_errors(f"Table {self._name!r}"):
-            yield cursor

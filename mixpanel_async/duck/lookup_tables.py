@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from mixpanel_async.duck.connection import translate_errors
+from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.journal import forget
 from mixpanel_async.duck.schema import quoted, table_exists
 from mixpanel_async.duck.transactions import transaction
@@ -15,7 +14,7 @@ from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -70,7 +69,7 @@ class LookupTable:
         Raises:
             StoreError: another table has this name.
         """
-        with self._cursor() as cursor:
+        with table_cursor(self._database, self._name) as cursor:
             self._exists(cursor)
 
     def replace(
@@ -81,7 +80,7 @@ class LookupTable:
         Raises:
             StoreError: DuckDB cannot write, or the table is not this lookup's; it is as before.
         """
-        with self._cursor() as cursor, transaction(cursor):
+        with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             if not self._exists(cursor):
                 self._create(cursor)
             cursor.execute(
@@ -127,11 +126,6 @@ class LookupTable:
         if columns != list(self._columns):
             raise StoreError(f"Table {self._name!r} has the columns {columns}, not {list(self._columns)}: drop it.")
         return True
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with closing(self._database.cursor()) as cursor, translate_errors(f"Table {self._name!r}"):
-            yield cursor
 
 
 def _stored_value(value: object, of: str) -> object:
