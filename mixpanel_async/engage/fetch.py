@@ -53,10 +53,10 @@ class ProfileFetch:
         name: str,
         selection: ProfileSelection,
         *,
-        append: bool = False,
-        resume: bool = False,
-        parallel: bool = False,
-        max_workers: int = 5,
+        append: bool,
+        resume: bool,
+        parallel: bool,
+        max_workers: int,
     ) -> ProfileFetch:
         """Check the arguments; the selection is checked already. Raises ValueError."""
         check_workers(max_workers)
