@@ -56,5 +56,5 @@ class Catalog:
     annotations: tuple[Annotation, ...] = ()
 
     def cohort(self, cohort_id: int) -> Cohort | None:
-        """Return the cohort with this id; None if there is none."""
+        """Return the cohort with this id; None if no cohort has it."""
         return next((cohort for cohort in self.cohorts if cohort.id == cohort_id), None)

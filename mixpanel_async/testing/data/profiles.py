@@ -60,7 +60,7 @@ class GivenProfiles:
         self._profiles[distinct_id] = dump_profile(distinct_id, properties)
 
     def delete(self, distinct_id: str) -> None:
-        """Delete a profile; raises KeyError if there is none."""
+        """Delete a profile; raises KeyError if it does not exist."""
         del self._profiles[distinct_id]
 
     def snapshot(self) -> Snapshot:

@@ -41,7 +41,7 @@ class Authenticator:
         return project
 
     def visible_projects(self, authorization: str | None, region: str) -> list[Project]:
-        """Return the projects of a region that a credential has access to; raises RefusedError if there are none."""
+        """Return the projects of a region that a credential has access to; raises RefusedError if it has none."""
         scheme, _, value = (authorization or "").partition(" ")
         ids: set[int] = self._token_projects(value.strip()) if scheme.lower() == "bearer" else set()
         for username, secret in _basic_credentials(value.strip()) if scheme.lower() == "basic" else ():
