@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any
 
+from tests.conftest import tasks_of_the_library
+
 
 class Steps:
     """Counts the steps of the library's tasks, and calls `action` before the ones chosen."""
@@ -27,6 +29,25 @@ class Steps:
         self.taken += 1
         if self.taken in self._at:
             self._action()
+
+
+async def run_and_cancel(call: Coroutine[Any, Any, Any], steps: set[int]) -> tuple[int, asyncio.Task[Any]]:
+    """Run a call and cancel it at these steps; return how many steps it took, and its task, which is done."""
+
+    def cancel() -> None:
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    counted = Steps(steps, cancel)
+    loop.set_task_factory(counted.factory)
+    try:
+        task = loop.create_task(call)
+        await asyncio.wait({task}, timeout=20)
+    finally:
+        loop.set_task_factory(None)
+    assert task.done(), f"a cancel at {steps} hangs"
+    assert tasks_of_the_library() == []
+    return counted.taken, task
 
 
 class _Counted(Coroutine[Any, Any, Any]):

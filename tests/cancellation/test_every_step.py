@@ -14,11 +14,10 @@ import pytest
 
 from mixpanel_async import MixpanelClient, ServiceAccount
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
-from tests.conftest import tasks_of_the_library
 from tests.slices import few
 from tests.system.conftest import AT_ONCE, UNHURRIED, expected, journal, stored
 
-from .stepping import Steps
+from .stepping import run_and_cancel
 
 FIRST, LAST = "2026-01-01", "2026-01-03"
 DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 1, "max_workers": 2}
@@ -40,25 +39,12 @@ async def server():
 async def cancelled_at(server, path, steps, *, append=False):
     """Run a fetch, cancel it at these steps; gives how many steps it took, and whether it was cancelled."""
     heard = []
-    loop = asyncio.get_running_loop()
     async with client_of(server, path) as client:
-
-        def cancel():
-            task.cancel()
-
-        counted = Steps(steps, cancel)
-        loop.set_task_factory(counted.factory)
-        try:
-            call = client.fetch_events(**DAYS, append=append, resume=not append, on_batch_complete=heard.append)
-            task = loop.create_task(call)
-            await asyncio.wait({task}, timeout=20)
-        finally:
-            loop.set_task_factory(None)
-        assert task.done(), f"a cancel at {steps} hangs"
-        assert tasks_of_the_library() == []
+        call = client.fetch_events(**DAYS, append=append, resume=not append, on_batch_complete=heard.append)
+        taken, task = await run_and_cancel(call, steps)
     if not task.cancelled():
         assert not task.result().has_failures
-    return counted.taken, task.cancelled(), heard
+    return taken, task.cancelled(), heard
 
 
 def check(server, path, heard):

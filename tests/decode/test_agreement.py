@@ -19,14 +19,10 @@ from mixpanel_async.decode.event_batches import decode
 from mixpanel_async.decode.proven_blocks import small_blocks
 from mixpanel_async.decode.record_batches import RecordBatchReader
 from mixpanel_async.decode.strict_json import parse
-from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.errors import ConnectionLostError, ServerError
-from mixpanel_async.export.messages import EndChunk
-from mixpanel_async.export.writer import ChunkWriter
-from mixpanel_async.selections import EventSelection
 
-DATES = ("2024-01-01", "2024-01-07")
+from .memory_table import END, MemoryTable
+
 LAST = b'{"event":"last","properties":{"time":1704067200}}'
 BROKEN_OFF = "broken off"
 
@@ -80,35 +76,21 @@ def damaged(draw):
 LINE = shaped() | damaged() | st.binary(max_size=30).map(lambda line: line.replace(b"\n", b""))
 
 
-class Table:
+class Table(MemoryTable):
     """The way of a table."""
 
-    def __init__(self):
-        self._database = Database(":memory:")
-        self._database.lease().open()
-        self._table = EventsTable(self._database, "events")
-        self._table.prepare(EventSelection(), [])
-        self._cursor = self._database.cursor()
-        self._cursor.execute("USE memory.main")
-
     def read(self, body):
-        for table in ("events", "_mixpanel_chunks", "_mixpanel_rejected"):
-            self._cursor.execute(f"DELETE FROM {table}")
-        chunk = ChunkWriter(DATES, lambda dates: self._table.loader(dates, deduplicate=False, last_complete_day=None))
+        chunk = self.new_chunk(deduplicate=False)
         try:
             chunk.load(list(decode([body])))
         except (ConnectionLostError, ServerError):
             chunk.roll_back()
             return BROKEN_OFF
-        chunk.end(EndChunk(DATES, True, 1, 1, None))
+        chunk.end(END)
         columns = "event_name, epoch_us(event_time), distinct_id, insert_id, properties"
-        rows = self._cursor.execute(f"SELECT {columns} FROM events ORDER BY rowid").fetchall()
-        rejected = self._cursor.execute("SELECT line_number, line FROM _mixpanel_rejected").fetchall()
+        rows = self.query(f"SELECT {columns} FROM events ORDER BY rowid")
+        rejected = self.query("SELECT line_number, line FROM _mixpanel_rejected")
         return sorted(rows, key=repr), sorted(rejected)
-
-    def close(self):
-        self._cursor.close()
-        self._database.close()
 
 
 def streamed(reader, body):

@@ -14,45 +14,27 @@ from hypothesis import strategies as st
 
 from mixpanel_async.decode.event import NotAnEventError, parse_event
 from mixpanel_async.decode.event_batches import decode
-from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.events_table import EventsTable
-from mixpanel_async.export.messages import EndChunk
-from mixpanel_async.export.writer import ChunkWriter
-from mixpanel_async.selections import EventSelection
 from tests.slices import whole
 
-DATES = ("2024-01-01", "2024-01-07")
+from .memory_table import END, MemoryTable
+
 LAST = b'{"event":"last","properties":{"time":1704067200}}'
 
 
-class Way:
+class Way(MemoryTable):
     """From a body to the tables."""
-
-    def __init__(self):
-        self._database = Database(":memory:")
-        self._database.lease().open()
-        self._table = EventsTable(self._database, "events")
-        self._table.prepare(EventSelection(), [])
-        self._cursor = self._database.cursor()
-        self._cursor.execute("USE memory.main")
 
     def go(self, *lines):
         """Fetch a day of these lines and a good last one; gives the others' rows, and what was rejected."""
-        for table in ("events", "_mixpanel_chunks", "_mixpanel_rejected"):
-            self._cursor.execute(f"DELETE FROM {table}")
-        chunk = ChunkWriter(DATES, lambda dates: self._table.loader(dates, deduplicate=True, last_complete_day=None))
+        chunk = self.new_chunk(deduplicate=True)
         chunk.load(list(decode([b"\n".join([*lines, LAST])])))
-        result = chunk.end(EndChunk(DATES, True, 1, 1, None)).result
-        rows = self._cursor.execute("SELECT * FROM events WHERE event_name <> 'last'").fetchall()
-        rejected = self._cursor.execute("SELECT line, reason FROM _mixpanel_rejected ORDER BY line_number").fetchall()
-        counted = self._cursor.execute("SELECT rows, rejected FROM _mixpanel_chunks").fetchall()
+        result = chunk.end(END).result
+        rows = self.query("SELECT * FROM events WHERE event_name <> 'last'")
+        rejected = self.query("SELECT line, reason FROM _mixpanel_rejected ORDER BY line_number")
+        counted = self.query("SELECT rows, rejected FROM _mixpanel_chunks")
         assert counted == [(result.rows, len(rejected))] == [(len(rows) + 1, len(rejected))]
         assert len(rows) + len(rejected) == len(lines)
         return rows, rejected
-
-    def close(self):
-        self._cursor.close()
-        self._database.close()
 
 
 @pytest.fixture(scope="module")

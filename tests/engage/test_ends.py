@@ -10,8 +10,7 @@ import duckdb
 import pytest
 
 from mixpanel_async.testing import Fault, GivenProfiles
-from tests.cancellation.stepping import Steps
-from tests.conftest import tasks_of_the_library
+from tests.cancellation.stepping import run_and_cancel
 from tests.slices import few
 
 from .conftest import ours, people, stored, truth
@@ -19,23 +18,10 @@ from .conftest import ours, people, stored, truth
 
 async def cancelled_at(client, steps, **call):
     """Run a fetch and cancel it at these steps; gives how many steps it took, and whether it was cancelled."""
-    loop = asyncio.get_running_loop()
-
-    def cancel():
-        task.cancel()
-
-    counted = Steps(steps, cancel)
-    loop.set_task_factory(counted.factory)
-    try:
-        task = loop.create_task(client.fetch_profiles(parallel=True, max_workers=2, **call))
-        await asyncio.wait({task}, timeout=20)
-    finally:
-        loop.set_task_factory(None)
-    assert task.done(), f"a cancel at {steps} hangs"
-    assert tasks_of_the_library() == []
+    taken, task = await run_and_cancel(client.fetch_profiles(parallel=True, max_workers=2, **call), steps)
     if not task.cancelled():
         assert not task.result().has_failures
-    return counted.taken, task.cancelled()
+    return taken, task.cancelled()
 
 
 async def test_a_cancel_at_any_step(fake, client_of, path):
