@@ -67,43 +67,55 @@ async def steps_of(server, tmp_path):
 
 async def test_cancelled_at_any_step(server, tmp_path):
     count = await steps_of(server, tmp_path)
+    ended = 0
     for step in few(range(1, count + 1), 20, seed=1):
         path = tmp_path / f"{step}.duckdb"
-        _, _, heard = await cancelled_at(server, path, {step})
+        _, cancelled, heard = await cancelled_at(server, path, {step})
+        ended += cancelled
         if path.exists():
             check(server, path, heard)
         await cancelled_at(server, path, set())
         assert stored(path) == expected(server, FIRST, LAST)
+    assert ended, "no cancel came before the end"
 
 
 async def test_cancelled_twice(server, tmp_path):
     count = await steps_of(server, tmp_path)
+    ended = 0
     for step in few(range(1, count + 1), 8, seed=2):
         path = tmp_path / f"{step}.duckdb"
-        _, _, heard = await cancelled_at(server, path, {step, step + 1, step + 3})
+        _, cancelled, heard = await cancelled_at(server, path, {step, step + 1, step + 3})
+        ended += cancelled
         if path.exists():
             check(server, path, heard)
+    assert ended, "no cancel came before the end"
 
 
 async def test_a_cancelled_append_leaves_the_old_rows_or_the_new(server, tmp_path):
     path = tmp_path / "append.duckdb"
     await cancelled_at(server, path, set())
     count, _, _ = await cancelled_at(server, path, set(), append=True)
+    ended = 0
     for step in few(range(1, count + 1), 12, seed=3):
-        await cancelled_at(server, path, {step}, append=True)
+        _, cancelled, _ = await cancelled_at(server, path, {step}, append=True)
+        ended += cancelled
         assert stored(path) == expected(server, FIRST, LAST)
         assert len(journal(path)) == 3
+    assert ended, "no cancel came before the end"
 
 
 async def test_cancelled_in_the_middle_of_a_retry(server, tmp_path):
     server.faults.add(Fault.no_trailer(), attempts=[1])
     count = await steps_of(server, tmp_path)
+    ended = 0
     for step in few(range(1, count + 1), 8, seed=4):
         path = tmp_path / f"{step}.duckdb"
         server.forget_requests()
-        _, _, heard = await cancelled_at(server, path, {step})
+        _, cancelled, heard = await cancelled_at(server, path, {step})
+        ended += cancelled
         if path.exists():
             check(server, path, heard)
+    assert ended, "no cancel came before the end"
 
 
 async def test_a_timeout_around_it(server, tmp_path):

@@ -33,9 +33,11 @@ async def test_a_cancel_at_any_step(fake, client_of, path):
     taken, _ = await cancelled_at(client, set())
     every = range(1, taken + 1)
     chosen = [{n} for n in every] + [{n, n + 1} for n in every]
+    ended = 0
     for steps in few(chosen, 8, seed=5):
         fake.profiles = new
         _, cancelled = await cancelled_at(client, steps)
+        ended += cancelled
         after = stored(path)
         assert after in (before, truth(fake)), f"a cancel at {steps}"
         assert cancelled or after == truth(fake)
@@ -44,6 +46,7 @@ async def test_a_cancel_at_any_step(fake, client_of, path):
         assert ours(path) == {"profiles"}
         fake.profiles = old
         await client.fetch_profiles(parallel=True)
+    assert ended, "no cancel came before the end"
 
 
 CHILD = """
