@@ -18,10 +18,15 @@ RETRY_AFTER_MAX = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a chunk is requested, and how long to wait in between (exponential backoff with full jitter)."""
+    """How often a request is tried, and how long to wait in between (exponential backoff with full jitter).
+
+    A chunk begins as one request. Its response is kept once it is whole. If it broke off twice, its dates are requested
+    in halves, each a request with attempts of its own; what came whole is not requested again. So a chunk of 28 days of
+    which one day never comes takes 14 requests: 2 for all, 7 for halves that came or broke off, and 5 for the day.
+    """
 
     attempts: int = 5
-    """Requests for one chunk, the first included."""
+    """How often a request for the same dates, or the same page, is sent: never more."""
     wait_initial: float = 1.0
     """Seconds: the longest wait before the second attempt; it doubles with each one after."""
     wait_max: float = 60.0

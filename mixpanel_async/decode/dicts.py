@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.lines import LongLine
 from mixpanel_async.decode.slow_parser import SlowParser
 from mixpanel_async.decode.strict_json import mend_surrogates, parse
 
@@ -52,7 +53,7 @@ class DictReader:
     def read(self, block: SmallBlock) -> Iterable[EventDict]:
         """Read the next small block."""
         if not self._slow.is_waiting and (events := self._read_fast(block)) is not None:
-            self._slow.lines += block.lines
+            self._slow.skip(block.lines)
             return events
         return map(_raw_dict if self._raw else _event_dict, self._slow.parse(block.text))
 
@@ -63,6 +64,8 @@ class DictReader:
 
     def _read_fast(self, block: SmallBlock) -> list[EventDict] | None:
         """Return all events of a block; `None` where it needs the slow parser."""
+        if isinstance(block.text, LongLine):
+            return None
         try:
             events = _raw_dicts(_parse_objects(block.text)) if self._raw else _event_dicts(_parse_lines(block.text))
         except NEEDS_SLOW_PARSER:

@@ -2,7 +2,8 @@
 
 The export has no end mark. The text shows two faults: a last line that is cut, and a line by which Mixpanel breaks off
 its response inside a 200, after good lines or before any. Such a line is the words `terminated early`, or an error as
-JSON (met in the field by Mixpanel's clients). `gunzip` checks the gzip, `api.transport` the HTTP framing.
+JSON (met in the field by Mixpanel's clients); at the end it may be any JSON that is not an event. `gunzip` checks the
+gzip, `api.transport` the HTTP framing.
 """
 
 from __future__ import annotations
@@ -10,17 +11,28 @@ from __future__ import annotations
 import re
 
 from mixpanel_async.decode.error_text import error_text, json_object
-from mixpanel_async.decode.event import BOM, NotAnEventError, join_lines, parse_event
 from mixpanel_async.errors import ConnectionLostError, ExportError, ServerError
 
-_BLANKS = b"\r\n \t"
 _WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html)\b", re.IGNORECASE)
-_TERMINATED = re.compile(rb"(?:export )?terminated early\.?", re.ASCII)
+_TERMINATED = re.compile(rb'[\s"(\[]*(?:export )?terminated early\.?[\s")\]]*', re.ASCII)
+
+
+class BrokenEndError(ConnectionLostError):
+    r"""The last line is not JSON.
+
+    If it has no line break, it is cut. If it has one, it may be cut, or it may be a bad line like any other: then
+    another attempt at the same response brings the same bytes.
+    """
+
+    def __init__(self, end: bytes, *, is_ended: bool) -> None:
+        """`end` is the line, or the lines of an event that raw line breaks cut apart."""
+        super().__init__("The response was cut: its last line is not whole", may_be_too_large=not is_ended)
+        self.end = end if is_ended else None
 
 
 def error_from_line(line: bytes) -> ExportError | None:
     """Return the error by which Mixpanel broke off; `None` for a line that is merely not an event."""
-    if _TERMINATED.fullmatch(line.strip()):
+    if _TERMINATED.fullmatch(line):
         return ConnectionLostError("Mixpanel broke off its response: terminated early")
     if _WEB_PAGE.match(line):
         return ServerError(f"Data was expected, and {error_text(line)} came", status=200)
@@ -29,27 +41,12 @@ def error_from_line(line: bytes) -> ExportError | None:
     return None
 
 
-def check_last_line(text: bytes) -> None:
-    """Check the end of a response's text: its last line, and the line before, if there is one.
-
-    Raises:
-        ConnectionLostError: the last line is cut: it is not JSON, and it is not the second half of an event which a raw
-            line break inside a text cut apart. Or Mixpanel broke off with it.
-        ServerError: it is an error of Mixpanel's.
-    """
-    *before, last = text.rstrip(_BLANKS).rsplit(b"\n", 2)
-    last = last.removeprefix(BOM)
-    try:
-        parse_event(last)
-    except NotAnEventError as error:
-        if error.is_json or not last:
-            return
-        if before and join_lines(before[-1].removesuffix(b"\r"), last) is not None:
-            return
-        raise error_from_line(last) or ConnectionLostError("The response was cut: its last line is not whole") from None
+def error_from_last_line(line: bytes) -> ExportError:
+    """Return the error for a last line that is JSON, and of which nothing looks like an event."""
+    return ConnectionLostError(f"Mixpanel broke off its response; its last line is not an event: {error_text(line)}")
 
 
 def _is_error_object(line: bytes) -> bool:
     """Whether a line is an error of Mixpanel's as JSON, `{"request": ..., "error": ...}` and the like, not an event."""
     payload = json_object(line.decode("utf-8", "replace")) if b'"error"' in line else {}
-    return "error" in payload and "event" not in payload
+    return ("error" in payload or payload.get("status") == "error") and "event" not in payload

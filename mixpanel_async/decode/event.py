@@ -30,7 +30,7 @@ from mixpanel_async.decode.strict_json import (
 )
 
 BOM = b"\xef\xbb\xbf"
-"""A byte order mark. It may come before the first line, and is not part of it."""
+"""A byte order mark. It may come before a line, and is not part of it."""
 
 FIRST_TIME = -62_135_596_800
 """Seconds since 1970 of the year 1, the first that Python and DuckDB both have."""
@@ -71,10 +71,12 @@ class RejectedLine:
 class NotAnEventError(Exception):
     """Why a line is not an event."""
 
-    def __init__(self, reason: str, *, is_json: bool = True) -> None:
+    def __init__(self, reason: str, *, is_json: bool = True, is_other_json: bool = False) -> None:
         super().__init__(reason)
         self.is_json = is_json
         """False for a line that is not JSON either: it may be part of an event that was cut apart or cut off."""
+        self.is_other_json = is_other_json
+        """Whether it is JSON that has neither `event` nor `properties`, so that it was never meant to be an event."""
 
 
 def parse_event(line: bytes) -> Event:
@@ -93,10 +95,10 @@ def parse_event(line: bytes) -> Event:
     if bad_byte is not None:
         raise NotAnEventError(f"not UTF-8 at byte {bad_byte}")
     if outer is None:
-        raise NotAnEventError("not a JSON object")
+        raise NotAnEventError("not a JSON object", is_other_json=True)
     name, properties = outer.get("event", ""), outer.get("properties", "")
     if not name.startswith('"'):
-        raise NotAnEventError("no event name")
+        raise NotAnEventError("no event name", is_other_json=not (name or properties))
     if not properties.startswith("{"):
         raise NotAnEventError("no properties")
     inner = members(properties) or {}
@@ -110,18 +112,13 @@ def parse_event(line: bytes) -> Event:
     )
 
 
-def join_lines(first: bytes, second: bytes) -> tuple[bytes, Event] | None:
-    """Read two lines as the one event that a raw line break inside a text cut apart.
-
-    Returns:
-        The joined line and the event; `None` where the lines are not one event.
-    """
-    for joint in (rb"\n", b""):
-        try:
-            return first + joint + second, parse_event(first + joint + second)
-        except NotAnEventError:
-            continue
-    return None
+def is_event(line: bytes) -> bool:
+    """Whether a line, without its line break, is an event."""
+    try:
+        parse_event(line)
+    except NotAnEventError:
+        return False
+    return True
 
 
 def id_text(value: str | None) -> str | None:

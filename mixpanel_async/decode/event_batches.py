@@ -15,10 +15,10 @@ import numpy as np
 from arro3.core import Array, RecordBatch, fixed_size_list_array
 from nanoarrow.c_array import c_array_from_buffers
 
-from mixpanel_async.decode.ending import check_last_line
+from mixpanel_async.decode.event import is_event
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.layout import COLUMNS, PARSED, TEXTS, UNPARSED
-from mixpanel_async.decode.lines import BLOCK_SIZE, LineTooLongError, blocks
+from mixpanel_async.decode.lines import BLOCK_SIZE, Blocks, LongLine, last_line
 from mixpanel_async.decode.offsets import find_offsets
 from mixpanel_async.decode.slow_parser import SlowParser
 
@@ -37,6 +37,8 @@ _SMALL = 1 << 15
 
 GROUP_SIZE = 16 << 20
 """Bytes of events that travel to the writer together: each step costs a change of threads and some SQL statements."""
+
+_BEGIN = b'\n{"event":'
 
 _TEXT = nanoarrow.string()
 
@@ -66,25 +68,20 @@ class EventBatch:
         return [batch for batch in (self.unparsed, self.parsed) if batch is not None]
 
 
-def decode(body: Iterable[bytes]) -> Iterator[EventBatch]:
+def decode(body: Iterable[bytes], known_end: bytes | None = None) -> Iterator[EventBatch]:
     """Decode a body to its end.
+
+    `known_end` is the `BrokenEndError.end` of an earlier attempt, if this body is surely whole: see `SlowParser`.
 
     Raises:
         ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.
         ServerError: it contains an error of Mixpanel's.
-        DecodeError: a line is longer than `lines.LINE_MAX`.
     """
     decoder = _Decoder()
-    before, last = b"", b""
-    try:
-        for block in blocks(gunzip(body), _BLOCKS_AT_ONCE * BLOCK_SIZE):
-            yield from decoder.decode(last)
-            before, last = last, block
-    except LineTooLongError as error:
-        raise error.as_decode_error(decoder.lines + last.count(b"\n")) from None
-    check_last_line(before[before.rfind(b"\n", 0, -1) + 1 :] + last)
-    yield from decoder.decode(last)
-    yield from decoder.end()
+    text = Blocks(gunzip(body), _BLOCKS_AT_ONCE * BLOCK_SIZE)
+    for block in text:
+        yield from decoder.decode(block)
+    yield from decoder.end(is_ended=text.is_ended, known_end=known_end)
 
 
 def grouped(batches: Iterable[EventBatch]) -> Iterator[list[EventBatch]]:
@@ -126,36 +123,39 @@ class _Decoder:
         self._rejected: list[RejectedLine] = []
         self._slow = SlowParser(self._rejected.append)
 
-    @property
-    def lines(self) -> int:
-        """Lines so far."""
-        return self._slow.lines
-
     def decode(self, block: bytes) -> Iterator[EventBatch]:
         """Decode a block of whole lines."""
-        if not block:
-            return
-        if not self._slow.is_waiting and (offsets := find_offsets(block)) is not None:
-            first = self.lines + 1
-            self._slow.lines += len(offsets.texts)
-            yield EventBatch(_unparsed_batch(np.arange(first, self.lines + 1), block, offsets))
-        elif len(block) > _SMALL and 0 < (middle := block.find(b"\n", len(block) // 2) + 1) < len(block):
+        if self._may_be_ordinary(block) and (offsets := find_offsets(block)) is not None:
+            first = self._slow.lines + 1
+            self._slow.skip(len(offsets.texts))
+            yield EventBatch(_unparsed_batch(np.arange(first, self._slow.lines + 1), block, offsets))
+        elif len(block) > _SMALL and 0 < (middle := _middle(block)) < len(block):
             yield from self.decode(block[:middle])
             yield from self.decode(block[middle:])
         else:
             events = [line.event for line in self._slow.parse(block)]
             yield EventBatch(parsed=parsed_batch(events) if events else None, rejected=self._take_rejected())
 
-    def end(self) -> Iterator[EventBatch]:
-        """End the body: a line that waits for the next one is rejected."""
-        self._slow.end()
+    def end(self, *, is_ended: bool, known_end: bytes | None) -> Iterator[EventBatch]:
+        """End the body; see `SlowParser.check_end`."""
+        self._slow.check_end(is_ended=is_ended, known_end=known_end)
         if rejected := self._take_rejected():
             yield EventBatch(rejected=rejected)
+
+    def _may_be_ordinary(self, block: bytes) -> bool:
+        """Whether the fast way may take a block: no event that was cut apart reaches into it, or out of it."""
+        return not (self._slow.is_waiting or isinstance(block, LongLine)) and is_event(last_line(block))
 
     def _take_rejected(self) -> tuple[RejectedLine, ...]:
         rejected = tuple(self._rejected)
         self._rejected.clear()
         return rejected
+
+
+def _middle(block: bytes) -> int:
+    """Return where to cut a block in two: before a line that begins an event, because another may go on with one."""
+    middle = block.find(_BEGIN, len(block) // 2) + 1
+    return middle or block.find(b"\n", len(block) // 2) + 1
 
 
 def _unparsed_batch(lines: NDArray[np.integer], block: bytes, offsets: Offsets) -> RecordBatch:

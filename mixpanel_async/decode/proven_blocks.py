@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mixpanel_async.decode.ending import check_last_line, error_from_line
-from mixpanel_async.decode.event import NotAnEventError, parse_event
+from mixpanel_async.decode.event import is_event
 from mixpanel_async.decode.gunzip import gunzip
-from mixpanel_async.decode.lines import LineTooLongError, blocks
+from mixpanel_async.decode.lines import Blocks, LongLine, last_line
+from mixpanel_async.decode.slow_parser import SlowParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from mixpanel_async.decode.event import RejectedLine
 
 SMALL_BLOCK = 64 << 10
 """Bytes of a small block, about: it takes some 0.3 ms to parse, and its objects stay in the processor's cache."""
@@ -31,11 +33,14 @@ class SmallBlock(NamedTuple):
     text: bytes
     lines: int
     looks_ordinary: bool
-    """Whether each of them begins as an event does."""
+    """Whether each of them begins as an event does, and the last one of a block is one."""
 
 
 def small_blocks(block: bytes) -> Iterator[SmallBlock]:
-    """Cut a block into small ones."""
+    """Cut a block into small ones, each before a line that begins an event: another may go on with one."""
+    if isinstance(block, LongLine):
+        yield SmallBlock(block, 1, looks_ordinary=False)
+        return
     start = at = lines = 0
     looks_ordinary = True
     find, starts = block.find, block.startswith
@@ -43,44 +48,40 @@ def small_blocks(block: bytes) -> Iterator[SmallBlock]:
         looks_ordinary = starts(_HEAD, at) and looks_ordinary
         at = find(b"\n", at) + 1
         lines += 1
-        if at - start >= SMALL_BLOCK or at == len(block):
-            yield SmallBlock(block[start:at], lines, looks_ordinary)
+        is_last = at == len(block)
+        if is_last or (at - start >= SMALL_BLOCK and (starts(_HEAD, at) or at - start >= 4 * SMALL_BLOCK)):
+            text = block[start:at]
+            yield SmallBlock(text, lines, looks_ordinary and not (is_last and not is_event(last_line(text))))
             start, lines, looks_ordinary = at, 0, True
 
 
-def proven_blocks(body: Iterable[bytes]) -> Iterator[list[SmallBlock]]:
+def proven_blocks(body: Iterable[bytes], known_end: bytes | None = None) -> Iterator[list[SmallBlock]]:
     """Yield a body's lines: for each block, the small blocks that it is cut into.
 
-    The body is proven whole only when this ends without an error.
+    The body is proven whole only when this ends without an error. `known_end` is as in `event_batches.decode`.
 
     Raises:
         ConnectionLostError: it is cut, or damaged, or Mixpanel broke it off.
         ServerError: it contains an error of Mixpanel's.
-        DecodeError: a line is longer than `lines.LINE_MAX`.
     """
-    lines = 0
-    before = last = b""
-    try:
-        for block in blocks(gunzip(body)):
-            before, last = last, block
-            small = list(small_blocks(block))
-            for each in small:
-                lines += each.lines
-                if not each.looks_ordinary:
-                    _check_lines(each.text)
-            yield small
-    except LineTooLongError as error:
-        raise error.as_decode_error(lines) from None
-    check_last_line(before[before.rfind(b"\n", 0, -1) + 1 :] + last)
+    prover = SlowParser(_ignore)
+    text = Blocks(gunzip(body))
+    for block in text:
+        small = list(small_blocks(block))
+        for each in small:
+            _check_lines(prover, each)
+        yield small
+    prover.check_end(is_ended=text.is_ended, known_end=known_end)
 
 
-def _check_lines(text: bytes) -> None:
-    """Raise the error of a line by which Mixpanel broke off."""
-    for line in text.split(b"\n"):
-        if line.startswith(_HEAD) or not line.strip():
-            continue
-        try:
-            parse_event(line)
-        except NotAnEventError:
-            if (error := error_from_line(line)) is not None:
-                raise error from None
+def _check_lines(prover: SlowParser, block: SmallBlock) -> None:
+    """Look for a line by which Mixpanel broke off. Raises its error."""
+    if block.looks_ordinary and not prover.is_waiting:
+        prover.skip(block.lines)
+        return
+    for _ in prover.parse(block.text):
+        pass
+
+
+def _ignore(_: RejectedLine) -> None:
+    """Do nothing with a rejected line: whoever reads the proven blocks is told of it."""

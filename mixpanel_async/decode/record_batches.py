@@ -11,6 +11,7 @@ import msgspec
 
 from mixpanel_async.decode.dicts import NEEDS_SLOW_PARSER, plain_id_text
 from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.lines import LongLine
 from mixpanel_async.decode.slow_parser import SlowParser
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class RecordBatchReader:
         if columns is None:
             columns = _columns_of(self._slow.parse(block.text))
         else:
-            self._slow.lines += block.lines
+            self._slow.skip(block.lines)
         for column, more in zip(self._columns, columns, strict=True):
             column.extend(more)
         self._size += len(block.text)
@@ -75,6 +76,8 @@ class RecordBatchReader:
 
     def _read_fast(self, block: SmallBlock) -> Columns | None:
         """Return the columns of a block; `None` where it needs the slow parser."""
+        if isinstance(block.text, LongLine):
+            return None
         try:
             self._pa.array([block.text], self._bytes).cast(self._text)  # msgspec accepts what is not UTF-8
             lines = _parse_lines(block.text)

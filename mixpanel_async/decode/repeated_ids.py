@@ -7,7 +7,6 @@ cheap. It misses ids that are spelled in an unusual way; their duplicates are de
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from mixpanel_async.decode.event_batches import GROUP_SIZE
 from mixpanel_async.decode.gunzip import gunzip
-from mixpanel_async.decode.lines import LineTooLongError, blocks
+from mixpanel_async.decode.lines import Blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +33,7 @@ class RepeatedIds:
     """Reads a chunk's bodies a step at a time, in a thread."""
 
     def __init__(self, bodies: Iterable[Iterable[bytes]]) -> None:
-        self._blocks = chain.from_iterable(blocks(gunzip(body)) for body in bodies)
+        self._blocks = chain.from_iterable(Blocks(gunzip(body)) for body in bodies)
         self._seen = np.zeros(_SLOTS >> 3, np.uint8).data  # lazily zeroed, unlike a bytearray
         self.insert_ids: set[str] = set()
         """The ids that occurred more than once so far, and a few that only share a bit with another."""
@@ -46,12 +45,11 @@ class RepeatedIds:
             ConnectionLostError: the gzip is cut or damaged.
         """
         size = 0
-        with suppress(LineTooLongError):  # decoding raises it again, with the line's number
-            for block in self._blocks:
-                self._read_block(block)
-                size += len(block)
-                if size >= GROUP_SIZE:
-                    return True
+        for block in self._blocks:
+            self._read_block(block)
+            size += len(block)
+            if size >= GROUP_SIZE:
+                return True
         return False
 
     def _read_block(self, block: bytes) -> None:

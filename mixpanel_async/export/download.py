@@ -1,7 +1,9 @@
-"""Downloads a chunk's bodies into spools, and requests them again until they are whole.
+"""Downloads a chunk's bodies into spools, each until it is whole.
 
-A retry repeats all work on a chunk, decoding included, because only decoding shows whether the bodies are whole.
-Back-pressure: `max_workers` limits the open requests, and one `MemoryBudget` limits the bytes of all bodies in memory.
+A chunk begins as one request. What came whole is kept, and only what failed is requested again: in halves, if it may
+have been too large. Only decoding shows whether a body is whole, so a retry repeats the decoding of all bodies, but not
+their download. Back-pressure: `max_workers` limits the open requests, and one `MemoryBudget` limits the bytes of all
+bodies in memory.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 from mixpanel_async.api.responses import raise_for_response
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
+from mixpanel_async.decode.ending import BrokenEndError
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError
 from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.spool import MemoryBudget, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from contextlib import AsyncExitStack
 
     from mixpanel_async.api.source import Source
@@ -30,10 +33,62 @@ logger = logging.getLogger("mixpanel_async")
 
 T = TypeVar("T")
 
-UNFRAMED = (
+_UNFRAMED = (
     "%s to %s: the response's headers gave neither its length nor an end mark. It is taken as whole, but a connection "
     "that was closed early between two lines would look the same."
 )
+
+
+def warn_if_unframed(chunk: DateChunk, bodies: Sequence[Body]) -> None:
+    """Log that the framing of one of a chunk's bodies did not mark its end."""
+    if not all(body.has_end_mark for body in bodies):
+        logger.warning(_UNFRAMED, *chunk)
+
+
+class Body:
+    """One request of a chunk, and its body once that has come."""
+
+    def __init__(self, source: Source, chunk: DateChunk, dates: DateChunk, *, is_half: bool = False) -> None:
+        """`is_half`: a request for more dates failed before."""
+        name = " to ".join(chunk) if dates == chunk else f"{' to '.join(chunk)} (the request for {' to '.join(dates)})"
+        self.dates = dates
+        self.spool: Spool | None = None
+        self.has_end_mark = True
+        """Whether the HTTP framing marked its end."""
+        self.known_end: bytes | None = None
+        """See `SlowParser.check_end`."""
+        self.attempts = Attempts(source, name)
+        self._is_half = is_half
+
+    @property
+    def is_to_be_halved(self) -> bool:
+        """Whether one more failure shows that it may be too large: it is half of what failed, or has failed before."""
+        return self._is_half or self.attempts.number > 1
+
+    @property
+    def size(self) -> int:
+        """Bytes that came."""
+        return 0 if self.spool is None else self.spool.size
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether some of it is in a file."""
+        return self.spool is not None and self.spool.is_on_disk
+
+    def read(self, *, keep: bool) -> Iterator[bytes]:
+        """Yield the bytes that came, in a thread; unless they are to `keep`, memory is freed on the way."""
+        if self.spool is None:
+            raise ValueError("this body has not come")
+        return self.spool.peek() if keep else self.spool.read()
+
+    async def discard(self, error: ExportError) -> None:
+        """Drop the body, of which decoding showed that it is not whole."""
+        if self.spool is not None:
+            await self.spool.close()
+            self.spool = None
+        if isinstance(error, BrokenEndError) and self.has_end_mark:
+            error.may_be_too_large |= self.known_end is not None  # two different ends: it is cut
+            self.known_end = error.end
 
 
 class Downloads:
@@ -46,74 +101,73 @@ class Downloads:
         self._workers = asyncio.Semaphore(max_workers)
         self._fatal: ExportError | None = None
 
-    async def with_retries(self, chunk: DateChunk, attempt: Callable[[list[DateChunk], int], Awaitable[T]]) -> T:
-        """Attempt a chunk until it succeeds or the retry policy ends it.
-
-        From the second failure on, a chunk that may be too large for its requests is requested in halves.
+    async def with_retries(
+        self, chunk: DateChunk, stack: AsyncExitStack, use: Callable[[list[Body], int], Awaitable[T]]
+    ) -> T:
+        """Download a chunk's bodies and use them, until that succeeds or the retry policy ends it.
 
         Args:
             chunk: its dates.
-            attempt: gets the dates of each request, and its own number, from 1.
+            stack: keeps the spools open.
+            use: gets the bodies, all of them there, and which attempt at the chunk this is, from 1. It calls
+                `discard` on a body that is not whole, and raises.
 
         Raises:
-            ExportError: of the last attempt; it names the dates.
-            DecodeError: raised by an attempt, and not retried; it names the dates.
+            ExportError: of the last attempt at a request; it names the dates.
+            DecodeError: raised by `use`, and not retried; it names the dates.
+            StoreError: the disk is full.
         """
-        attempts, requests = Attempts(self._source, " to ".join(chunk)), [chunk]
+        bodies, attempt = [Body(self._source, chunk, chunk)], 1
         while True:
             try:
-                return await attempt(requests, attempts.number)
+                for body in bodies:
+                    if body.spool is None:
+                        await self._fetch(body, stack)
+                return await use(bodies, attempt)
             except DecodeError as error:
                 error.from_date, error.to_date = chunk
-                error.args = (f"{attempts.name}: {error}",)
+                error.args = (f"{' to '.join(chunk)}: {error}",)
                 raise
             except ExportError as error:
                 if not error.attempts:  # else it is fatal, and another chunk met it first
                     error.from_date, error.to_date = chunk
-                smaller = self._halved(requests) if error.may_be_too_large and attempts.number > 1 else requests
-                await attempts.failed(error, may_exceed=smaller != requests)
-                requests = smaller
+                failed = next(index for index, body in enumerate(bodies) if body.spool is None)
+                bodies[failed : failed + 1] = await self._after_failure(bodies[failed], chunk, error)
+            attempt += 1
 
-    async def fetch_bodies(self, requests: Sequence[DateChunk], stack: AsyncExitStack) -> tuple[list[Spool], bool]:
-        """Fetch one body per request. The spools stay open as long as `stack`.
+    async def _after_failure(self, body: Body, chunk: DateChunk, error: ExportError) -> list[Body]:
+        """Wait, and return what to request instead of a body that failed. Raises the error at the end."""
+        may_halve = error.may_be_too_large and body.is_to_be_halved and self._selection.limit is None
+        smaller = halves(body.dates) if may_halve else [body.dates]
+        await body.attempts.failed(error, may_exceed=len(smaller) > 1)
+        return [body] if len(smaller) == 1 else [Body(self._source, chunk, half, is_half=True) for half in smaller]
 
-        Also return whether the HTTP framing marked the end of every body.
-
-        Raises:
-            ExportError: Mixpanel's response is not a body, or the connection broke.
-            StoreError: the disk is full.
-        """
-        spools, all_framed = [], True
-        for dates in requests:
-            spools.append(await stack.enter_async_context(Spool(self._memory)))
-            all_framed &= await self._fetch_body(dates, spools[-1])
-        return spools, all_framed
-
-    async def _fetch_body(self, dates: DateChunk, spool: Spool) -> bool:
+    async def _fetch(self, body: Body, stack: AsyncExitStack) -> None:
+        """Fetch a body. Raises ExportError if the response is not one, or the connection broke."""
         source = self._source
-        parameters = export_parameters(dates, self._selection)
+        parameters = export_parameters(body.dates, self._selection)
         async with self._workers, source.limiter.slot():
             if self._fatal is not None:
                 raise self._fatal  # this chunk would meet the same error, so it costs no request
             try:
                 async with source.transport.get(source.url, parameters, source.credentials) as response:
-                    return await _receive(response, spool)
+                    await self._receive(response, body, stack)
             except ExportError as error:
                 if error.fatal:
                     self._fatal = error
                 raise
 
-    def _halved(self, requests: list[DateChunk]) -> list[DateChunk]:
-        if self._selection.limit is not None:
-            return requests  # a limit belongs to one request
-        return [half for request in requests for half in halves(request)]
-
-
-async def _receive(response: Response, spool: Spool) -> bool:
-    """Check a response and spool its body; return whether the framing marks the body's end."""
-    await raise_for_response(response)
-    async for data in response.iter_bytes():
-        await spool.write(data)
-    if not (spool.size or response.has_end_mark):
-        raise ConnectionLostError("The connection was closed before the first byte of the response's body")
-    return response.has_end_mark
+    async def _receive(self, response: Response, body: Body, stack: AsyncExitStack) -> None:
+        """Check a response and spool its body."""
+        await raise_for_response(response)
+        spool = Spool(self._memory)
+        stack.push_async_exit(spool)
+        try:
+            async for data in response.iter_bytes():
+                await spool.write(data)
+            if not (spool.size or response.has_end_mark):
+                raise ConnectionLostError("The connection was closed before the first byte of the response's body")
+        except ExportError:
+            await spool.close()
+            raise
+        body.spool, body.has_end_mark = spool, response.has_end_mark

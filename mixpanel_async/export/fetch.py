@@ -21,7 +21,7 @@ from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
 from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
-from mixpanel_async.export.download import UNFRAMED, Downloads
+from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.results import Outcome
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
-    from mixpanel_async.export.spool import Spool
 
     BatchHook = Callable[[BatchProgress], object]
 
@@ -152,9 +152,9 @@ class ChunkFetcher:
         return [task.result() for task in tasks]
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
-        async with self._spooled:
+        async with self._spooled, AsyncExitStack() as stack:
             try:
-                outcome = await self._downloads.with_retries(chunk, partial(self._attempt, chunk))
+                outcome = await self._downloads.with_retries(chunk, stack, partial(self._write, chunk))
             except (ExportError, DecodeError) as error:
                 if isinstance(error, ExportError) and error.fatal:
                     raise
@@ -164,32 +164,33 @@ class ChunkFetcher:
         self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome
 
-    async def _attempt(self, chunk: DateChunk, requests: list[DateChunk], attempt: int) -> Outcome:
-        """Download all of the chunk's bodies, then write them in its one transaction."""
-        async with AsyncExitStack() as stack:
-            spools, all_framed = await self._downloads.fetch_bodies(requests, stack)
-            async with self._writing:
-                outcome = await self._write(chunk, spools, attempt)
-        if not all_framed:
-            logger.warning(UNFRAMED, *chunk)
+    async def _write(self, chunk: DateChunk, bodies: Sequence[Body], attempt: int) -> Outcome:
+        """Write the chunk's bodies in its one transaction."""
+        async with self._writing:
+            size = sum(body.size for body in bodies)
+            try:
+                if self._deduplicate and size >= LONG_DAY * days_in(chunk):
+                    await self._find_repeated_ids(chunk, bodies)
+                for body in bodies:
+                    await self._load(chunk, body, keep=len(bodies) > 1)
+            except MixpanelError:
+                await self._end(chunk, size, attempt, whole=False)
+                raise
+            outcome = await self._end(chunk, size, attempt, whole=True)
+        warn_if_unframed(chunk, bodies)
         return outcome
 
-    async def _write(self, chunk: DateChunk, spools: list[Spool], attempt: int) -> Outcome:
-        size = sum(spool.size for spool in spools)
+    async def _load(self, chunk: DateChunk, body: Body, *, keep: bool) -> None:
+        groups = grouped(decode(body.read(keep=keep), body.known_end))
         try:
-            if self._deduplicate and size >= LONG_DAY * days_in(chunk):
-                await self._find_repeated_ids(chunk, spools)
-            for spool in spools:
-                groups = grouped(decode(spool.read()))
-                while (batches := await self._cores.run(next, groups, None)) is not None:
-                    await self._queue.put(LoadBatches(chunk, batches))
-        except MixpanelError:
-            await self._end(chunk, size, attempt, whole=False)
+            while (batches := await self._cores.run(next, groups, None)) is not None:
+                await self._queue.put(LoadBatches(chunk, batches))
+        except ExportError as error:
+            await body.discard(error)
             raise
-        return await self._end(chunk, size, attempt, whole=True)
 
-    async def _find_repeated_ids(self, chunk: DateChunk, spools: list[Spool]) -> None:
-        repeated = RepeatedIds(spool.peek() for spool in spools)
+    async def _find_repeated_ids(self, chunk: DateChunk, bodies: Sequence[Body]) -> None:
+        repeated = RepeatedIds(body.read(keep=True) for body in bodies)
         while await self._cores.run(repeated.read):
             pass
         await self._queue.put(HoldRepeated(chunk, repeated.insert_ids))

@@ -64,6 +64,10 @@ class Spool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Free memory and file; do nothing if that is done."""
         while self._memory:
             self._pop()
         self._unwritten.clear()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import logging
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from mixpanel_async.dates import date_range
 from mixpanel_async.errors import DecodeError, ExportError
-from mixpanel_async.export.download import UNFRAMED, Downloads
+from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.spool import MemoryBudget
 from mixpanel_async.export.stream_body import StreamBody
@@ -30,14 +29,13 @@ from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import cancel_all, has_failed, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.decode.proven_blocks import SmallBlock
-
-logger = logging.getLogger("mixpanel_async")
+    from mixpanel_async.export.download import Body
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -141,8 +139,7 @@ class EventStream(Generic[T_co]):
             while chunks or downloading:
                 while chunks and len(downloading) < workers and not any(has_failed(task) for _, task in downloading):
                     chunk = chunks.popleft()
-                    download = downloads.with_retries(chunk, partial(self._attempt, downloads, chunk))
-                    downloading.append((chunk, self._spawn(download)))
+                    downloading.append((chunk, self._spawn(self._download(downloads, chunk))))
                 proven = await _result_of_chunk(*downloading[0])
                 downloading.popleft()
                 async with proven.open:
@@ -151,19 +148,25 @@ class EventStream(Generic[T_co]):
         finally:
             await _cancel_downloads([task for _, task in downloading])
 
-    async def _attempt(self, downloads: Downloads, chunk: DateChunk, requests: list[DateChunk], _: int) -> ProvenChunk:
+    async def _download(self, downloads: Downloads, chunk: DateChunk) -> ProvenChunk:
         async with AsyncExitStack() as stack:
-            spools, all_framed = await downloads.fetch_bodies(requests, stack)
-            bodies = [
-                stack.enter_context(StreamBody(dates, spool, self._text))
-                for dates, spool in zip(requests, spools, strict=True)
-            ]
-            async with self._proving:
-                for body in bodies:
-                    await body.prove()
-            if not all_framed:
-                logger.warning(UNFRAMED, *chunk)
+            bodies, texts = await downloads.with_retries(chunk, stack, partial(self._prove, chunk))
+            stack.push_async_exit(texts)
             return ProvenChunk(bodies, stack.pop_all())
+
+    async def _prove(self, chunk: DateChunk, bodies: Sequence[Body], _: int) -> tuple[list[StreamBody], AsyncExitStack]:
+        """Prove a chunk's bodies; also return what keeps their text."""
+        async with AsyncExitStack() as stack:
+            proven = [stack.enter_context(StreamBody(body, self._text)) for body in bodies]
+            async with self._proving:
+                for each, body in zip(proven, bodies, strict=True):
+                    try:
+                        await each.prove()
+                    except ExportError as error:
+                        await body.discard(error)
+                        raise
+            warn_if_unframed(chunk, bodies)
+            return proven, stack.pop_all()
 
     def _reject(self, dates: DateChunk, line: RejectedLine) -> None:
         first, last = dates

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.decode.gunzip import gunzip
-from mixpanel_async.decode.lines import blocks
+from mixpanel_async.decode.lines import Blocks
 from mixpanel_async.decode.proven_blocks import proven_blocks, small_blocks
 from mixpanel_async.threads import finish_in_thread
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from typing import Self
 
-    from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.proven_blocks import SmallBlock
-    from mixpanel_async.export.spool import MemoryBudget, Spool
+    from mixpanel_async.export.download import Body
+    from mixpanel_async.export.spool import MemoryBudget
 
 T = TypeVar("T")
 
@@ -31,13 +31,14 @@ TEXT_PER_GZIP = 6
 class StreamBody:
     """One body in its spool. A context manager: at its end the memory of its text is released."""
 
-    def __init__(self, dates: DateChunk, spool: Spool, budget: MemoryBudget) -> None:
-        """`dates` are those of its request; `budget` is for text, and shared with other bodies."""
-        self.dates = dates
-        self._spool = spool
+    def __init__(self, body: Body, budget: MemoryBudget) -> None:
+        """`budget` is for text, and shared with other bodies."""
+        self.dates = body.dates
+        """Of its request."""
+        self._body = body
         self._budget = budget
         self._kept: deque[SmallBlock] = deque()
-        self._keeps = spool.size * TEXT_PER_GZIP <= budget.free
+        self._keeps = body.size * TEXT_PER_GZIP <= budget.free
 
     def __enter__(self) -> Self:
         return self
@@ -49,9 +50,9 @@ class StreamBody:
         """Read it to its end, and keep its text if there is memory for all of it.
 
         Raises:
-            ExportError, DecodeError: see `proven_blocks`.
+            ExportError: see `proven_blocks`.
         """
-        proven = proven_blocks(self._spool.peek())
+        proven = proven_blocks(self._body.read(keep=True), self._body.known_end)
         while (blocks_of_text := await self._next(proven)) is not None:
             self._keeps = self._keeps and self._budget.acquire(sum(len(block.text) for block in blocks_of_text))
             if self._keeps:
@@ -65,7 +66,7 @@ class StreamBody:
             yield self._pop()
             await asyncio.sleep(0)
         if not self._keeps:
-            text = blocks(gunzip(self._spool.read()))
+            text = iter(Blocks(gunzip(self._body.read(keep=False))))
             while (block := await self._next(text)) is not None:
                 for small in small_blocks(block):
                     yield small
@@ -77,7 +78,7 @@ class StreamBody:
         Otherwise gunzip and parser alternate on the event loop, a millisecond at a time. In threads they would wait for
         each other (CPython's lock), and hold the loop up for longer.
         """
-        if self._spool.is_on_disk:
+        if self._body.is_on_disk:
             return await finish_in_thread(next, steps, None)
         await asyncio.sleep(0)
         return next(steps, None)

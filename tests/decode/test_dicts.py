@@ -161,7 +161,7 @@ def test_small_blocks_are_the_block_and_its_lines(block):
     assert all(each.text.endswith(b"\n") and each.lines == each.text.count(b"\n") for each in small)
     for each in small:
         heads = [line.startswith(b'{"event":') for line in each.text[:-1].split(b"\n")]
-        assert each.looks_ordinary == all(heads)
+        assert all(heads) or not each.looks_ordinary
 
 
 JSON = st.recursive(

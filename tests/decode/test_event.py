@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.decode.event import Event, NotAnEventError, join_lines, parse_event
+from mixpanel_async.decode.event import Event, NotAnEventError, parse_event
 from mixpanel_async.decode.offsets import find_offsets
 
 JSON = st.recursive(
@@ -193,19 +193,3 @@ def test_an_event_is_one_at_any_depth():
     properties = b'{"x":%b,"time":1}' % (b'{"y":[' * 50_000 + b"]}" * 50_000)
     assert parse_event(b'{"event":"a","properties":%b}' % properties) == Event("a", 10**6, None, None, None, properties)
     assert not why(b'{"event":"a","properties":%b}' % properties.replace(b"]}]}", b"]}]]", 1)).is_json
-
-
-def test_two_halves_are_joined_with_the_newline_that_cut_them():
-    properties = b'{"time":1}'
-    line = rb'{"event":"a\nb","properties":{"time":1}}'
-    assert join_lines(b'{"event":"a', b'b","properties":{"time":1}}') == (
-        line,
-        Event("a\nb", 10**6, None, None, None, properties),
-    )
-    line = b'{"event":"a", "properties":{"time":1}}'
-    assert join_lines(b'{"event":"a",', b' "properties":{"time":1}}') == (
-        line,
-        Event("a", 10**6, None, None, None, properties),
-    )
-    assert join_lines(b'{"event":"a', b"nonsense") is None
-    assert join_lines(b'{"event":"a","properties":{"time":"', b'"}}') is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from itertools import accumulate, pairwise
 from unittest import mock
@@ -12,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.decode import event_batches, lines, slow_parser
+from mixpanel_async.decode import cut_event, event_batches, lines, slow_parser
 from mixpanel_async.decode import gunzip as gunzipping
+from mixpanel_async.decode.ending import BrokenEndError
 from mixpanel_async.decode.event import parse_event
 from mixpanel_async.decode.event_batches import decode
 from mixpanel_async.decode.gunzip import gunzip
-from mixpanel_async.decode.lines import blocks
-from mixpanel_async.errors import ConnectionLostError, DecodeError, ServerError
+from mixpanel_async.decode.lines import Blocks
+from mixpanel_async.errors import ConnectionLostError, ServerError
 
 TIME = b"1704067200"
 
@@ -191,7 +193,7 @@ def test_gunzip_yields_all_text_in_steps_of_limited_size(most, repeats, piece, t
 def test_a_zip_bomb_needs_little_memory():
     bomb = gzip.compress(b"\n" * (64 << 20))
     assert len(bomb) < 100_000
-    sizes = [len(block) for block in blocks(gunzip([bomb]))]
+    sizes = [len(block) for block in Blocks(gunzip([bomb]))]
     assert sum(sizes) == 64 << 20
     assert max(sizes) <= lines.BLOCK_SIZE + gunzipping._STEP_SIZE
 
@@ -211,10 +213,13 @@ def test_lines_are_read_word_for_word():
     )
 
 
-def test_a_byte_order_mark_is_taken_off_the_first_line_and_no_other():
+def test_a_byte_order_mark_is_taken_off_any_line():
     mark = b"\xef\xbb\xbf"
     assert names(mark + GOOD) == ["good"]
-    assert read(mark + GOOD + b"\n" + mark + event() + b"\n" + LAST)[1] == {2: mark + event()}
+    assert read(mark + GOOD + b"\n" + mark + event() + b"\n" + LAST + b"\n" + mark + BAD + b"\n") == (
+        [("good", '{"time":1704067200}'), ("sign up", '{"time":1704067200}'), ("last", '{"time":1704067200}')],
+        {4: BAD},
+    )
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x7f"])
@@ -223,21 +228,84 @@ def test_only_a_newline_ends_a_line(sign):
     assert len(read(text + b"\n" + LAST)[0]) == 2
 
 
+RAW = {
+    "one break": ("one\ntwo", "one\\ntwo"),
+    "five breaks": ("\n1\n2\n3\n4\n", "\\n1\\n2\\n3\\n4\\n"),
+    "an empty line": ("a\n\nb", "a\\n\\nb"),
+    "blank lines": ("a\n \n\t\nb", None),
+    "returns": ("a\r\nb\r\n\r\nc", "a\\r\\nb\\r\\n\\r\\nc"),
+    "brackets": ("a}}\n{b]\n[[", "a}}\\n{b]\\n[["),
+    "quotes": ('\\"a\n\\"b\\\\\n"', None),
+    "escapes": ('\\"a\n\\"b\\\\\nc', '\\"a\\n\\"b\\\\\\nc'),
+    "words of Mixpanel's": ("a\nterminated early\n", "a\\nterminated early\\n"),
+    "numbers": ("a\n5\nnull\n", "a\\n5\\nnull\\n"),
+}
+
+
 @pytest.mark.parametrize("block", [1, 20, 1 << 20])
-@pytest.mark.parametrize("line_break", [b"\n", b"\r\n"])
-def test_a_record_that_a_raw_newline_cut_is_one_event(block, line_break):
-    broken = b'{"event":"a","properties":{"time":1,"x":"one\ntwo"}}'
-    body = line_break.join([GOOD, broken, b"nonsense", LAST])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("raw", "text"), RAW.values(), ids=RAW)
+def test_an_event_with_raw_line_breaks_is_one_event(raw, text, last, end, block):
+    broken = b'{"event":"a","properties":{"time":1,"x":"%s"}}' % raw.encode()
+    body = b"\n".join([GOOD, broken, *([] if last else [LAST])]) + end
     with mock.patch.object(event_batches, "BLOCK_SIZE", block):
+        if text is None and last:
+            with pytest.raises(BrokenEndError):
+                read(*cut(body, range(0, 500, 7)))
+            return
         events, rejected = read(*cut(body, range(0, 500, 7)))
-    assert events[1] == ("a", '{"time":1,"x":"one\\ntwo"}')
-    assert [name for name, _ in events] == ["good", "a", "last"]
-    assert rejected == {4: b"nonsense"}
+    pieces = [line.removesuffix(b"\r") for line in broken.split(b"\n")]
+    if text is None:  # not an event for another reason: then all its lines are kept
+        assert [name for name, _ in events] == ["good", "last"]
+        assert rejected == dict(enumerate(pieces, 2))
+    else:
+        assert events[1] == ("a", f'{{"time":1,"x":"{text}"}}')
+        assert rejected == {}
 
 
-def test_a_cut_record_may_be_the_last():
-    first, second = b'{"event":"a","properties":{"time":1,"x":"one', b'two"}}'
-    assert read(GOOD + b"\n" + first + b"\n" + second)[0][1] == ("a", '{"time":1,"x":"one\\ntwo"}')
+def test_line_breaks_between_values_do_not_cut_an_event():
+    pretty = json.dumps({"event": "a", "properties": {"time": 1, "x": [1, {}]}}, indent=1).encode()
+    assert json.loads(read(pretty + b"\n" + GOOD)[0][0][1]) == {"time": 1, "x": [1, {}]}
+    assert names(pretty.replace(b"\n", b"\r\n\r\n")) == ["a"]
+
+
+def test_a_line_break_within_a_number_or_an_escape_is_not_mended():
+    number, escape = (b'{"event":"a","properties":{"time":1%s}}' % more for more in (b"\n7", b',"x":"a\\\nn"'))
+    for broken in (number, escape):
+        assert read(broken + b"\n" + LAST)[1] == dict(enumerate(broken.split(b"\n"), 1))
+
+
+def test_an_event_that_is_not_ended_takes_no_other_with_it():
+    pieces = [b'{"event":"a","properties":{"x":"one', b"", b"two"]
+    body = b"\n".join([*pieces, b"", b"", GOOD, LAST])
+    assert read(body) == (
+        [("good", '{"time":1704067200}'), ("last", '{"time":1704067200}')],
+        dict(enumerate(pieces, 1)),
+    )
+
+
+def test_an_event_that_never_ends_is_bounded_by_the_longest_line(monkeypatch):
+    monkeypatch.setattr(cut_event, "LINE_MAX", 1000)
+    lines = [b'{"event":"a', *[b"x" * 99] * 30, b'"}']
+    _, rejected = read(b"\n".join([*lines, LAST]))
+    assert list(rejected.values()) == lines
+    assert list(rejected) == list(range(1, len(lines) + 1))
+
+
+def test_many_lines_that_never_end_an_event_are_each_looked_at_once():
+    """A hundred thousand lines take seconds if all that came before is parsed again with each."""
+    lines = [b'{"event":"a","properties":{"x":[', *[b'"]",'] * 100_000]
+    with mock.patch.object(slow_parser, "parse_event", mock.Mock(wraps=parse_event)) as parsing:
+        assert len(read(b"\n".join([*lines, LAST]))[1]) == len(lines)
+    assert sum(len(call.args[0]) for call in parsing.call_args_list) < 3 * sum(map(len, lines))
+
+
+def test_a_break_off_within_an_event_is_one():
+    cut_off = b'{"event":"a","properties":{"x":"one\nterminated early\n'
+    for body in (cut_off, cut_off + LAST):
+        with pytest.raises(ConnectionLostError, match="terminated early"):
+            read(body)
 
 
 def test_two_bad_neighbours_that_make_no_event_are_two_bad_lines():
@@ -298,7 +366,16 @@ def test_an_unusual_line_does_not_make_the_others_of_its_block_slow():
 
 
 @pytest.mark.parametrize(
-    "words", [b"terminated early", b"export terminated early", b"terminated early.", b" terminated early\r"]
+    "words",
+    [
+        b"terminated early",
+        b"export terminated early",
+        b"terminated early.",
+        b" terminated early\r",
+        b'"terminated early"',
+        b"[terminated early]",
+        b'["export terminated early."]',
+    ],
 )
 @pytest.mark.parametrize("body", [b"%s", b"%s\n", GOOD + b"\n%s", GOOD + b"\n%s\n", GOOD + b"\n%s\n" + LAST + b"\n"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
@@ -314,6 +391,7 @@ def test_terminated_early_is_an_error_in_any_place(words, body, pack):
         b'{"error": "no more"',
         b'{"request":"/api","error":"no more"}',
         b'{"status":"error","error":"no more"}',
+        b'{"status":"error","message":"no more"}',
     ],
 )
 @pytest.mark.parametrize("body", [b"%s", GOOD + b"\n%s\n", GOOD + b"\n%s\n" + LAST])
@@ -327,34 +405,89 @@ def test_an_event_may_speak_of_errors():
     assert names(body) == ["terminated early", "error"]
 
 
-@pytest.mark.parametrize(
-    "last",
-    [
-        b" " + event(more=b',"x":NaN'),
-        b" " + event(more=b',"x":-Infinity'),
-        b" " + BAD,
-        b' {"event":"x","properties":{"time":"never"}}',
-        b'{"event":null,"properties":{"time":1}}',
-        b"null",
-        b'{"event":"x"}',
-    ],
-)
-def test_a_whole_last_line_that_is_not_an_event_is_rejected_and_not_requested_again(last):
+NO_EVENTS = [
+    b" " + event(more=b',"x":NaN'),
+    b" " + event(more=b',"x":-Infinity'),
+    b" " + BAD,
+    b' {"event":"x","properties":{"time":"never"}}',
+    b'{"event":null,"properties":{"time":1}}',
+    b'{"event":"x"}',
+    b'{"properties":{"time":1}}',
+]
+
+
+@pytest.mark.parametrize("last", NO_EVENTS)
+def test_a_whole_last_line_that_is_meant_to_be_an_event_is_rejected_and_not_requested_again(last):
     assert read(GOOD + b"\n" + last) == ([("good", '{"time":1704067200}')], {2: last})
+
+
+OTHER_JSON = [
+    b"null", b"5", b'"text"', b"[]", b"{}", b'{"message":"Internal error","code":503}', b'{"errors":["x"]}', b"true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n\n \n"])
+@pytest.mark.parametrize("last", OTHER_JSON)
+def test_a_last_line_that_is_other_json_is_a_response_that_was_broken_off(last, end):
+    for known in (None, last):
+        with pytest.raises(ConnectionLostError, match=r"its last line is not an event: " + re.escape(last.decode())):
+            list(decode([GOOD + b"\n" + last + end], known))
+    assert read(GOOD + b"\n" + last + b"\n" + LAST)[1] == {2: last}
+
+
+BROKEN = {
+    "half an event": event("half")[:20],
+    "words": b"half an event",
+    "a tab and a quote": event(more=b',"x":"\t""'),
+    "a bad escape": event(more=b',"x":"\\x"'),
+    "an open text": event(more=b',"x":"y'),
+    "too many brackets": event() + b"}}",
+    "several lines": b'{"event":"a\n\nb\n"x',
+}
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+@pytest.mark.parametrize("last", BROKEN.values(), ids=BROKEN)
+def test_a_broken_last_line_is_bad_if_it_came_before_in_a_whole_body_and_cut_otherwise(last, block):
+    body = GOOD + b"\n" + last + b"\n"
+    with mock.patch.object(event_batches, "BLOCK_SIZE", block):
+        with pytest.raises(BrokenEndError) as caught:
+            list(decode([body]))
+        assert caught.value.end == last
+        batches = list(decode([body], last))
+        rejected = [line.line for batch in batches for line in batch.rejected]
+        assert rejected == last.split(b"\n")
+        for other in (body[:-1], GOOD + b"\n" + last[:-1] + b"\n"):
+            with pytest.raises(BrokenEndError) as caught:
+                list(decode([other], last))
+        assert caught.value.end == last[:-1]
 
 
 def test_a_lone_surrogate_in_the_last_line_becomes_a_replacement_character():
     assert read(b" " + event(more=b',"x":"\\uD800"'))[0] == [("sign up", '{"time":1704067200,"x":"\\ufffd"}')]
 
 
-@pytest.mark.parametrize("before", range(6))
+@pytest.mark.parametrize("place", [0, 3, 6])
 @pytest.mark.parametrize("block", [1, 60, 200])
-def test_the_error_of_a_line_that_is_too_long_says_its_number_and_its_beginning(before, block):
-    long = b'{"long' + b"x" * 2000
+@pytest.mark.parametrize("long", [b'{"long' + b"x" * 4000, event(more=b" " * 4000), b'{"event":"cut"\n' + b"y" * 4000])
+def test_a_line_that_is_too_long_is_rejected_and_touches_no_other(place, block, long):
+    before, _, line = long.rpartition(b"\n")
+    body = b"\n".join([*[GOOD] * place, long, *[LAST] * 3]) + b"\n"
     with mock.patch.object(lines, "LINE_MAX", 1000), mock.patch.object(event_batches, "BLOCK_SIZE", block):
-        pieces = cut((GOOD + b"\n") * before + long, range(0, 3000, 50))
-        with pytest.raises(DecodeError, match=rf"^Line {before + 1} is longer than 1000 bytes; it begins b'\{{\"longx"):
-            read(*pieces)
+        batches = list(decode(cut(body, range(0, 6000, 50))))
+        events, _ = read(*cut(body, range(0, 6000, 50)))
+    assert [name for name, _ in events] == ["good"] * place + ["last"] * 3
+    *others, rejected = [line for batch in batches for line in batch.rejected]
+    assert [other.line for other in others] == [before] * bool(before)
+    assert (rejected.line_number, rejected.line) == (place + len(others) + 1, line[:500])
+    assert rejected.reason == f"longer than 1000 bytes: it has {len(line)}, and only its beginning is kept"
+
+
+def test_a_last_line_that_is_too_long_is_cut_unless_it_is_ended():
+    with mock.patch.object(lines, "LINE_MAX", 1000), mock.patch.object(event_batches, "BLOCK_SIZE", 50):
+        assert read(*cut(GOOD + b"\n" + b"x" * 3000 + b"\n", range(0, 3000, 50)))[1] == {2: b"x" * 500}
+        with pytest.raises(ConnectionLostError, match="last line is not whole"):
+            read(*cut(GOOD + b"\n" + b"x" * 3000, range(0, 3000, 50)))
 
 
 def test_long_lines_below_the_limit_are_read():

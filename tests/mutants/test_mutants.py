@@ -99,6 +99,36 @@ MUTANTS = {
         "            AND",
         "tests/decode/test_agreement.py",
     ),
+    "no bound on the chunks that are written": Mutant(
+        "export/fetch.py",
+        "asyncio.Semaphore(CHUNKS_AT_ONCE)",
+        "asyncio.Semaphore(1000)",
+        "tests/system/test_faults.py -k written_at_once",
+    ),
+    "only the last body's framing": Mutant(
+        "export/download.py",
+        "if not all(body.has_end_mark for body in bodies):",
+        "if not bodies[-1].has_end_mark:",
+        "tests/system/test_faults.py -k framing",
+    ),
+    "halves of a limited request": Mutant(
+        "export/download.py",
+        " and self._selection.limit is None",
+        "",
+        "tests/system/test_faults.py -k limited",
+    ),
+    "a bad last line without a second attempt": Mutant(
+        "decode/slow_parser.py",
+        "not (is_ended and self._last_line == known_end)",
+        "not is_ended",
+        "tests/system/test_bad_lines.py -k differs",
+    ),
+    "a good half requested again": Mutant(
+        "export/download.py",
+        "                    if body.spool is None:\n",
+        "                    if True:\n",
+        "tests/system/test_faults.py -k not_requested_again",
+    ),
 }
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+from collections import Counter
+
 import pytest
 
 from mixpanel_async import (
@@ -11,14 +15,20 @@ from mixpanel_async import (
     QueryError,
     RateLimitError,
     RateLimits,
+    RetryPolicy,
     ServerError,
 )
+from mixpanel_async.export.download import Downloads
+from mixpanel_async.export.fetch import CHUNKS_AT_ONCE, ChunkFetcher
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
+from tests.matrix.raw import RawServer, hang_up, until_close, with_length
 
 from .conftest import AT_ONCE, expected, journal, stored
 
 FIRST, LAST = "2026-01-01", "2026-01-06"
 DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 2}
+
+EVENT = b'{"event":"a","properties":{"time":1767225600}}\n'
 
 PASSING = {
     "429": Fault.rate_limited("0"),
@@ -77,7 +87,7 @@ async def test_a_strange_but_whole_answer_is_taken(fake, client_of, path, fault)
 
 
 async def test_a_chunk_that_keeps_failing_stops_no_other_and_can_be_fetched_later(fake, client_of, path):
-    fake.faults.add(Fault.cut(after_fraction=0.5), date="2026-01-03", times=3)
+    fake.faults.add(Fault.cut(after_fraction=0.5), date="2026-01-03", times=5)  # two for both days, three for one
     client = client_of(fake)
 
     first = await client.fetch_events(**DAYS)
@@ -103,7 +113,7 @@ async def test_all_chunks_failed_is_an_error_that_gives_the_first_cause(fake, cl
     ("fault", "error", "attempts"),
     [
         (Fault.status(503), ServerError, 3),
-        (Fault.cut(after_fraction=0.5), ConnectionLostError, 5),  # it was cut into days
+        (Fault.cut(after_fraction=0.5), ConnectionLostError, 3),  # as a request for one day
         (Fault.rate_limited("0"), RateLimitError, 3),
     ],
 )
@@ -182,9 +192,57 @@ async def test_a_chunk_that_keeps_breaking_off_is_asked_for_in_halves_down_to_a_
 
     assert stored(path) == expected(fake, FIRST, LAST)
     assert [chunk[:2] for chunk in journal(path)] == [(FIRST, LAST)]
-    assert [(request.from_date, request.to_date) for request in fake.requests[-6:]] == [
-        (f"2026-01-{day:02}", f"2026-01-{day:02}") for day in range(1, 7)
-    ]
+    asked = Counter((request.from_date, request.to_date) for request in fake.requests)
+    assert asked.pop((FIRST, LAST)) == 2
+    assert set(asked.values()) == {1}
+    assert len(asked) == 10
+
+
+@pytest.mark.parametrize("fault", [Fault.cut(after_fraction=0.5), Fault.terminated_early(10), Fault.no_trailer()])
+@pytest.mark.parametrize("way", ["table", "stream"])
+async def test_what_came_whole_is_not_requested_again(client_of, path, fault, way):
+    """Of 28 days the last never comes. Each request is sent five times at most, and each good body comes once."""
+    dates = {"from_date": "2026-01-01", "to_date": "2026-01-28"}
+    async with FakeMixpanel(GeneratedEvents(per_day=5), today="2026-06-01", limits=None) as server:
+        server.faults.add(fault, date="2026-01-28")
+        client = client_of(server, retry=RetryPolicy(attempts=5, wait_initial=0, wait_max=0))
+        with pytest.raises(ConnectionLostError, match=r"the request for 2026-01-28 to 2026-01-28\).*after 5 attempts"):
+            if way == "table":
+                await client.fetch_events(**dates)
+            else:
+                await anext(client.stream_events(**dates, chunk_days=28))
+        asked = Counter((request.from_date[-2:], request.to_date[-2:]) for request in server.requests)
+
+    halves = [("01", "14"), ("15", "28"), ("15", "21"), ("22", "28"), ("22", "25"), ("26", "28"), ("26", "27")]
+    assert asked == {("01", "28"): 2, **dict.fromkeys(halves, 1), ("28", "28"): 5}
+
+
+@pytest.mark.parametrize("way", ["table", "stream"])
+async def test_good_halves_are_kept_while_others_come(client_of, path, way):
+    async with FakeMixpanel(GeneratedEvents(per_day=5), today="2026-06-01", limits=None) as server:
+        server.faults.add(Fault.cut(after_fraction=0.5), from_date="2026-01-01", to_date="2026-01-04", times=2)
+        server.faults.add(Fault.no_trailer(), from_date="2026-01-03", to_date="2026-01-04")
+        server.faults.add(Fault.reset(after_bytes=100), from_date="2026-01-04", to_date="2026-01-04", times=2)
+        client = client_of(server, retry=RetryPolicy(attempts=5, wait_initial=0, wait_max=0))
+        dates = {"from_date": "2026-01-01", "to_date": "2026-01-04"}
+        if way == "table":
+            await client.fetch_events(**dates)
+            assert stored(path) == expected(server, "2026-01-01", "2026-01-04")
+        else:
+            events = [event async for event in client.stream_events(**dates, raw=True)]
+            assert len(events) == len(list(server.truth_lines(*dates.values())))
+        asked = Counter((request.from_date[-1], request.to_date[-1]) for request in server.requests)
+    assert asked == {("1", "4"): 2, ("1", "2"): 1, ("3", "4"): 1, ("3", "3"): 1, ("4", "4"): 3}
+
+
+@pytest.mark.parametrize("way", ["table", "stream"])
+async def test_a_limited_request_is_never_cut_in_halves(fake, client_of, way):
+    fake.faults.add(Fault.cut(after_fraction=0.5))
+    client, dates = client_of(fake), {"from_date": FIRST, "to_date": LAST, "limit": 100}
+    with pytest.raises(ConnectionLostError):
+        await (client.fetch_events(**dates) if way == "table" else anext(client.stream_events(**dates)))
+    assert {(request.from_date, request.to_date) for request in fake.requests} == {(FIRST, LAST)}
+    assert len(fake.requests) == 3
 
 
 async def test_a_day_that_keeps_breaking_off_is_given_up_and_its_chunk_left_out(fake, client_of, path):
@@ -206,3 +264,52 @@ async def test_why_a_chunk_failed_is_in_the_log_and_in_the_result(fake, client_o
     assert failure.attempts > 1
     assert "out of memory" in failure.error
     assert any(failure.error in record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+
+@pytest.mark.parametrize("unframed", ["01", "02"])
+@pytest.mark.parametrize("way", ["table", "stream"])
+async def test_the_framing_of_each_body_of_a_chunk_is_looked_at(client_of, caplog, unframed, way):
+    """Two days broke off together and came one by one; of one of them the end is not marked."""
+
+    def answer(request):
+        first, last = request.params["from_date"], request.params["to_date"]
+        body = gzip.compress(EVENT)
+        if first != last:
+            return with_length(body[:-9], len(body)), hang_up
+        return until_close(body) if first.endswith(unframed) else with_length(body)
+
+    async with RawServer(answer) as server:
+        client, dates = client_of(server), {"from_date": "2026-01-01", "to_date": "2026-01-02"}
+        if way == "table":
+            await client.fetch_events(**dates)
+        else:
+            assert len([event async for event in client.stream_events(**dates)]) == 2
+    [warning] = [record.getMessage() for record in caplog.records if "nor an end mark" in record.getMessage()]
+    assert warning.startswith("2026-01-01 to 2026-01-02: the response's headers gave neither its length")
+
+
+async def test_no_more_chunks_are_written_at_once_than_there_are_cores(fake, client_of, path, monkeypatch):
+    """Eight chunks have come before the first is written. Each that is written holds its rows in memory."""
+    fetch, load = Downloads._fetch, ChunkFetcher._load
+    come, writing, most = asyncio.Semaphore(0), set(), []
+
+    async def fetched(downloads, body, stack):
+        await fetch(downloads, body, stack)
+        come.release()
+
+    async def loaded(fetcher, chunk, body, **options):
+        writing.add(chunk)
+        most.append(len(writing))
+        if len(most) == 1:
+            for _ in range(8):
+                await come.acquire()
+        await load(fetcher, chunk, body, **options)
+        writing.discard(chunk)
+
+    monkeypatch.setattr(Downloads, "_fetch", fetched)
+    monkeypatch.setattr(ChunkFetcher, "_load", loaded)
+    await client_of(fake).fetch_events(from_date=FIRST, to_date="2026-01-20", parallel=True, chunk_days=1)
+
+    assert stored(path) == expected(fake, FIRST, "2026-01-20")
+    assert len(most) == 20
+    assert max(most) <= CHUNKS_AT_ONCE
