@@ -142,7 +142,7 @@ class ProfilesTable:
     def publish(self) -> int:
         """Make the pages the table, in one transaction; return how many profiles they have.
 
-        Of a profile that is on several pages the last is taken.
+        Of a profile that is on several pages, or twice on one, the last that was kept is taken.
 
         Raises:
             StoreError: DuckDB cannot write, or another download began meanwhile; the table is as before.
