@@ -376,7 +376,8 @@ class MixpanelClient:
 
         Returns:
             `ParallelProfileFetchResult` with `parallel=True`; its `failed_page_indices` are the pages that failed (the
-            table is then as before, and `total_rows` 0). `FetchResult` otherwise.
+            table is then as before, and `total_rows` 0). `FetchResult` otherwise. `warnings` of both tell what does not
+            add up, such as a total of Mixpanel's that is not the number of profiles that came; they are also logged.
 
         Raises:
             ValueError: an argument is out of its range; nothing was requested or written.

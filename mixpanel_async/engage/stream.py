@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.decode.strict_json import parse
 from mixpanel_async.engage.page import Page
+from mixpanel_async.engage.paging import EmptyPageError
 from mixpanel_async.engage.request import SessionExpiredError, session_parameters
 from mixpanel_async.engage.sessions import PageKey, ProfileSessions
 from mixpanel_async.tasks import cancel_all, result_of
@@ -57,8 +58,9 @@ class ProfileStream:
         source = get_source()
         attempts = Attempts(source, "All profiles, from the first page")
         while True:
+            sessions = ProfileSessions(source, self._parts)
             try:
-                async with aclosing(self._pages(source)) as pages:
+                async with aclosing(self._pages(source, sessions)) as pages:
                     async for page in pages:
                         for number, profile in enumerate(page.profiles):
                             if self._yielded.is_new(profile.distinct_id):
@@ -68,23 +70,24 @@ class ProfileStream:
             except SessionExpiredError as error:
                 await attempts.failed(error, retryable=True)
             else:
+                sessions.report()
                 return
             self._yielded.compare()
 
-    async def _pages(self, source: Source) -> AsyncGenerator[Page, None]:
+    async def _pages(self, source: Source, sessions: ProfileSessions) -> AsyncGenerator[Page, None]:
         """Yield the pages of one download, in order; as many are requested at once as the limits allow."""
-        sessions = ProfileSessions(source, self._parts)
         waiting, requested = deque(sessions.first_pages()), deque[tuple[PageKey, asyncio.Task[Page]]]()
         try:
             while waiting or requested:
                 while waiting and len(requested) < source.limiter.concurrent:
                     key = waiting.popleft()
-                    requested.append((key, self._spawn(sessions.fetch_page(key, _identity))))
+                    requested.append((key, self._spawn(sessions.fetch_page(key))))
                 key, task = requested[0]
-                page = await result_of(task)
+                page = await _result_or_empty(task, key, sessions)
                 requested.popleft()
-                waiting.extend(sessions.following(key, len(page.profiles)))
-                yield page
+                waiting.extend(sessions.next_pages(key.part))
+                if page is not None:
+                    yield page
         finally:
             _, cancelled = await cancel_all([task for _, task in requested])
             if cancelled is not None:
@@ -116,7 +119,19 @@ class YieldedIds:
             self._digests.clear()
 
 
-def _identity(page: Page) -> Page:
+async def _result_or_empty(task: asyncio.Task[Page], key: PageKey, sessions: ProfileSessions) -> Page | None:
+    """Return a page; `None` for an empty page that may be the end. Raises its error if it is not."""
+    try:
+        page = await result_of(task)
+    except EmptyPageError as error:
+        if key.page == 0:
+            raise
+        sessions.opened[key.part].ended_empty(key.page, error)
+        return None
+    paging = sessions.opened[key.part]
+    paging.ended(key.page, len(page.profiles))
+    if lost := paging.take_lost():
+        raise lost[0][1]
     return page
 
 
