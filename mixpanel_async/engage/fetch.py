@@ -84,7 +84,7 @@ async def fetch_profiles(
             outcome, sessions = await _fetch_pages(fetch, source, table, hooks)
             if not outcome.errors:
                 outcome.rows = await finish_in_thread(table.publish)
-                outcome.warnings = sessions.report()
+                outcome.warnings = sessions.report(repeated=outcome.fetched - outcome.rows)
         return outcome
     finally:
         await finish_in_thread(table.close)
@@ -189,14 +189,22 @@ class PageFetcher:
             session = self._sessions.opened[key.part].session
             page = KeptPage(*key, profiles.num_rows, session.id, session.total, session.page_size)
             async with self._writing:
+                await self._check_new(key, profiles)
                 await finish_in_thread(self._table.keep, page, profiles)
             return page.rows
 
     async def _fetch_batch(self, key: PageKey) -> RecordBatch:
         return await finish_in_thread(profiles_batch, await self._sessions.fetch_page(key))
 
+    async def _check_new(self, key: PageKey, profiles: RecordBatch) -> None:
+        """Raise ServerError for a page past the total whose profiles are all kept already."""
+        error = self._sessions.error_if_repeated(key, profiles.num_rows)
+        if error is not None and not await finish_in_thread(self._table.has_new, profiles):
+            raise error
+
     def _succeeded(self, key: PageKey, rows: int, *, is_new: bool) -> None:
         self._outcome.pages += 1
+        self._outcome.fetched += rows
         if is_new:
             self._notify(key, rows)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ServerError
@@ -66,6 +67,7 @@ class Paging:
         self._failed: set[int] = set()
         self._empty: dict[int, EmptyPageError] = {}
         self._last = 0  # the last page that has profiles
+        self._contents: dict[bytes, int] = {}
         self._other_total: tuple[int, int] | None = None
 
     def expected(self, number: int) -> int:
@@ -88,8 +90,21 @@ class Paging:
             kind = EmptyPageAfterAnotherError if number > min(self._empty, default=number) else EmptyPageError
             raise kind(f"The page has no profiles instead of {self.expected(number)}", status=200)
 
+    def same_as(self, number: int, page: Page) -> int | None:
+        """Return another page, one that the total counts, which has exactly the same profiles; `None` if there is none.
+
+        May be called in several threads.
+        """
+        if not page.profiles or not self.expected(number):
+            return None
+        ids = sorted(profile.distinct_id for profile in page.profiles)
+        digest = blake2b("\0".join(ids).encode(), digest_size=16).digest()
+        other = self._contents.setdefault(digest, number)
+        return None if other == number else other
+
     def came(self, number: int, page: Page) -> None:
         """Note a page that came, before `ended`."""
+        self.same_as(number, page)
         if self._other_total is None and page.total is not None and self._is_other_total(page):
             self._other_total = number, page.total
 

@@ -18,6 +18,8 @@ class ProfileOutcome:
     """In the table; 0 if it stayed as it was."""
     pages: int = 0
     """Pages that were kept."""
+    fetched: int = 0
+    """Rows of these pages, with those that repeat a profile."""
     warnings: tuple[str, ...] = ()
     """What does not add up in a download that is complete."""
     errors: dict[int, ExportError] = field(default_factory=dict)

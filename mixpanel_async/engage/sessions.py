@@ -73,13 +73,30 @@ class ProfileSessions:
         self.opened.setdefault(key.part, self._paging(key, page)).came(key.page, page)
         return page
 
+    def error_if_repeated(self, key: PageKey, rows: int) -> ServerError | None:
+        """Return the error of a page past the total, if all its profiles were on pages before it.
+
+        Such pages may come without end. `None` for a first page, one that the total counts, and one that is empty.
+        """
+        if not key.page or not rows or self.opened[key.part].expected(key.page):
+            return None
+        text = f"{self._name(key)}: All {rows} profiles of this page were on pages before it: the paging does not end"
+        error = ServerError(text, status=200)
+        error.attempts = 1
+        error.fatal = True
+        return error
+
     @property
     def unrequested(self) -> int:
         """Pages that the totals count, and that were not requested yet."""
         return sum(paging.unrequested for paging in self.opened.values())
 
-    def report(self) -> tuple[str, ...]:
-        """Log and return what does not add up, once all pages have ended well."""
+    def report(self, *, repeated: int) -> tuple[str, ...]:
+        """Log and return what does not add up, once all pages have ended well.
+
+        `repeated` is how many rows have the distinct id of another. Several sessions may have profiles in common, as
+        several ids may belong to one profile; but if there is one session, another profile may be missing instead.
+        """
         if len(self._parts) > 1:
             warnings = [
                 f"Part {part + 1} of {len(self._parts)}: {text}"
@@ -87,7 +104,7 @@ class ProfileSessions:
                 for text in paging.warnings()
             ]
         else:
-            warnings = list(self.opened[0].warnings())
+            warnings = [*self.opened[0].warnings(), *_of_repeated(repeated)]
         for text in warnings:
             logger.warning("Profiles: %s", text)
         return tuple(warnings)
@@ -119,6 +136,8 @@ def _read(key: PageKey, opened: Paging | None, body: bytes) -> Page:
     paging.check_not_empty(key.page, page)
     if opened is None:
         _check_session_id(page, paging)
+    elif (other := paging.same_as(key.page, page)) is not None:
+        raise ServerError(f"The page has the same profiles as page {other}", status=200)
     return page
 
 
@@ -127,3 +146,10 @@ def _check_session_id(first: Page, paging: Paging) -> None:
     more = total > rows or (rows >= paging.session.page_size and total != rows)
     if first.session_id is None and more:
         raise ServerError("There may be more pages, and Mixpanel sent no session id to request them with", status=200)
+
+
+def _of_repeated(rows: int) -> list[str]:
+    if not rows:
+        return []
+    came = "1 profile came more than once, and is" if rows == 1 else f"{rows:,} rows repeat other profiles, which are"
+    return [f"{came} kept once; another may be missing."]

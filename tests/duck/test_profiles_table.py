@@ -265,3 +265,14 @@ def test_of_100_000_profiles_on_two_pages_each_is_stored_once(database, append):
         query = f"SELECT properties, count(*), count(DISTINCT distinct_id) FROM {database.schema.table('people')} GROUP BY 1"
         rows = sorted(cursor.execute(query).fetchall())
     assert rows == [('{"page":1}', 100_000, 100_000), *([('{"page":9}', 1, 1)] if append else [])]
+
+
+def test_whether_a_page_has_new_profiles(database):
+    table = opened(database, "people")
+    table.begin()
+    assert table.has_new(profiles("a"))
+    table.keep(kept(0, 2), profiles("a", "b", ""))
+    assert not table.has_new(profiles("b", "a", "a", ""))
+    assert table.has_new(profiles("a", "A"))
+    assert not table.has_new(profiles())
+    table.close()

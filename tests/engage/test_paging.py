@@ -113,3 +113,14 @@ def test_an_empty_page_after_another_is_not_tried_again():
         paging.check_not_empty(2, page_of(0))
     assert not error.value.retryable
     paging.check_not_empty(4, page_of(0))  # past the total
+
+
+def test_the_same_profiles_on_another_page_in_whatever_order():
+    paging = paging_of(20, size=4)
+    other = page_of(4)
+    other.profiles.reverse()
+    assert paging.same_as(1, page_of(4)) is None
+    assert paging.same_as(1, other) is None
+    assert paging.same_as(2, other) == 1
+    assert paging.same_as(2, page_of(3)) is None
+    assert paging.same_as(5, other) is None  # past the total, where the profiles themselves are compared
