@@ -33,7 +33,7 @@ _LISTED = 3
 
 
 class EmptyPageError(ServerError):
-    """A page after the first has no profiles, although the total says that it has some."""
+    """A page has no profiles, although the total says that it has some."""
 
 
 class EmptyPageAfterAnotherError(EmptyPageError):
@@ -66,6 +66,7 @@ class Paging:
         self._rows: dict[int, int] = {}
         self._failed: set[int] = set()
         self._empty: dict[int, EmptyPageError] = {}
+        self._first_empty = math.inf
         self._last = 0  # the last page that has profiles
         self._contents: dict[bytes, int] = {}
         self._other_total: tuple[int, int] | None = None
@@ -85,9 +86,12 @@ class Paging:
         return None
 
     def check_not_empty(self, number: int, page: Page) -> None:
-        """Raise EmptyPageError where the total says that there are profiles on the page, and there are none."""
+        """Raise EmptyPageError where the total says that there are profiles on the page, and there are none.
+
+        May be called in several threads.
+        """
         if not page.profiles and self.expected(number):
-            kind = EmptyPageAfterAnotherError if number > min(self._empty, default=number) else EmptyPageError
+            kind = EmptyPageAfterAnotherError if number > self._first_empty else EmptyPageError
             raise kind(f"The page has no profiles instead of {self.expected(number)}", status=200)
 
     def same_as(self, number: int, page: Page) -> int | None:
@@ -118,6 +122,7 @@ class Paging:
         """Note that a page is empty. It ends the session, or it is lost: `take_lost` tells when a later page came."""
         self._rows[number] = 0
         self._empty[number] = error
+        self._first_empty = min(self._empty)
 
     def failed(self, number: int) -> None:
         """Note that a page failed."""
@@ -130,6 +135,7 @@ class Paging:
         lost = [(number, error) for number, error in self._empty.items() if number < last]
         for number, _ in lost:
             del self._empty[number]
+        self._first_empty = min(self._empty, default=math.inf)
         return lost
 
     def take_end(self) -> list[int]:

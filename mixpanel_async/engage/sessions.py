@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.engage.page import Page
 
-
 logger = logging.getLogger("mixpanel_async")
 
 

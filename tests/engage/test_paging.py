@@ -112,6 +112,11 @@ def test_an_empty_page_after_another_is_not_tried_again():
     with pytest.raises(EmptyPageAfterAnotherError) as error:
         paging.check_not_empty(2, page_of(0))
     assert not error.value.retryable
+    paging.ended(3, 1)
+    paging.take_lost()
+    with pytest.raises(EmptyPageError) as error:
+        paging.check_not_empty(2, page_of(0))
+    assert error.value.retryable
     paging.check_not_empty(4, page_of(0))  # past the total
 
 
