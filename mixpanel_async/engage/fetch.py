@@ -215,6 +215,7 @@ class PageFetcher:
                 error.add_note(f"The {self._outcome.pages} pages that came are kept: see resume=True.")
             self._fatal = error
             raise error
+        logger.warning("%s. The other pages go on; resume=True fetches this one again.", error)
         self._outcome.errors[self._indices[key]] = error
         if key.part in self._sessions.opened:
             self._sessions.opened[key.part].failed(key.page)

@@ -191,7 +191,7 @@ async def test_a_page_of_another_total_is_no_page_of_this_session(fake, client_o
 
 
 @pytest.mark.parametrize("fault", [PASSING["an error in a 200"], PASSING["not UTF-8"], PASSING["fewer profiles"]])
-async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, client_of, path, fault):
+async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, client_of, path, fault, caplog):
     client = client_of(fake)
     await client.fetch_profiles()
     before = stored(path)
@@ -207,6 +207,11 @@ async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, clie
         page: (page not in (3, 5), 0 if page in (3, 5) else 6 if page == 7 else 10) for page in range(PAGES)
     }
     assert all("after 3 attempts" in news.error for news in heard if not news.success)
+    assert sorted(record.getMessage() for record in caplog.records if record.levelno == logging.WARNING) == sorted(
+        f"{news.error}. The other pages go on; resume=True fetches this one again."
+        for news in heard
+        if not news.success
+    )
     assert stored(path) == before
     assert [each.happened for each in planned] == [3, 3]
 
