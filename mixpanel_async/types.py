@@ -192,6 +192,7 @@ class ProfileBatchProgress:
 
     page_index: int
     total_pages: int
+    """Pages by Mixpanel's total, and those that were requested past it; so it may grow."""
     rows: int
     success: bool
     error: str | None = None

@@ -57,7 +57,8 @@ class ProfileSessions:
         """Fetch a page. The first page of a session opens it.
 
         A page that has fewer profiles than the total says is requested once more, and the fuller one is returned: the
-        first may have been cut by a fault that passes, and a page that is as short twice will stay so.
+        first may have been cut by a fault that passes, and one that is short again will probably stay so. A first page
+        is requested in a new session, because its session may hold no more; this counts in the hourly limit.
 
         Raises:
             SessionExpiredError: the session has expired.
