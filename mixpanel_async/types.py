@@ -158,6 +158,8 @@ class FetchResult:
     """Always empty: a failure raises. As in `ParallelFetchResult`; not in `to_dict`."""
     rejected_rows: int = field(default=0, metadata=_NOT_IN_DICT)
     """Lines that are not events, kept in `_mixpanel_rejected`; not in `to_dict`."""
+    warnings: tuple[str, ...] = field(default=(), metadata=_NOT_IN_DICT)
+    """As in `ParallelProfileFetchResult`; always empty for events, and not in `to_dict`."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -190,6 +192,7 @@ class ProfileBatchProgress:
 
     page_index: int
     total_pages: int
+    """Pages by Mixpanel's total, and those that were requested past it; so it may grow."""
     rows: int
     success: bool
     error: str | None = None
@@ -217,6 +220,10 @@ class ParallelProfileFetchResult:
     failed_page_indices: tuple[int, ...]
     duration_seconds: float
     fetched_at: dt.datetime
+    warnings: tuple[str, ...] = field(default=(), metadata=_NOT_IN_DICT)
+    """What does not add up in what Mixpanel sent: a total, a page that is not full, a repeated profile; a sentence
+    each. Not in `to_dict`.
+    """
 
     def __post_init__(self) -> None:
         """Check the values."""

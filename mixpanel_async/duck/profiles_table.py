@@ -122,6 +122,15 @@ class ProfilesTable:
                 return None
             return self._own(), [KeptPage(*row) for row in rows]
 
+    def has_new(self, profiles: RecordBatch) -> bool:
+        """Whether any of these profiles is not on a page that is kept."""
+        with self._page.holding([profiles]), translate_errors(f"Table {self._name!r}"):
+            query = (
+                f"SELECT 1 FROM page ANTI JOIN {self._aside} AS aside "
+                "ON encode(page.distinct_id) = encode(aside.distinct_id) LIMIT 1"
+            )
+            return bool(self._cursor.execute(query).fetchall())
+
     def keep(self, page: KeptPage, profiles: RecordBatch) -> None:
         """Keep a page aside, in one transaction. Raises StoreError, also if another client began a download of its
         own.
@@ -142,7 +151,7 @@ class ProfilesTable:
     def publish(self) -> int:
         """Make the pages the table, in one transaction; return how many profiles they have.
 
-        Of a profile that is on several pages the last is taken.
+        Of a profile that is on several pages, or twice on one, the last that was kept is taken.
 
         Raises:
             StoreError: DuckDB cannot write, or another download began meanwhile; the table is as before.

@@ -4,7 +4,8 @@ Read in the order in which a profile travels:
 
 request   a page's parameters
 page      a response's JSON to profiles
-sessions  a download's sessions, and which page follows which
+paging    a session's pages: which follow, where they end, what does not add up
+sessions  a download's sessions, and the requests for their pages
 results   what the caller gets
 fetch     `fetch_profiles`: one task per page; pages are kept, and replace the table when all have arrived
 stream    `stream_profiles`: pages in order, with nothing stored

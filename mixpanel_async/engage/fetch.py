@@ -15,9 +15,10 @@ from mixpanel_async.api.source import Attempts
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.engage.page import profiles_batch
+from mixpanel_async.engage.paging import EmptyPageError, Paging, Session
 from mixpanel_async.engage.request import SessionExpiredError, session_parameters
 from mixpanel_async.engage.results import ProfileOutcome
-from mixpanel_async.engage.sessions import PageKey, ProfileSessions, Session
+from mixpanel_async.engage.sessions import PageKey, ProfileSessions
 from mixpanel_async.errors import ExportError, QueryError
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.tasks import check_workers, raise_first_cause
@@ -26,6 +27,8 @@ from mixpanel_async.types import ProfileBatchProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from arro3.core import RecordBatch
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.connection import Database
@@ -78,9 +81,10 @@ async def fetch_profiles(
         await finish_in_thread(table.check)
         hooks = HookCalls(hook)
         async with hooks.running():
-            outcome = await _fetch_pages(fetch, source, table, hooks)
+            outcome, sessions = await _fetch_pages(fetch, source, table, hooks)
             if not outcome.errors:
                 outcome.rows = await finish_in_thread(table.publish)
+                outcome.warnings = sessions.report(repeated=outcome.fetched - outcome.rows)
         return outcome
     finally:
         await finish_in_thread(table.close)
@@ -88,7 +92,7 @@ async def fetch_profiles(
 
 async def _fetch_pages(
     fetch: ProfileFetch, source: Source, table: ProfilesTable, hooks: HookCalls[ProfileBatchProgress]
-) -> ProfileOutcome:
+) -> tuple[ProfileOutcome, ProfileSessions]:
     """Resume the download that was broken off, or begin one; begin again if its session has expired."""
     workers = asyncio.Semaphore(_workers(fetch, source.limiter.concurrent))
     resumed = await finish_in_thread(table.resume) if fetch.resume else None
@@ -97,7 +101,7 @@ async def _fetch_pages(
         began, kept = resumed or (await finish_in_thread(table.begin), [])
         sessions = ProfileSessions(source, session_parameters(fetch.selection, began))
         try:
-            return await PageFetcher(sessions, table, hooks, workers, parallel=fetch.parallel).run(kept)
+            return await PageFetcher(sessions, table, hooks, workers, parallel=fetch.parallel).run(kept), sessions
         except QueryError as error:
             # In a resumed session any rejection may mean, in other words, that it has expired.
             has_expired = resumed is not None or isinstance(error, SessionExpiredError)
@@ -138,7 +142,7 @@ class PageFetcher:
         self._kept = {PageKey(page.part, page.page): page.rows for page in kept}
         for page in kept:
             if page.page == 0:
-                self._sessions.opened[page.part] = Session(page.session_id, page.total, page.page_size)
+                self._sessions.opened[page.part] = Paging(Session(page.session_id, page.total, page.page_size))
         with raise_first_cause():
             async with asyncio.TaskGroup() as group:
                 self._start(self._sessions.first_pages(), group)
@@ -151,38 +155,76 @@ class PageFetcher:
             group.create_task(self._fetch(key, group))
 
     async def _fetch(self, key: PageKey, group: asyncio.TaskGroup) -> None:
-        rows, error = self._kept.get(key), None
-        if is_new := rows is None:
-            rows, error = await self._fetch_and_keep(key)
-        if error is None:
-            self._outcome.pages += 1
-            self._start(self._sessions.following(key, rows), group)
+        kept = self._kept.get(key)
+        try:
+            rows = await self._fetch_and_keep(key) if kept is None else kept
+        except EmptyPageError as error:
+            if key.page == 0:
+                self._failed(key, error)
+            else:
+                self._sessions.opened[key.part].ended_empty(key.page, error)
+        except ExportError as error:
+            self._failed(key, error)
         else:
-            self._outcome.errors[self._indices[key]] = error
-        if is_new:
-            message = None if error is None else str(error)
-            index, total = self._indices[key], len(self._indices)
-            self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
+            self._sessions.opened[key.part].ended(key.page, rows)
+            self._start(self._sessions.next_pages(key.part), group)
+            self._succeeded(key, rows, is_new=kept is None)
+        self._settle_empty_pages(key.part)
 
-    async def _fetch_and_keep(self, key: PageKey) -> tuple[int, ExportError | None]:
-        """Fetch a page and keep it; return how many profiles it has, and the error of one that failed."""
+    def _settle_empty_pages(self, part: int) -> None:
+        """Decide about the empty pages of which it is known by now whether they are the end."""
+        if (paging := self._sessions.opened.get(part)) is None:
+            return  # its first page failed
+        for number, error in paging.take_lost():
+            self._failed(PageKey(part, number), error)
+        for number in paging.take_end():
+            self._succeeded(PageKey(part, number), 0, is_new=True)
+
+    async def _fetch_and_keep(self, key: PageKey) -> int:
+        """Fetch a page and keep it; return how many profiles it has."""
         async with self._workers:
             if self._fatal is not None:
                 raise self._fatal  # this page would be useless, and costs no request
-            try:
-                profiles = await self._sessions.fetch_page(key, profiles_batch)
-            except ExportError as error:
-                if error.fatal or not self._parallel:
-                    self._fatal = error
-                    if self._outcome.pages:
-                        error.add_note(f"The {self._outcome.pages} pages that came are kept: see resume=True.")
-                    raise
-                return 0, error
-            session = self._sessions.opened[key.part]
+            profiles = await self._fetch_batch(key)
+            session = self._sessions.opened[key.part].session
             page = KeptPage(*key, profiles.num_rows, session.id, session.total, session.page_size)
             async with self._writing:
+                await self._check_new(key, profiles)
                 await finish_in_thread(self._table.keep, page, profiles)
-            return page.rows, None
+            return page.rows
+
+    async def _fetch_batch(self, key: PageKey) -> RecordBatch:
+        return await finish_in_thread(profiles_batch, await self._sessions.fetch_page(key))
+
+    async def _check_new(self, key: PageKey, profiles: RecordBatch) -> None:
+        """Raise ServerError for a page past the total whose profiles are all kept already."""
+        error = self._sessions.error_if_repeated(key, profiles.num_rows)
+        if error is not None and not await finish_in_thread(self._table.has_new, profiles):
+            raise error
+
+    def _succeeded(self, key: PageKey, rows: int, *, is_new: bool) -> None:
+        self._outcome.pages += 1
+        self._outcome.fetched += rows
+        if is_new:
+            self._notify(key, rows)
+
+    def _failed(self, key: PageKey, error: ExportError) -> None:
+        """Go on without the page, or end the fetch by raising its error."""
+        if error.fatal or not self._parallel:
+            if self._outcome.pages and self._fatal is None:
+                error.add_note(f"The {self._outcome.pages} pages that came are kept: see resume=True.")
+            self._fatal = error
+            raise error
+        logger.warning("%s. The other pages go on; resume=True fetches this one again.", error)
+        self._outcome.errors[self._indices[key]] = error
+        if key.part in self._sessions.opened:
+            self._sessions.opened[key.part].failed(key.page)
+        self._notify(key, 0, error)
+
+    def _notify(self, key: PageKey, rows: int, error: ExportError | None = None) -> None:
+        index, total = self._indices[key], len(self._indices) + self._sessions.unrequested
+        message = None if error is None else str(error)
+        self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
 
 
 def _workers(fetch: ProfileFetch, most: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import Annotated
 
 import msgspec
 from arro3.core import Array, DataType, RecordBatch
@@ -16,19 +15,14 @@ from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.decode.strict_json import mend_surrogates
 from mixpanel_async.errors import ServerError
 
-DEFAULT_SIZE = 1000
-"""Profiles on a full page, where Mixpanel does not say."""
-
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - Mixpanel's times of profiles have no zone
 MICROSECOND = dt.timedelta(microseconds=1)
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}.*", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,15}(?:\.0+)?", re.ASCII)
 _NOT_A_PAGE = (msgspec.MsgspecError, ValueError, RecursionError)
 _EMPTY = msgspec.Raw(b"{}")
 _NULL = msgspec.Raw(b"null")
-
-
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Profile(msgspec.Struct, gc=False):
@@ -38,11 +32,11 @@ class _Profile(msgspec.Struct, gc=False):
 
 class _Payload(msgspec.Struct, gc=False):
     results: list[_Profile]
-    status: str = "ok"
-    session_id: str | None = None
-    page: int | None = None
-    page_size: _Count | None = None
-    total: _Count | None = None
+    status: str | None = None
+    session_id: msgspec.Raw = _NULL
+    page: msgspec.Raw = _NULL
+    page_size: msgspec.Raw = _NULL
+    total: msgspec.Raw = _NULL
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -71,14 +65,14 @@ class Page:
 
     session_id: str | None
     total: int | None
-    """Profiles on all pages; Mixpanel sends it on the first page alone, if at all."""
-    size: int
-    """Profiles on a full page."""
+    """Profiles on all pages, as Mixpanel counted them; it sends this on the first page alone, if at all."""
+    size: int | None
+    """Profiles on a full page; `None` if Mixpanel does not say."""
     profiles: list[Profile]
 
 
 def read_page(body: bytes, number: int) -> Page:
-    """Read the page of this number.
+    """Read the page of this number. A field beside the profiles that cannot be read counts as missing.
 
     Raises:
         ServerError: it is not this page.
@@ -90,12 +84,13 @@ def read_page(body: bytes, number: int) -> Page:
     except _NOT_A_PAGE as error:
         read_json(body)  # raises the error that it may hold
         raise ServerError(f"The response is not a page of profiles: {error}", status=200) from None
-    if payload.status != "ok":
+    if payload.status not in (None, "ok"):
         read_json(body)
         raise ServerError(f"The page has the status {payload.status[:40]!r}, which is not ok", status=200)
-    if payload.page not in (None, number):
-        raise ServerError(f"Page {payload.page} came instead", status=200)
-    return Page(payload.session_id or None, payload.total, payload.page_size or DEFAULT_SIZE, profiles)
+    if (came := _count(payload.page)) not in (None, number):
+        raise ServerError(f"Page {came} came instead", status=200)
+    session_id = id_text(bytes(payload.session_id).decode()) or None
+    return Page(session_id, _count(payload.total), _count(payload.page_size) or None, profiles)
 
 
 def profiles_batch(page: Page) -> RecordBatch:
@@ -124,6 +119,12 @@ def _parse(body: bytes) -> _Payload:
         return _parse_payload(body)
     except msgspec.DecodeError:
         return _parse_payload(mend_surrogates(text))
+
+
+def _count(value: msgspec.Raw) -> int | None:
+    """Read a count: `2345`, `"2345"` or `2345.0`; anything else is `None`."""
+    text = (id_text(bytes(value).decode()) or "").strip()
+    return int(text.partition(".")[0]) if _COUNT.fullmatch(text) else None
 
 
 def _profile(payload: _Profile) -> Profile:

@@ -18,6 +18,10 @@ class ProfileOutcome:
     """In the table; 0 if it stayed as it was."""
     pages: int = 0
     """Pages that were kept."""
+    fetched: int = 0
+    """Rows of these pages, with those that repeat a profile."""
+    warnings: tuple[str, ...] = ()
+    """What does not add up in a download that is complete."""
     errors: dict[int, ExportError] = field(default_factory=dict)
     """The error of each failed page, by its index."""
 
@@ -42,6 +46,7 @@ def parallel_profiles_result(table: str, outcome: ProfileOutcome, started: float
         failed_page_indices=tuple(sorted(failed)),
         duration_seconds=time.monotonic() - started,
         fetched_at=dt.datetime.now(dt.UTC),
+        warnings=outcome.warnings,
     )
 
 
@@ -54,4 +59,5 @@ def profiles_result(table: str, outcome: ProfileOutcome, started: float) -> Fetc
         duration_seconds=time.monotonic() - started,
         date_range=None,
         fetched_at=dt.datetime.now(dt.UTC),
+        warnings=outcome.warnings,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
-from mixpanel_async.engage.page import Page, Profile, profiles_batch
+from mixpanel_async.engage.page import Page, Profile, profiles_batch, read_page
 from mixpanel_async.errors import StoreError
 from mixpanel_async.selections import ProfileSelection
 
@@ -188,3 +188,91 @@ def test_distinct_ids_are_compared_as_bytes_whatever_the_caller_has_set(append):
         second.close()
         rows = connection.execute("SELECT encode(distinct_id), properties FROM people").fetchall()
         assert sorted(rows) == ([(b"A", '{"new":1}'), (b"a", '{"old":1}')] if append else [(b"A", '{"new":1}')])
+
+
+ALIKE = [
+    "Zoë",
+    "zoë",
+    "ZOË",
+    "Zoe\u0308",
+    "Zoe",
+    "",
+    " ",
+    "\ufeff",
+    "a",
+    "a ",
+    "a\0",
+    "a\0b",
+    "ß",
+    "ss",
+    "ﬁ",
+    "fi",
+    "null",
+    "NULL",
+]
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_ids_that_look_alike_are_other_profiles(database, append):
+    first = opened(database, "people")
+    first.begin()
+    first.keep(kept(0, len(ALIKE)), profiles(*ALIKE, text='{"old":1}'))
+    assert first.publish() == len(ALIKE)
+    first.close()
+    again = opened(database, "people", append=append)
+    again.begin()
+    again.keep(kept(0, 3), profiles(*ALIKE[::2], text='{"old":2}'))
+    again.keep(kept(1, 3), profiles(*ALIKE[::2], "new", text='{"new":1}'))
+    assert again.publish() == len(ALIKE[::2]) + 1
+    again.close()
+    new, old = [*ALIKE[::2], "new"], ALIKE[1::2] if append else []
+    rows = [(row[0], row[2]) for row in state(database)["people"]]
+    assert sorted(rows) == sorted([(it, '{"new":1}') for it in new] + [(it, '{"old":1}') for it in old])
+
+
+def test_an_id_that_is_a_number_is_the_same_as_its_text(database):
+    """Mixpanel's docs show a number, and its ids are texts."""
+    ids = ["12", '"12"', "1.50", '"1.50"', "1.5", "true", '"true"']
+    results = ",".join(f'{{"$distinct_id":{it},"$properties":{{"n":{n}}}}}' for n, it in enumerate(ids))
+    table = opened(database, "people")
+    table.begin()
+    table.keep(kept(0, len(ids)), profiles_batch(read_page(f'{{"results":[{results}]}}'.encode(), 0)))
+    assert table.publish() == 4
+    table.close()
+    rows = [(row[0], row[2]) for row in state(database)["people"]]
+    assert sorted(rows) == [("1.5", '{"n":4}'), ("1.50", '{"n":3}'), ("12", '{"n":1}'), ("true", '{"n":6}')]
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_of_100_000_profiles_on_two_pages_each_is_stored_once(database, append):
+    if append:
+        table = opened(database, "people")
+        table.begin()
+        table.keep(kept(0, 3), profiles("other", "0", "99999", text='{"page":9}'))
+        table.publish()
+        table.close()
+    table = opened(database, "people", append=append)
+    table.begin()
+    for page in range(2):
+        for start in range(0, 100_000, 10_000):
+            table.keep(
+                kept(page * 10 + start // 10_000, 10_000),
+                profiles(*map(str, range(start, start + 10_000)), text=f'{{"page":{page}}}'),
+            )
+    assert table.publish() == 100_000
+    table.close()
+    with database.cursor() as cursor:
+        query = f"SELECT properties, count(*), count(DISTINCT distinct_id) FROM {database.schema.table('people')} GROUP BY 1"
+        rows = sorted(cursor.execute(query).fetchall())
+    assert rows == [('{"page":1}', 100_000, 100_000), *([('{"page":9}', 1, 1)] if append else [])]
+
+
+def test_whether_a_page_has_new_profiles(database):
+    table = opened(database, "people")
+    table.begin()
+    assert table.has_new(profiles("a"))
+    table.keep(kept(0, 2), profiles("a", "b", ""))
+    assert not table.has_new(profiles("b", "a", "a", ""))
+    assert table.has_new(profiles("a", "A"))
+    assert not table.has_new(profiles())
+    table.close()

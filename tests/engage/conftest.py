@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 import duckdb
 import pytest
 
-from mixpanel_async.testing import FakeMixpanel, GivenProfiles, QueryRules
+from mixpanel_async.testing import FakeMixpanel, Fault, GivenProfiles, QueryRules
 from tests.system.conftest import client_of  # noqa: F401 - a fixture
 
 SMALL = QueryRules(page_size=10)
 PAGES = 8
+WAYS = pytest.mark.parametrize("parallel", [True, False])
 
 
 def people(count, **properties):
@@ -63,3 +64,31 @@ def ours(path) -> set[str]:
 def requested(server) -> list[tuple[int | None, int]]:
     """Page and status of each request."""
     return [(made.page, made.status) for made in server.requests]
+
+
+@pytest.fixture
+def edit_pages(fake):
+    """Edit all pages, or one; in all attempts, or some."""
+
+    def add(edit, *, page=None, **when):
+        return fake.faults.add(Fault.page_edited(edit), endpoint="engage", page=page, **when)
+
+    return add
+
+
+def with_fields(**fields):
+    return lambda page: {**page, **fields}
+
+
+def with_total(total):
+    """The first page has this total, the others have none."""
+    return lambda page: {**page, "total": total} if page["page"] == 0 else page
+
+
+async def all_ids(stream):
+    """The distinct ids that a stream yields."""
+    return [it["distinct_id"] async for it in stream]
+
+
+def truth_ids(fake):
+    return [it["$distinct_id"] for it in fake.truth_profiles()]

@@ -12,16 +12,12 @@ import pytest
 from mixpanel_async import ExportError, QueryError
 from mixpanel_async.testing import Fault, GivenProfiles, QueryRules
 
-from .conftest import PAGES, people, requested
+from .conftest import PAGES, people, requested, truth_ids
 from .test_fetch import PASSING, UNUSUAL
 
 
 async def listed(stream):
     return [profile async for profile in stream]
-
-
-def truth_ids(fake):
-    return [it["$distinct_id"] for it in fake.truth_profiles()]
 
 
 async def test_profiles_come_in_order_as_mixpanel_has_them_or_with_our_names(fake, client_of, path):

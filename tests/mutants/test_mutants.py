@@ -81,6 +81,12 @@ MUTANTS = {
         "            if outcome.pages:\n                outcome.rows",
         "tests/engage/test_fetch.py -k always_fails",
     ),
+    "a total that is believed": Mutant(
+        "engage/paging.py",
+        "        if rows >= self.session.page_size:\n            return True\n",
+        "        if rows >= self.session.page_size:\n            return self._counted > self._requested\n",
+        "tests/engage/test_totals.py -k field",
+    ),
     "a page and its row apart": Mutant(
         "duck/profiles_table.py",
         "with self._page.holding([profiles]), self._transaction():",

@@ -593,3 +593,10 @@ async def test_a_page_of_a_quarter_of_a_million(query):
         assert (await page_of(query, fake, 250, first["session_id"]))["results"] == []
         one = last["results"][500]
         assert (await page_of(query, fake, distinct_id=one["$distinct_id"]))["results"] == [one]
+
+
+async def test_a_page_that_is_edited(query, many):
+    many.faults.add(Fault.page_edited(lambda page: {**page, "total": None, "results": page["results"][3:]}), page=0)
+    page = await page_of(query, many)
+    assert (page["total"], page["page_size"], len(page["results"])) == (None, 1000, 997)
+    assert page["results"][0]["$distinct_id"] == list(many.truth_profiles())[3]["$distinct_id"]

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from mixpanel_async.testing.data.json_lines import dump_json
 
 Edit = Callable[[Iterable[bytes]], Iterator[bytes]]
 
@@ -142,7 +145,11 @@ def append(pieces: Iterable[bytes], *, data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def drop_results(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Remove ``results`` from a page of profiles. Needs the whole page in memory."""
-    page = json.loads(b"".join(pieces))
-    yield json.dumps({name: value for name, value in page.items() if name != "results"}).encode()
+def edit_page(pieces: Iterable[bytes], *, edit: Callable[[dict[str, Any]], object]) -> Iterator[bytes]:
+    """Replace a page of profiles by what ``edit`` makes of it. Needs the whole page in memory."""
+    yield dump_json(edit(json.loads(b"".join(pieces))))
+
+
+def drop_results(page: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of profiles without its ``results``."""
+    return {name: value for name, value in page.items() if name != "results"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from mixpanel_async.testing.faults import body_edits
 from mixpanel_async.testing.faults.body_edits import Edit
@@ -129,7 +130,12 @@ class Fault:
     @classmethod
     def results_missing(cls) -> Fault:
         """Remove ``results`` from the page."""
-        return cls("results_missing", line_edits=(body_edits.drop_results,))
+        return replace(cls.page_edited(body_edits.drop_results), name="results_missing")
+
+    @classmethod
+    def page_edited(cls, edit: Callable[[dict[str, Any]], object]) -> Fault:
+        """Send what ``edit`` returns for the page, both as Python values: another ``total``, fewer ``results``."""
+        return cls("page_edited", line_edits=(partial(body_edits.edit_page, edit=edit),))
 
     # the connection
 
