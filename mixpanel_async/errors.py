@@ -67,7 +67,10 @@ class AuthenticationError(ExportError):
 
 
 class QueryError(ExportError):
-    """Mixpanel rejects the request itself; the message is Mixpanel's own. Ends the call at once."""
+    """Mixpanel rejects the request itself; the message is Mixpanel's own.
+
+    Ends the call at once, unless it rejects the dates of one chunk (`fatal` is then false): the other chunks go on.
+    """
 
     fatal = True
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.api import hosts
 from mixpanel_async.api.credentials import project_parameter
-from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
+from mixpanel_async.decode.error_text import EXCERPT, rejected_dates
+from mixpanel_async.errors import ConfigurationError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ def error_from_payload(payload: object) -> ExportError | None:
         if payload.get("status") != "error":
             return None
         message = ""
-    if "date range exceeds" in message.lower():
-        return QueryError(f"Mixpanel rejects the dates: {message[:500]}", status=200)
-    return ServerError(f"Mixpanel responded with an error: {message[:500] or '(no text)'}", status=200)
+    message = message[:EXCERPT]
+    return rejected_dates(message, 200) or ServerError(
+        f"Mixpanel responded with an error: {message or '(no text)'}", status=200
+    )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mixpanel_async.api.hosts import region_hint
 from mixpanel_async.api.retry import retry_after
-from mixpanel_async.decode.error_text import error_text, is_web_page
+from mixpanel_async.decode.error_text import error_text, is_web_page, rejected_dates
 from mixpanel_async.decode.gunzip import gunzip_beginning
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
@@ -53,8 +53,8 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
     if status == 200:
         return _error_from_ok(headers)
     message = error_text(body)
-    if status == 403 and "date range exceeds" in message.lower():
-        return QueryError(f"Mixpanel rejects the dates ({status}): {message}", status=status)
+    if status in (400, 403) and (rejected := rejected_dates(message, status)) is not None:
+        return rejected
     if status in (401, 403) and is_web_page(body):
         return ServerError(f"A proxy refused the request ({status}): {message}", status=status)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in message.lower()):
@@ -70,7 +70,7 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
         wait = _wait_by_wording(message) if wait is None else wait
         return RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
     if status in _REJECTED:
-        hint = _hint(status, message) or (region_hint(host) if status == 404 else "")
+        hint = _hint(status) or (region_hint(host) if status == 404 else "")
         return QueryError(f"Mixpanel rejects the query ({status}): {message}{hint}", status=status)
     if status >= 500 or status in _TRANSIENT:
         wait = retry_after(headers.get("Retry-After"), now)
@@ -107,9 +107,7 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _hint(status: int, message: str) -> str:
-    if "later than today" in message:
-        return " (today is the project's own today: UTC, or the project's time zone for one made before 2023)"
+def _hint(status: int) -> str:
     if status == 402:
         return (
             " (the project's plan does not include the query API, which profiles and lookups need; raw exports do not)"
