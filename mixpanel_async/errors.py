@@ -80,6 +80,9 @@ class RateLimitError(ExportError):
 
     retryable = True
 
+    is_window_full: bool = False
+    """Whether Mixpanel said that the requests of the last hour are used up, and not only those at once."""
+
     def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = 429) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.limits import LimitName
     from mixpanel_async.errors import ExportError
 
 
@@ -33,8 +34,10 @@ class Query:
     """What errors and logs call it."""
     is_post: bool = False
     """Whether it is a POST of a form; else a GET."""
+    limit: LimitName = "queries"
+    """The limit that it counts in; see `api.limits`."""
     is_counted: bool = True
-    """Whether Mixpanel counts it in the hourly limit: not the app's API, and not the later pages of a session."""
+    """Whether it counts in the limit's windows: later pages of a session count only among the requests at once."""
 
 
 def query_url(region: str, base_url: str | None) -> str:

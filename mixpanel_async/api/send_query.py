@@ -30,7 +30,7 @@ async def send_query(source: Source, query: Query, read: Callable[[bytes], T]) -
     Raises:
         ExportError: of the last attempt; it names the query.
     """
-    attempts = Attempts(source, query.name)
+    attempts = Attempts(source, query.name, counted=query.is_counted)
     while True:
         try:
             body = await _receive(source, query)

@@ -24,7 +24,7 @@ LONG_WAIT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Source for raw exports, or for query endpoints. Each has limits of its own."""
+    """Source for raw exports, or for the query endpoints that count in one of Mixpanel's limits."""
 
     url: str
     """For exports the whole URL; for queries scheme and host."""
@@ -33,15 +33,18 @@ class Source:
     limiter: Limiter
     retry: RetryPolicy
 
-    async def wait(self, name: str, attempt: int, error: ExportError) -> None:
-        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request of the project."""
+    async def wait(self, name: str, attempt: int, error: ExportError, *, counted: bool = True) -> None:
+        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request that counts in the same limit.
+
+        `counted`: the request counts in the limit's windows. If a window is full, it pauses only such requests.
+        """
         is_limit = isinstance(error, RateLimitError)
         seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
         is_longer_pause = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
         level = logging.WARNING if is_longer_pause else logging.INFO
         logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", name, error, attempt + 1, seconds)
-        if is_limit:
-            self.limiter.pause(seconds)
+        if isinstance(error, RateLimitError):
+            self.limiter.pause(seconds, counted_only=counted and error.is_window_full)
         else:
             await asyncio.sleep(seconds)
 
@@ -49,12 +52,13 @@ class Source:
 class Attempts:
     """The attempts at one request, or at one chunk: counted, with a wait between two of them."""
 
-    def __init__(self, source: Source, name: str) -> None:
-        """`name` is what errors and logs call it."""
+    def __init__(self, source: Source, name: str, *, counted: bool = True) -> None:
+        """`name` is what errors and logs call it; `counted` is the limiter's (`Limiter.slot`)."""
         self.name = name
         self.number = 1
         """Of the attempt that runs, from 1."""
         self._source = source
+        self._counted = counted
 
     async def failed(self, error: ExportError, *, retryable: bool | None = None, may_exceed: bool = False) -> None:
         """Wait for the next attempt.
@@ -70,7 +74,7 @@ class Attempts:
         is_last = self.number >= self._source.retry.attempts and not may_exceed
         if is_last or not (error.retryable if retryable is None else retryable):
             raise self._described(error) from None
-        await self._source.wait(self.name, self.number, error)
+        await self._source.wait(self.name, self.number, error, counted=self._counted)
         self.number += 1
 
     def _described(self, error: ExportError) -> ExportError:

@@ -27,8 +27,8 @@ def error_text(body: bytes) -> str:
 def rejected_dates(message: str, status: int) -> QueryError | None:
     """Return the error of a message that rejects the dates of its request, and of no other; `None` for other messages.
 
-    Mixpanel's clients have met: a `to_date` after the project's today (400), dates before those that the plan keeps (400,
-    403, or an error in a 200), and a year that Mixpanel takes for a mistake (400).
+    Mixpanel's clients have met: a `to_date` after the project's today (400), dates before those that the plan keeps
+    (400, 403, or an error in a 200), and a year that Mixpanel takes for a mistake (400).
     """
     if not _REJECTED_DATES.search(message):
         return None

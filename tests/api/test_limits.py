@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.api.limits import Limiter, RateLimits
+from mixpanel_async.api.limits import Limit, Limiter, RateLimits
 
 
 class Clock:
@@ -52,7 +52,7 @@ class Visitors:
 
     def __init__(self, **limits):
         self.clock = Clock()
-        self.limiter = Limiter(RateLimits(**limits), clock=self.clock, sleep=self.clock.sleep)
+        self.limiter = Limiter(RateLimits(**limits).of("exports"), clock=self.clock, sleep=self.clock.sleep)
         self.went, self.open, self.most_open = [], 0, 0
 
     async def visit(self, name, *, arrive=0.0, stay=0.0, counted=True):
@@ -205,7 +205,42 @@ async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
     assert visitors.at()[-1] == 13
 
 
-@pytest.mark.parametrize("name", ["per_second", "per_hour", "concurrent", "queries_per_hour", "concurrent_queries"])
+async def test_a_full_window_pauses_those_alone_that_it_counts():
+    visitors = Visitors(per_second=9, per_hour=9, concurrent=3)
+    visitors.limiter.pause(3600, counted_only=True)
+    visitors.limiter.pause(10)
+    tasks = [visitors.start("counted"), visitors.start("page", counted=False)]
+    assert visitors.limiter.wait() == 3600
+    await visitors.clock.run(*tasks)
+    assert visitors.went == [("page", 1010.0), ("counted", 4600.0)]
+
+
+async def test_a_minute():
+    clock = Clock()
+    limiter = Limiter(RateLimits().of("lexicon"), clock=clock, sleep=clock.sleep)
+    went = []
+
+    async def visit():
+        async with limiter.slot():
+            went.append(clock.now - 1000)
+
+    await clock.run(*[asyncio.create_task(visit()) for _ in range(12)])
+    assert went == pytest.approx([0] * 5 + [60] * 5 + [120] * 2, abs=3)
+    assert limiter.per_hour == pytest.approx(300, abs=6)
+
+
+async def test_no_window_at_all():
+    clock = Clock()
+    limiter = Limiter(RateLimits().of("annotations"), clock=clock, sleep=clock.sleep)
+    for _ in range(100):
+        async with limiter.slot():
+            pass
+    assert clock.now == 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["per_second", "per_hour", "concurrent", "queries_per_hour", "concurrent_queries", "lexicon_per_minute"]
+)
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
 def test_limits_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number, 1 or more"):
@@ -213,7 +248,10 @@ def test_limits_out_of_range(name, value):
 
 
 def test_limits_by_default_are_what_mixpanel_documents():
-    assert RateLimits() == RateLimits(3, 60, 100, queries_per_hour=60, concurrent_queries=5)
-    queries = RateLimits(queries_per_hour=240, concurrent_queries=10).of_queries
-    assert (queries.per_second, queries.per_hour, queries.concurrent) == (240, 240, 10)
-    assert Limiter(RateLimits(per_hour=7)).per_hour == 7
+    assert RateLimits() == RateLimits(3, 60, 100, queries_per_hour=60, concurrent_queries=5, lexicon_per_minute=5)
+    assert RateLimits().of("exports") == Limit(100, per_second=3, per_hour=60)
+    higher = RateLimits(queries_per_hour=240, concurrent_queries=10, lexicon_per_minute=7)
+    assert higher.of("queries") == Limit(10, per_hour=240)
+    assert higher.of("lexicon") == Limit(10, per_minute=7)
+    assert higher.of("annotations") == Limit(10)
+    assert Limiter(RateLimits(per_hour=7).of("exports")).per_hour == 7

@@ -163,6 +163,22 @@ def test_a_429_waits_for_the_limit_that_it_names(text, wait):
 
 
 @pytest.mark.parametrize(
+    ("text", "header", "is_full"),
+    [
+        (b"exceeded the rate limit (61/60 queries running in the last hour)", None, True),
+        (b"exceeded the concurrency limit (6/5 queries running concurrently)", None, False),
+        (b"6/5 queries running concurrently and 7/60 queries running in the last hour", None, False),
+        (b"Query rate limit exceeded", '"project";r=0;t=3600, "project-concurrency";r=3', True),
+        (b"Query rate limit exceeded", '"project";r=12, "project-concurrency";r=0;t=10', False),
+        (b"Query rate limit exceeded", '"project";r=0, "project-concurrency";r=0;t=10', False),
+        (b"Query rate limit exceeded", None, False),
+    ],
+)
+def test_whether_a_429_says_that_the_hour_is_used_up(text, header, is_full):
+    assert error_of(429, text, **({"RateLimit": header} if header else {})).is_window_full == is_full
+
+
+@pytest.mark.parametrize(
     ("status", "body"), [(401, b"no"), (403, b"no"), (404, b"no"), (400, b"Unable to authenticate")]
 )
 def test_a_wrong_region_looks_like_a_wrong_secret_so_it_is_named(status, body):

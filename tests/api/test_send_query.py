@@ -38,7 +38,7 @@ async def source_of(fake, *, attempts=3, limits=RateLimits()):  # noqa: B008 - f
     account = ServiceAccount(known.username, known.secret, fake.project.id)
     transport = Transport(None, Timeouts(connect=5, first_byte=0.3, idle=0.3))
     retry = RetryPolicy(attempts, wait_initial=0.0, wait_max=0.0)
-    yield Source(fake.url, account, transport, Limiter(limits.of_queries), retry)
+    yield Source(fake.url, account, transport, Limiter(limits.of("queries")), retry)
     await transport.close()
 
 
