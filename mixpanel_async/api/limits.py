@@ -17,12 +17,15 @@ For the last two no limit at once is documented; they keep to the one for querie
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import math
 import time
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
+
+from mixpanel_async.api.waiting import REPEAT_AFTER, Waits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,16 +44,26 @@ HOUR = 3601.0
 class Limit:
     """What one limiter keeps to, in requests; `None` is no limit."""
 
+    requests: str
+    """What it counts, in the plural."""
     concurrent: int
     per_second: int | None = None
     per_minute: int | None = None
     per_hour: int | None = None
 
     @property
-    def windows(self) -> list[tuple[float, int]]:
-        """The length of each window, in seconds, and the most requests in it."""
-        windows = ((SECOND, self.per_second), (MINUTE, self.per_minute), (HOUR, self.per_hour))
-        return [(seconds, most) for seconds, most in windows if most is not None]
+    def windows(self) -> list[tuple[float, int, str]]:
+        """The length of each window, in seconds, the most requests in it, and both in words."""
+        windows = (
+            (SECOND, self.per_second, "a second"),
+            (MINUTE, self.per_minute, "a minute"),
+            (HOUR, self.per_hour, "an hour"),
+        )
+        return [
+            (seconds, most, f"the limit of {most:,} {self.requests} {unit}")
+            for seconds, most, unit in windows
+            if most is not None
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +90,13 @@ class RateLimits:
         """Return one of Mixpanel's limits; the module's docstring says which requests count in it."""
         match name:
             case "exports":
-                return Limit(self.concurrent, per_second=self.per_second, per_hour=self.per_hour)
+                return Limit("exports", self.concurrent, per_second=self.per_second, per_hour=self.per_hour)
             case "queries":
-                return Limit(self.concurrent_queries, per_hour=self.queries_per_hour)
+                return Limit("queries", self.concurrent_queries, per_hour=self.queries_per_hour)
             case "lexicon":
-                return Limit(self.concurrent_queries, per_minute=self.lexicon_per_minute)
+                return Limit("requests for the lexicon", self.concurrent_queries, per_minute=self.lexicon_per_minute)
             case "annotations":
-                return Limit(self.concurrent_queries)
+                return Limit("requests for annotations", self.concurrent_queries)
 
 
 class Limiter:
@@ -95,21 +108,24 @@ class Limiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now().astimezone(),
     ) -> None:
+        """`clock` and `sleep` measure in seconds; `now` is the local time."""
         self.concurrent = limit.concurrent
-        self._limit = limit
-        self._started: deque[float] = deque(maxlen=max((most for _, most in limit.windows), default=0))
+        self.waits = Waits(clock, now)
+        """What requests wait for, if they wait long."""
+        self._windows = limit.windows
+        self._started: deque[float] = deque(maxlen=max((most for _, most, _ in self._windows), default=0))
         self._open = asyncio.Semaphore(limit.concurrent)
         self._queue = asyncio.Lock()
-        self._paused_until = -math.inf
-        self._counted_paused_until = -math.inf
+        self._pause = self._counted_pause = (-math.inf, "")
         self._clock = clock
         self._sleep = sleep
 
     @property
     def per_hour(self) -> int:
         """The most requests that may pass in an hour."""
-        return min(int(most * HOUR / seconds) for seconds, most in self._limit.windows)
+        return min(int(most * HOUR / seconds) for seconds, most, _ in self._windows)
 
     @asynccontextmanager
     async def slot(self, *, counted: bool = True) -> AsyncIterator[None]:
@@ -117,42 +133,63 @@ class Limiter:
 
         A request that is not `counted` waits for a free slot and for pauses of all requests; no window counts it.
         """
-        if counted:
-            async with self._queue:  # FIFO: one request waits for the limits, the rest queue behind it
-                await self._acquire_slot(self.wait)
-                self._started.append(self._clock())
-        else:
-            await self._acquire_slot(lambda: self._paused_until - self._clock())
+        with self.waits.request():
+            if counted:
+                async with self._queue:  # FIFO: one request waits for the limits, the rest queue behind it
+                    await self._acquire_slot(self._free_at)
+                    self._started.append(self._clock())
+            else:
+                await self._acquire_slot(lambda: self._pause)
         try:
             yield
         finally:
             self._open.release()
 
-    async def _acquire_slot(self, wait: Callable[[], float]) -> None:
-        """Acquire a slot when `wait` returns 0. While it waits, which may be an hour, it holds no slot."""
-        while True:
-            while (seconds := wait()) > 0:
-                await self._sleep(seconds)
-            await self._open.acquire()
-            if wait() <= 0:
-                return
-            self._open.release()  # a pause began while it waited for the slot
+    async def rest(self, seconds: float, reason: str) -> None:
+        """Let a request wait before its next attempt; the others go on."""
+        until = self._clock() + seconds
+        with self.waits.request():
+            await self._sleep_until(lambda: (until, reason))
 
-    def pause(self, seconds: float, *, counted_only: bool = False) -> None:
+    def pause(self, seconds: float, reason: str, *, counted_only: bool = False) -> None:
         """Let no request pass for so many seconds, as a 429 asks. A longer pause that is running stays.
 
         `counted_only`: a window is full, and only requests that are counted in it have to wait.
         """
-        until = self._clock() + seconds
+        pause = self._clock() + seconds, reason
         if counted_only:
-            self._counted_paused_until = max(self._counted_paused_until, until)
+            self._counted_pause = max(self._counted_pause, pause)
         else:
-            self._paused_until = max(self._paused_until, until)
+            self._pause = max(self._pause, pause)
 
     def wait(self) -> float:
         """Return the seconds until the limits let the next counted request pass; free slots are not considered."""
-        free_at = [self._paused_until, self._counted_paused_until]
-        for window, most in self._limit.windows:
-            if len(self._started) >= most:
-                free_at.append(self._started[-most] + window)
-        return max(0.0, max(free_at) - self._clock())
+        return max(0.0, self._free_at()[0] - self._clock())
+
+    def _free_at(self) -> tuple[float, str]:
+        """Return when the limits let the next counted request pass, and what holds it up."""
+        full = [
+            (self._started[-most] + seconds, reason)
+            for seconds, most, reason in self._windows
+            if len(self._started) >= most
+        ]
+        return max([self._pause, self._counted_pause, *full])
+
+    async def _acquire_slot(self, free_at: Callable[[], tuple[float, str]]) -> None:
+        """Acquire a slot after the time that `free_at` returns. While it sleeps, maybe for long, it holds no slot."""
+        while True:
+            await self._sleep_until(free_at)
+            await self._open.acquire()
+            if free_at()[0] <= self._clock():
+                return
+            self._open.release()  # a pause began while it waited for the slot
+
+    async def _sleep_until(self, free_at: Callable[[], tuple[float, str]]) -> None:
+        with self.waits.telling() as tell:
+            while True:
+                until, reason = free_at()
+                seconds = until - self._clock()
+                if seconds <= 0:
+                    return
+                tell(seconds, reason)
+                await self._sleep(min(seconds, REPEAT_AFTER))

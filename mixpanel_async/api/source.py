@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async.api.waiting import LONG_WAIT
 from mixpanel_async.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from mixpanel_async.errors import ExportError
 
 logger = logging.getLogger("mixpanel_async")
-
-LONG_WAIT = 60.0
-"""Seconds. A wait for a rate limit that is at least so long is logged as a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +37,14 @@ class Source:
         """
         is_limit = isinstance(error, RateLimitError)
         seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
-        is_longer_pause = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
-        level = logging.WARNING if is_longer_pause else logging.INFO
-        logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", name, error, attempt + 1, seconds)
+        when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter tells of long waits, all in one line
+        logger.info("%s: %s. Attempt %d follows%s.", name, error, attempt + 1, when)
         if isinstance(error, RateLimitError):
-            self.limiter.pause(seconds, counted_only=counted and error.is_window_full)
+            reason = f"Mixpanel's {'hourly' if error.is_window_full else 'rate'} limit (a 429)"
+            self.limiter.pause(seconds, reason, counted_only=counted and error.is_window_full)
         else:
-            await asyncio.sleep(seconds)
+            after = "a lost connection" if error.status is None else f"a response with status {error.status}"
+            await self.limiter.rest(seconds, f"another attempt after {after}")
 
 
 class Attempts:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from math import ceil
 
 import pytest
 
-from mixpanel_async import RateLimits, RetryPolicy, ServiceAccount, Timeouts
+from mixpanel_async import RateLimits
 from mixpanel_async.api.limits import Limiter
-from mixpanel_async.api.source import Source
-from mixpanel_async.api.transport import Transport
-from mixpanel_async.lookups.fetch import fetch_lookup
-from mixpanel_async.lookups.request import lexicon_schemas_request
 from mixpanel_async.testing import (
     Annotation,
     Catalog,
     Cohort,
+    FakeClock,
     FakeLimits,
     FakeMixpanel,
     Fault,
+    GeneratedEvents,
     QueryRules,
     Schema,
 )
 from tests.conftest import tasks_of_the_library
+
+from .conftest import expected, stored
 
 CATALOG = Catalog(
     cohorts=(Cohort(1, "One"),),
@@ -37,31 +40,38 @@ HOUR_USED_UP = Fault.status(
 )
 
 
-def account_of(fake):
-    known = fake.project.service_account
-    return ServiceAccount(known.username, known.secret, fake.project.id)
+class StillClock(FakeClock):
+    """A clock that real time does not move, so that a busy machine changes nothing."""
+
+    def monotonic(self):
+        return self._moved_by
 
 
-@asynccontextmanager
-async def source_of(fake, limit, url, *, retry=RetryPolicy(), limits=RateLimits()):  # noqa: B008 - frozen
-    """A source whose limiter has the fake's clock, and moves it instead of sleeping; and the sleeps."""
+def without_hours(client, fake, limits=RateLimits()):  # noqa: B008 - frozen
+    """Let a client's limiters keep to these limits by the fake's clock, and move it instead of sleeping.
+
+    Return the times of the sleeps, in seconds.
+    """
     slept = []
 
     async def sleep(seconds):
         slept.append(seconds)
-        fake.clock.advance(seconds)
+        fake.clock.advance(ceil(seconds * 1000) / 1000)  # the clock drops less than a microsecond
         await asyncio.sleep(0)
 
-    transport = Transport(None, Timeouts())
-    limiter = Limiter(limits.of(limit), clock=fake.clock.monotonic, sleep=sleep)
-    yield Source(url, account_of(fake), transport, limiter, retry), slept
-    await transport.close()
+    client._core.export_source()
+    for name, source in client._core._sources.items():
+        limiter = Limiter(limits.of(name), clock=fake.clock.monotonic, sleep=sleep)
+        client._core._sources[name] = replace(source, limiter=limiter)
+    return slept
 
 
 @pytest.fixture
 async def fake():
     profiles, rules = [{"$distinct_id": str(n), "$properties": {"n": n}} for n in range(40)], QueryRules(page_size=10)
-    async with FakeMixpanel(profiles=profiles, catalog=CATALOG, query_rules=rules, limits=None) as server:
+    async with FakeMixpanel(
+        profiles=profiles, catalog=CATALOG, query_rules=rules, limits=None, clock=StillClock()
+    ) as server:
         yield server
 
 
@@ -122,12 +132,36 @@ async def test_an_hour_that_is_used_up_does_not_stop_the_pages_of_a_session(fake
 
 
 @pytest.mark.parametrize("entries", [None, 1])
-async def test_a_sixth_request_for_the_lexicon_waits_for_the_minute(fake, entries):
+async def test_a_sixth_request_for_the_lexicon_waits_for_the_minute(fake, client_of, entries):
     """Seven lists in one response each, or one list in seven pages."""
     fake.limits, fake.query_rules = FakeLimits(), QueryRules(entries=entries)
-    request = lexicon_schemas_request(account_of(fake), None, None)
-    async with source_of(fake, "lexicon", fake.url) as (source, slept):
-        lists = [await fetch_lookup(request, source) for _ in range(1 if entries else 7)]
+    client = client_of(fake)
+    slept = without_hours(client, fake)
+    lists = [await client.lookups.lexicon_schemas() for _ in range(1 if entries else 7)]
     assert [len(each) for each in lists] == [7] * len(lists)
     assert [made.status for made in fake.requests] == [200] * 7
-    assert 59 < sum(slept) < 62
+    assert sum(slept) == pytest.approx(61, abs=0.1)
+
+
+@pytest.mark.parametrize("work", ["table", "stream"])
+async def test_more_requests_than_an_hour_allows_say_that_they_wait(client_of, path, caplog, work):
+    async with FakeMixpanel(GeneratedEvents(per_day=2), clock=StillClock("2026-06-01")) as fake:
+        client = client_of(fake)
+        slept = without_hours(client, fake)
+        # one at a time, because the clock must not move while a request is on its way
+        dates = {"from_date": "2026-01-01", "to_date": "2026-05-05"}
+        options = {"parallel": True, "chunk_days": 1, "max_workers": 1}
+        if work == "table":
+            assert (await client.fetch_events(**dates, **options)).successful_batches == 125
+            assert stored(path) == expected(fake, *dates.values())
+        else:
+            streamed = client.stream_events(**dates, **options, raw=True)
+            assert [event async for event in streamed] == list(fake.truth(*dates.values()))
+        assert [made.status for made in fake.requests] == [200] * 125
+    assert sum(slept) == pytest.approx(2 * 3601, abs=2)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 2
+    for line in told:
+        assert re.fullmatch(
+            r"Waiting for the limit of 60 exports an hour until \d\d:\d\d:\d\d; 1 request waits\.", line
+        )
