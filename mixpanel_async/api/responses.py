@@ -91,7 +91,7 @@ def _rate_limit_error(headers: Mapping[str, str], message: str, now: float) -> R
     exceeded = {limit for used, allowed, limit in used if int(used) >= int(allowed)}
     is_hourly = "in the last hour" in exceeded or (not used and "in the last hour" in message)
     wait = retry_after(headers.get("Retry-After"), now)
-    if wait is None and (is_hourly or used):
+    if not wait and (is_hourly or used):
         wait = HOURLY_LIMIT_WAIT if is_hourly else CONCURRENCY_WAIT
     error = RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
     error.is_window_full = is_hourly or _USED_UP in headers.get("RateLimit", "")

@@ -30,13 +30,21 @@ class Source:
     limiter: Limiter
     retry: RetryPolicy
 
-    async def wait(self, name: str, attempt: int, error: ExportError, *, counted: bool = True) -> None:
+    async def wait(
+        self, name: str, attempt: int, error: ExportError, *, counted: bool = True, refusals: int = 1
+    ) -> None:
         """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request that counts in the same limit.
 
-        `counted`: the request counts in the limit's windows. If a window is full, it pauses only such requests.
+        Args:
+            name: what the log calls it.
+            attempt: the number of the attempt, from 1.
+            error: what ended it.
+            counted: whether the request counts in the limit's windows. A full window pauses only such requests.
+            refusals: how many attempts, this one included, ended with a 429 that names no time.
         """
         is_limit = isinstance(error, RateLimitError)
-        seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
+        number = refusals if is_limit else attempt
+        seconds = self.retry.wait(number, getattr(error, "retry_after", None), limited=is_limit)
         when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter tells of long waits, all in one line
         logger.info("%s: %s. Attempt %d follows%s.", name, error, attempt + 1, when)
         if isinstance(error, RateLimitError):
@@ -57,6 +65,7 @@ class Attempts:
         """Of the attempt that runs, from 1."""
         self._source = source
         self._counted = counted
+        self._refusals = 0
 
     async def failed(self, error: ExportError, *, retryable: bool | None = None, may_exceed: bool = False) -> None:
         """Wait for the next attempt.
@@ -72,7 +81,8 @@ class Attempts:
         is_last = self.number >= self._source.retry.attempts and not may_exceed
         if is_last or not (error.retryable if retryable is None else retryable):
             raise self._described(error) from None
-        await self._source.wait(self.name, self.number, error, counted=self._counted)
+        self._refusals += isinstance(error, RateLimitError) and not error.retry_after
+        await self._source.wait(self.name, self.number, error, counted=self._counted, refusals=self._refusals)
         self.number += 1
 
     def _described(self, error: ExportError) -> ExportError:

@@ -160,6 +160,7 @@ def test_what_another_attempt_may_mend(status):
 def test_a_429_waits_for_the_limit_that_it_names(text, wait):
     assert error_of(429, text.encode()).retry_after == wait
     assert error_of(429, text.encode(), Retry_After="7").retry_after == 7.0
+    assert error_of(429, text.encode(), Retry_After="0").retry_after == (wait or 0)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,13 @@ async def test_a_long_backoff_after_a_lost_connection(run):
     ]
 
 
+async def test_only_429s_that_name_no_time_make_the_next_one_patient(run):
+    """Three other errors come first, and a short limit costs a minute all the same."""
+    errors = [ConnectionLostError("reset"), ServerError("busy", status=503), RateLimitError("wait", retry_after=5.0)]
+    await run.clock.run(run.start(fail(run, *errors, RateLimitError("too many"))))
+    assert 54 <= run.limiter.wait() <= 60
+
+
 @pytest.mark.parametrize(("is_full", "kind"), [(True, "hourly"), (False, "rate")])
 async def test_a_429_is_told_by_the_requests_that_wait_for_it(run, is_full, kind):
     error = RateLimitError("too many", retry_after=3600.0)

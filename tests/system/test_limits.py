@@ -10,7 +10,7 @@ from math import ceil
 
 import pytest
 
-from mixpanel_async import RateLimits
+from mixpanel_async import RateLimits, RetryPolicy
 from mixpanel_async.api.limits import Limiter
 from mixpanel_async.testing import (
     Annotation,
@@ -23,6 +23,7 @@ from mixpanel_async.testing import (
     GeneratedEvents,
     QueryRules,
     Schema,
+    Wording,
 )
 from tests.conftest import tasks_of_the_library
 
@@ -165,3 +166,55 @@ async def test_more_requests_than_an_hour_allows_say_that_they_wait(client_of, p
         assert re.fullmatch(
             r"Waiting for the limit of 60 exports an hour until \d\d:\d\d:\d\d; 1 request waits\.", line
         )
+
+
+# a 429 that says nothing
+
+
+async def profiles_of(client):
+    return [profile async for profile in client.stream_profiles()]
+
+
+CALLS = {
+    "lookup": lambda client: client.lookups.cohorts(),
+    "profiles": lambda client: client.fetch_profiles(parallel=True),
+    "stream of profiles": profiles_of,
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_an_hour_that_another_program_used_up_costs_no_call(client_of, caplog, call):
+    """Mixpanel refuses with neither a header nor a limit's name until the hour is over."""
+    profiles = [{"$distinct_id": "x", "$properties": {}}]
+    wording = Wording(retry_after="none")
+    limits = FakeLimits(queries_per_hour=3)
+    async with FakeMixpanel(
+        profiles=profiles, catalog=CATALOG, wording=wording, limits=limits, clock=StillClock()
+    ) as fake:
+        client = client_of(fake, retry=RetryPolicy(wait_initial=0.0))
+        slept = without_hours(client, fake, RateLimits(queries_per_hour=1000))
+        for _ in range(3):
+            await client.lookups.cohorts()
+        assert await call(client)
+        assert [made.status for made in fake.requests] == [200] * 3 + [429] * 4 + [200]
+    assert 3600 < sum(slept) < 4100
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told
+    assert all(line.startswith("Waiting for Mixpanel's rate limit (a 429) until") for line in told)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("refused", [1, 4])
+async def test_an_export_outlasts_an_hour_and_a_short_limit_costs_a_minute(client_of, path, stream, refused):
+    async with FakeMixpanel(GeneratedEvents(per_day=20), limits=None, clock=StillClock("2026-06-01")) as fake:
+        fake.faults.add(Fault.rate_limited(), times=refused)
+        client = client_of(fake, retry=RetryPolicy(wait_initial=0.0))
+        slept = without_hours(client, fake)
+        dates = {"from_date": "2026-01-01", "to_date": "2026-01-02"}
+        if stream:
+            events = [event async for event in client.stream_events(**dates, raw=True)]
+            assert events == list(fake.truth(*dates.values()))
+        else:
+            await client.fetch_events(**dates)
+            assert stored(path) == expected(fake, *dates.values())
+    assert 54 <= sum(slept) <= 60 if refused == 1 else 3601 < sum(slept) < 4100
