@@ -89,12 +89,13 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
 def _rate_limit_error(headers: Mapping[str, str], message: str, now: float) -> RateLimitError:
     used = _USED.findall(message)
     exceeded = {limit for used, allowed, limit in used if int(used) >= int(allowed)}
-    is_hourly = "in the last hour" in exceeded or (not used and "in the last hour" in message)
+    is_hourly = _USED_UP in headers.get("RateLimit", "")
+    is_hourly |= "in the last hour" in exceeded or (not used and "in the last hour" in message)
     wait = retry_after(headers.get("Retry-After"), now)
     if not wait and (is_hourly or used):
         wait = HOURLY_LIMIT_WAIT if is_hourly else CONCURRENCY_WAIT
     error = RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
-    error.is_window_full = is_hourly or _USED_UP in headers.get("RateLimit", "")
+    error.is_window_full = is_hourly
     return error
 
 

@@ -176,7 +176,9 @@ def test_a_429_waits_for_the_limit_that_it_names(text, wait):
     ],
 )
 def test_whether_a_429_says_that_the_hour_is_used_up(text, header, is_full):
-    assert error_of(429, text, **({"RateLimit": header} if header else {})).is_window_full == is_full
+    error = error_of(429, text, **({"RateLimit": header} if header else {}))
+    assert error.is_window_full == is_full
+    assert (error.retry_after == HOURLY_LIMIT_WAIT) == is_full
 
 
 @pytest.mark.parametrize(
