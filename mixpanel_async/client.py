@@ -433,7 +433,7 @@ class MixpanelClient:
         return Lookups(self._credentials, self._look_up)
 
     async def _look_up(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
-        source = self._core.query_source()
+        source = self._core.query_source(lookup.query.limit)
         if table is None:
             return await self._core.call(fetch_lookup(lookup, source))
         return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
-from mixpanel_async.api.limits import Limiter
+from mixpanel_async.api.limits import Limiter, LimitName
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Transport
 from mixpanel_async.threads import finish_in_thread
@@ -49,18 +48,18 @@ class ClientCore:
         self._timeouts = timeouts
         self._session = session
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sources: tuple[Source, Source] | None = None
+        self._sources: dict[LimitName, Source] = {}
         self._calls: set[asyncio.Task[object]] = set()
         self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._is_closed = False
 
     def export_source(self) -> Source:
         """Return the source for raw exports."""
-        return self._open_sources()[0]
+        return self._open_sources()["exports"]
 
-    def query_source(self) -> Source:
-        """Return the source for query endpoints."""
-        return self._open_sources()[1]
+    def query_source(self, limit: LimitName = "queries") -> Source:
+        """Return the source for query endpoints that count in this limit."""
+        return self._open_sources()[limit]
 
     async def call(self, work: Coroutine[object, object, T]) -> T:
         """Run a call in a task of its own, so that `close` can end it without cancelling the caller."""
@@ -93,8 +92,8 @@ class ClientCore:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
-        if self._sources is not None:
-            await self._sources[0].transport.close()
+        if self._sources:
+            await self._sources["exports"].transport.close()
         await finish_in_thread(self._database.close)
 
     async def _open_and_run(self, name: str, work: Callable[[Database], Coroutine[object, object, T]]) -> T:
@@ -106,18 +105,18 @@ class ClientCore:
             finally:
                 await finish_in_thread(lease.close)
 
-    def _open_sources(self) -> tuple[Source, Source]:
-        """Return the sources for exports and queries, created on the event loop that they will run on."""
+    def _open_sources(self) -> dict[LimitName, Source]:
+        """Return a source for each limit, created on the event loop that they will run on."""
         if self._is_closed:
             raise RuntimeError("This client is closed: make a new one.")
         loop = asyncio.get_running_loop()
-        if self._sources is None or self._loop is None:
-            exports = Source(
-                self._urls[0], self._credentials, Transport(self._session, self._timeouts),
-                Limiter(self._limits), self._retry,
-            )  # fmt: skip
+        if self._loop is None:
             self._loop = loop
-            self._sources = exports, replace(exports, url=self._urls[1], limiter=Limiter(self._limits.of_queries))
+            transport = Transport(self._session, self._timeouts)
+            export_url, query_url = self._urls
+            for name in get_args(LimitName):
+                url, limiter = export_url if name == "exports" else query_url, Limiter(self._limits.of(name))
+                self._sources[name] = Source(url, self._credentials, transport, limiter, self._retry)
         elif self._loop is not loop:
             raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
         return self._sources

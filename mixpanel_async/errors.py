@@ -67,7 +67,10 @@ class AuthenticationError(ExportError):
 
 
 class QueryError(ExportError):
-    """Mixpanel rejects the request itself; the message is Mixpanel's own. Ends the call at once."""
+    """Mixpanel rejects the request itself; the message is Mixpanel's own.
+
+    Ends the call at once, unless it rejects the dates of one chunk (`fatal` is then false): the other chunks go on.
+    """
 
     fatal = True
 
@@ -76,6 +79,9 @@ class RateLimitError(ExportError):
     """429 in every attempt that the retry policy allows."""
 
     retryable = True
+
+    is_window_full: bool = False
+    """Whether Mixpanel said that the requests of the last hour are used up, and not only those at once."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = 429) -> None:
         super().__init__(message, status=status)

@@ -2,7 +2,8 @@
 
 credentials  who the client is
 hosts        the hosts of a region's APIs
-limits       how many requests at once, a second and an hour
+waiting      tells of long waits
+limits       how many requests at once, a second, a minute and an hour
 retry        how often and when to try again
 transport    the connection: the one module that imports aiohttp
 responses    what a response's status, headers and first bytes mean

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.api import hosts
 from mixpanel_async.api.credentials import project_parameter
-from mixpanel_async.errors import ConfigurationError, QueryError, ServerError
+from mixpanel_async.decode.error_text import EXCERPT, rejected_dates
+from mixpanel_async.errors import ConfigurationError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.limits import LimitName
     from mixpanel_async.errors import ExportError
 
 
@@ -32,8 +34,10 @@ class Query:
     """What errors and logs call it."""
     is_post: bool = False
     """Whether it is a POST of a form; else a GET."""
+    limit: LimitName = "queries"
+    """The limit that it counts in; see `api.limits`."""
     is_counted: bool = True
-    """Whether Mixpanel counts it in the hourly limit: not the app's API, and not the later pages of a session."""
+    """Whether it counts in the limit's windows: later pages of a session count only among the requests at once."""
 
 
 def query_url(region: str, base_url: str | None) -> str:
@@ -64,6 +68,7 @@ def error_from_payload(payload: object) -> ExportError | None:
         if payload.get("status") != "error":
             return None
         message = ""
-    if "date range exceeds" in message.lower():
-        return QueryError(f"Mixpanel rejects the dates: {message[:500]}", status=200)
-    return ServerError(f"Mixpanel responded with an error: {message[:500] or '(no text)'}", status=200)
+    message = message[:EXCERPT]
+    return rejected_dates(message, 200) or ServerError(
+        f"Mixpanel responded with an error: {message or '(no text)'}", status=200
+    )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mixpanel_async.api.hosts import region_hint
 from mixpanel_async.api.retry import retry_after
-from mixpanel_async.decode.error_text import error_text, is_web_page
+from mixpanel_async.decode.error_text import error_text, is_web_page, rejected_dates
 from mixpanel_async.decode.gunzip import gunzip_beginning
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
 
@@ -35,6 +35,9 @@ HOURLY_LIMIT_WAIT = 900.0
 CONCURRENCY_WAIT = 20.0
 """Seconds to wait when only too many requests are open; Mixpanel's own headers say 10."""
 
+_USED_UP = '"project";r=0;'
+"""How the header RateLimit says that no query remains of the hour's; as seen in a real 429."""
+
 _USED = re.compile(r"(\d+)/(\d+) queries running (concurrently|in the last hour)")
 
 
@@ -53,8 +56,8 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
     if status == 200:
         return _error_from_ok(headers)
     message = error_text(body)
-    if status == 403 and "date range exceeds" in message.lower():
-        return QueryError(f"Mixpanel rejects the dates ({status}): {message}", status=status)
+    if status in (400, 403) and (rejected := rejected_dates(message, status)) is not None:
+        return rejected
     if status in (401, 403) and is_web_page(body):
         return ServerError(f"A proxy refused the request ({status}): {message}", status=status)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in message.lower()):
@@ -66,11 +69,9 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
         error.may_be_too_large = True
         return error
     if status == 429:
-        wait = retry_after(headers.get("Retry-After"), now)
-        wait = _wait_by_wording(message) if wait is None else wait
-        return RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
+        return _rate_limit_error(headers, message, now)
     if status in _REJECTED:
-        hint = _hint(status, message) or (region_hint(host) if status == 404 else "")
+        hint = _hint(status) or (region_hint(host) if status == 404 else "")
         return QueryError(f"Mixpanel rejects the query ({status}): {message}{hint}", status=status)
     if status >= 500 or status in _TRANSIENT:
         wait = retry_after(headers.get("Retry-After"), now)
@@ -85,12 +86,17 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
     return ExportError(f"An unexpected response ({status}): {message}", status=status)
 
 
-def _wait_by_wording(message: str) -> float | None:
-    """Return the seconds to wait by the limits that a 429 names; `None` if it names none."""
-    exceeded = {limit for used, allowed, limit in _USED.findall(message) if int(used) >= int(allowed)}
-    if "in the last hour" in exceeded or (not _USED.search(message) and "in the last hour" in message):
-        return HOURLY_LIMIT_WAIT
-    return CONCURRENCY_WAIT if _USED.search(message) else None
+def _rate_limit_error(headers: Mapping[str, str], message: str, now: float) -> RateLimitError:
+    used = _USED.findall(message)
+    exceeded = {limit for used, allowed, limit in used if int(used) >= int(allowed)}
+    is_hourly = _USED_UP in headers.get("RateLimit", "")
+    is_hourly |= "in the last hour" in exceeded or (not used and "in the last hour" in message)
+    wait = retry_after(headers.get("Retry-After"), now)
+    if not wait and (is_hourly or used):
+        wait = HOURLY_LIMIT_WAIT if is_hourly else CONCURRENCY_WAIT
+    error = RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
+    error.is_window_full = is_hourly
+    return error
 
 
 def _error_from_ok(headers: Mapping[str, str]) -> ExportError | None:
@@ -107,9 +113,7 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _hint(status: int, message: str) -> str:
-    if "later than today" in message:
-        return " (today is the project's own today: UTC, or the project's time zone for one made before 2023)"
+def _hint(status: int) -> str:
     if status == 402:
         return (
             " (the project's plan does not include the query API, which profiles and lookups need; raw exports do not)"

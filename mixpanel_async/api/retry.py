@@ -15,14 +15,24 @@ from dataclasses import dataclass
 RETRY_AFTER_MAX = 3600.0
 """The longest Retry-After that is followed, in seconds: Mixpanel's longest window is an hour."""
 
+PATIENCE = 67
+"""Times `wait_max`: all waits together after 429s that name no time; by default more than an hour, jitter included."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a request is tried, and how long to wait in between (exponential backoff with full jitter).
+    """How often a request is tried, and how long to wait in between.
 
     A chunk begins as one request. Its response is kept once it is whole. If it broke off twice, its dates are requested
     in halves, each a request with attempts of its own; what came whole is not requested again. So a chunk of 28 days of
     which one day never comes takes 14 requests: 2 for all, 7 for halves that came or broke off, and 5 for the day.
+
+    After an error it waits: for the response's Retry-After, or by exponential backoff with full jitter.
+
+    After a 429: its Retry-After; without one, or with 0, a time that fits the limit that its text names (20 s for the
+    requests at once, 900 s for those of an hour). If it names none, the hour may be used up, so waits grow from
+    `wait_max` to 67 times that in all: by default 1, 6, 19 and 42 minutes. A short limit costs a minute, and an hour
+    that is used up costs no chunk. (With `attempts=2` there is only the first of these waits.)
     """
 
     attempts: int = 5
@@ -42,14 +52,21 @@ class RetryPolicy:
     def wait(self, attempt: int, server_wait: float | None = None, *, limited: bool = False) -> float:
         """Return the seconds to wait after `attempt` (from 1) failed: the server's own wait, or a backoff.
 
-        `limited`: a rate limit was exceeded. Its window is long, so a short wait would not help.
+        `limited`: a rate limit was exceeded, and `attempt` counts only the attempts that ended so and named no time.
         """
         if server_wait:  # 0 gives no time to recover, so it is a backoff like any other
             return server_wait
         if limited:
-            return random.uniform(self.wait_max / 2, self.wait_max)  # noqa: S311 - not a secret
+            return self._patient_wait(attempt) * random.uniform(0.9, 1)  # noqa: S311 - not a secret
         # Full jitter: clients that failed together do not come back together.
         return random.uniform(0, min(self.wait_max, self.wait_initial * 2 ** min(attempt - 1, 60)))  # noqa: S311 - as above
+
+    def _patient_wait(self, number: int) -> float:
+        """Return the longest wait after the 429 of this number, from 1. It grows as the square of the number."""
+        waits = self.attempts - 1
+        squares = sum(before**2 for before in range(waits))
+        growth = max(0, PATIENCE - waits) / squares if squares else 0
+        return self.wait_max * (1 + growth * (min(number, waits) - 1) ** 2)
 
 
 def retry_after(value: str | None, now: float) -> float | None:

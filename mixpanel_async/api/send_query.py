@@ -10,7 +10,7 @@ from mixpanel_async.api.source import Attempts
 from mixpanel_async.decode.error_text import error_text
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.strict_json import parse
-from mixpanel_async.errors import ExportError, ServerError
+from mixpanel_async.errors import ExportError, QueryError, ServerError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ async def send_query(source: Source, query: Query, read: Callable[[bytes], T]) -
     Raises:
         ExportError: of the last attempt; it names the query.
     """
-    attempts = Attempts(source, query.name)
+    attempts = Attempts(source, query.name, counted=query.is_counted)
     while True:
         try:
             body = await _receive(source, query)
             return await finish_in_thread(lambda body: read(b"".join(gunzip(body))), body)
         except ExportError as error:
+            error.fatal |= isinstance(error, QueryError)  # each request of a query has the same dates
             await attempts.failed(error)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async.api.waiting import LONG_WAIT
 from mixpanel_async.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mixpanel_async")
 
-LONG_WAIT = 60.0
-"""Seconds. A wait for a rate limit that is at least so long is logged as a warning."""
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Source for raw exports, or for query endpoints. Each has limits of its own."""
+    """Source for raw exports, or for the query endpoints that count in one of Mixpanel's limits."""
 
     url: str
     """For exports the whole URL; for queries scheme and host."""
@@ -33,28 +30,42 @@ class Source:
     limiter: Limiter
     retry: RetryPolicy
 
-    async def wait(self, name: str, attempt: int, error: ExportError) -> None:
-        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request of the project."""
+    async def wait(
+        self, name: str, attempt: int, error: ExportError, *, counted: bool = True, refusals: int = 1
+    ) -> None:
+        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request that counts in the same limit.
+
+        Args:
+            name: what the log calls it.
+            attempt: the number of the attempt, from 1.
+            error: what ended it.
+            counted: whether the request counts in the limit's windows. A full window pauses only such requests.
+            refusals: how many attempts, this one included, ended with a 429 that names no time.
+        """
         is_limit = isinstance(error, RateLimitError)
-        seconds = self.retry.wait(attempt, getattr(error, "retry_after", None), limited=is_limit)
-        is_longer_pause = is_limit and seconds >= LONG_WAIT and seconds > self.limiter.wait() + 1
-        level = logging.WARNING if is_longer_pause else logging.INFO
-        logger.log(level, "%s: %s. Attempt %d follows in %.1f s.", name, error, attempt + 1, seconds)
-        if is_limit:
-            self.limiter.pause(seconds)
+        number = refusals if is_limit else attempt
+        seconds = self.retry.wait(number, getattr(error, "retry_after", None), limited=is_limit)
+        when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter tells of long waits, all in one line
+        logger.info("%s: %s. Attempt %d follows%s.", name, error, attempt + 1, when)
+        if isinstance(error, RateLimitError):
+            reason = f"Mixpanel's {'hourly' if error.is_window_full else 'rate'} limit (a 429)"
+            self.limiter.pause(seconds, reason, counted_only=counted and error.is_window_full)
         else:
-            await asyncio.sleep(seconds)
+            after = "a lost connection" if error.status is None else f"a response with status {error.status}"
+            await self.limiter.rest(seconds, f"another attempt after {after}")
 
 
 class Attempts:
     """The attempts at one request, or at one chunk: counted, with a wait between two of them."""
 
-    def __init__(self, source: Source, name: str) -> None:
-        """`name` is what errors and logs call it."""
+    def __init__(self, source: Source, name: str, *, counted: bool = True) -> None:
+        """`name` is what errors and logs call it; `counted` is the limiter's (`Limiter.slot`)."""
         self.name = name
         self.number = 1
         """Of the attempt that runs, from 1."""
         self._source = source
+        self._counted = counted
+        self._refusals = 0
 
     async def failed(self, error: ExportError, *, retryable: bool | None = None, may_exceed: bool = False) -> None:
         """Wait for the next attempt.
@@ -70,7 +81,8 @@ class Attempts:
         is_last = self.number >= self._source.retry.attempts and not may_exceed
         if is_last or not (error.retryable if retryable is None else retryable):
             raise self._described(error) from None
-        await self._source.wait(self.name, self.number, error)
+        self._refusals += isinstance(error, RateLimitError) and not error.retry_after
+        await self._source.wait(self.name, self.number, error, counted=self._counted, refusals=self._refusals)
         self.number += 1
 
     def _described(self, error: ExportError) -> ExportError:

@@ -2,18 +2,19 @@
 
 The export has no end mark. The text shows two faults: a last line that is cut, and a line by which Mixpanel breaks off
 its response inside a 200, after good lines or before any. Such a line is the words `terminated early`, or an error as
-JSON (met in the field by Mixpanel's clients); at the end it may be any JSON that is not an event. `gunzip` checks the
-gzip, `api.transport` the HTTP framing.
+JSON (met in the field by Mixpanel's clients), or the words that reject the request's dates; at the end it may be any
+JSON that is not an event. `gunzip` checks the gzip, `api.transport` the HTTP framing.
 """
 
 from __future__ import annotations
 
 import re
 
-from mixpanel_async.decode.error_text import error_text, json_object
+from mixpanel_async.decode.error_text import error_text, json_object, rejected_dates
 from mixpanel_async.errors import ConnectionLostError, ExportError, ServerError
 
 _WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html)\b", re.IGNORECASE)
+_REJECTED = re.compile(rb"(?i:to_date cannot be later than today|date range exceeds \d+ days into the past)\.?")
 _TERMINATED = re.compile(rb'[\s"(\[]*(?:export )?terminated early\.?[\s")\]]*', re.ASCII)
 
 
@@ -36,8 +37,11 @@ def error_from_line(line: bytes) -> ExportError | None:
         return ConnectionLostError("Mixpanel broke off its response: terminated early")
     if _WEB_PAGE.match(line):
         return ServerError(f"Data was expected, and {error_text(line)} came", status=200)
+    if _REJECTED.fullmatch(line.strip()):
+        return rejected_dates(error_text(line), 200)
     if line.lstrip().startswith(b'{"error"') or _is_error_object(line):
-        return ServerError(f"Mixpanel broke off its response: {error_text(line)}", status=200)
+        message = error_text(line)
+        return rejected_dates(message, 200) or ServerError(f"Mixpanel broke off its response: {message}", status=200)
     return None
 
 

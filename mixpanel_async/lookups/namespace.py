@@ -105,7 +105,7 @@ class Lookups:
         *,
         save: bool | str = False,
     ) -> tuple[LexiconSchema, ...]:
-        """The lexicon's schemas of events and profiles. Mixpanel allows 5 of these requests a minute.
+        """The lexicon's schemas of events and profiles. Mixpanel allows 5 requests a minute; a sixth waits.
 
         Args:
             entity_type: `event` or `profile`; `None` for both.

@@ -1,8 +1,8 @@
 """The requests of lookups, and how to read their responses. No I/O.
 
 Source: Mixpanel's docs of each path, and what its clients have met in the field. The first three belong to the query
-API and its limits. The lexicon and annotations belong to the app's API, whose paths name the project and whose lists
-may have pages.
+API and its limit. The lexicon and annotations belong to the app's API, whose paths name the project and whose lists may
+have pages; each has a limit of its own (`api.limits`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def lexicon_schemas_request(
         raise ValueError("name must be one entry's name, with no lone surrogate, or None; it goes with an entity_type.")
     path = app_path(credentials, "schemas") + (f"/{entity_type}" if entity_type else "")
     parameters = {"entity_name": name} if name else {}
-    return LookupRequest("lexicon_schemas", Query(path, parameters, "Lexicon schemas", is_counted=False), _schemas)
+    return LookupRequest("lexicon_schemas", Query(path, parameters, "Lexicon schemas", limit="lexicon"), _schemas)
 
 
 def annotations_request(credentials: Credentials, dates: tuple[dt.date, dt.date] | None) -> LookupRequest[Annotation]:
@@ -94,7 +94,7 @@ def annotations_request(credentials: Credentials, dates: tuple[dt.date, dt.date]
     """
     parameters = {"fromDate": dates[0].isoformat(), "toDate": dates[1].isoformat()} if dates else {}
     path = app_path(credentials, "annotations")
-    return LookupRequest("annotations", Query(path, parameters, "Annotations", is_counted=False), _annotations)
+    return LookupRequest("annotations", Query(path, parameters, "Annotations", limit="annotations"), _annotations)
 
 
 def read_response(lookup: LookupRequest[T], payload: object) -> Sequence[T]:

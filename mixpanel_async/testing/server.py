@@ -27,7 +27,7 @@ from mixpanel_async.testing.http.request_parameters import encode_parameters, re
 from mixpanel_async.testing.http.response import RefusedError, Response
 from mixpanel_async.testing.http.routes import Route, find_route
 from mixpanel_async.testing.limits.rate_limiter import FakeLimits, RateLimiter
-from mixpanel_async.testing.limits.too_many_requests import check_export, check_query
+from mixpanel_async.testing.limits.too_many_requests import check_export, check_query, check_schemas
 from mixpanel_async.testing.projects.authentication import Authenticator
 from mixpanel_async.testing.projects.project import Project, Region
 from mixpanel_async.testing.projects.project_data import ProjectData, event_source, profile_source
@@ -87,7 +87,8 @@ class FakeMixpanel:
             clock: the clock, instead of ``today``.
             projects: the projects. There is one URL for each of their regions.
             limits: the rate limits, counted for each project; None for no limits. The defaults are those of Mixpanel's
-                docs: 3 exports a second, 60 an hour, 100 at the same time; 60 queries an hour, 5 at the same time.
+                docs: 3 exports a second, 60 an hour, 100 at the same time; 60 queries an hour, 5 at the same time; 5
+                requests for the lexicon's schemas a minute.
             wording: the wording of errors, where several are known.
             latency: seconds from the arrival of an admitted request to the headers of its response.
             bytes_per_second: the speed of each body, in bytes of the encoded body; None for no limit.
@@ -117,9 +118,12 @@ class FakeMixpanel:
         self._authenticator = Authenticator(projects, wording)
         self._rate_limiter = RateLimiter(check_export, limits, self.clock, wording)
         self._query_rate_limiter = RateLimiter(check_query, limits, self.clock, wording)
+        self._schemas_rate_limiter = RateLimiter(check_schemas, limits, self.clock, wording)
         self._log = RequestLog()
         self._export = ExportEndpoint(self, self._authenticator, self._rate_limiter, self._data, cache=cache)
-        self._queries = QueryEndpoints(self, self._authenticator, self._query_rate_limiter, self._data)
+        self._queries = QueryEndpoints(
+            self, self._authenticator, self._query_rate_limiter, self._schemas_rate_limiter, self._data
+        )
         regions = list(dict.fromkeys(project.region for project in projects)) or ["us"]
         self._listener = Listener(self._handle, regions, port, self.faults.should_hang_up)
         self._is_open = False
@@ -215,7 +219,8 @@ class FakeMixpanel:
 
     @limits.setter
     def limits(self, limits: FakeLimits | None) -> None:
-        self._rate_limiter.limits = self._query_rate_limiter.limits = limits
+        for rate_limiter in (self._rate_limiter, self._query_rate_limiter, self._schemas_rate_limiter):
+            rate_limiter.limits = limits
 
     @property
     def requests(self) -> list[RequestRecord]:

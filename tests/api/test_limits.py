@@ -3,48 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.api.limits import Limiter, RateLimits
-
-
-class Clock:
-    """Time that leaps to the next sleeper's end when nothing else is to do."""
-
-    def __init__(self):
-        self.now = 1_000.0
-        self._sleepers, self._order = [], count()
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        wake = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), wake))
-        await wake
-
-    async def until_idle(self):
-        """Let every task run as far as it can without time."""
-        for _ in range(50):
-            await asyncio.sleep(0)
-
-    async def run(self, *tasks):
-        """Move on until these tasks are done."""
-        while not all(task.done() for task in tasks):
-            await self.until_idle()
-            if all(task.done() for task in tasks):
-                break
-            assert self._sleepers, "everybody waits and nobody sleeps"
-            wake_at, _, wake = heapq.heappop(self._sleepers)
-            if not wake.done():
-                self.now = max(self.now, wake_at)
-                wake.set_result(None)
-        return [task.result() for task in tasks]
+from mixpanel_async.api.limits import Limit, Limiter, RateLimits
+from tests.api.clock import Clock
 
 
 class Visitors:
@@ -52,7 +17,7 @@ class Visitors:
 
     def __init__(self, **limits):
         self.clock = Clock()
-        self.limiter = Limiter(RateLimits(**limits), clock=self.clock, sleep=self.clock.sleep)
+        self.limiter = Limiter(RateLimits(**limits).of("exports"), clock=self.clock, sleep=self.clock.sleep)
         self.went, self.open, self.most_open = [], 0, 0
 
     async def visit(self, name, *, arrive=0.0, stay=0.0, counted=True):
@@ -147,7 +112,7 @@ async def test_a_pause_that_begins_while_one_waits_for_a_place_is_kept():
     visitors = Visitors(per_second=9, per_hour=9, concurrent=1)
     tasks = [visitors.start("first", stay=2), visitors.start(1), visitors.start(2, counted=False)]
     await visitors.clock.until_idle()
-    visitors.limiter.pause(10)
+    visitors.limiter.pause(10, "")
     await visitors.clock.run(*tasks)
     assert visitors.at() == [0, 10, 10]
 
@@ -176,12 +141,12 @@ async def test_a_cancel_while_all_places_are_taken_takes_nothing():
 
 async def test_a_pause_holds_everybody_and_a_longer_one_stays():
     visitors = Visitors(per_second=3, per_hour=1000, concurrent=100)
-    visitors.limiter.pause(10)
-    visitors.limiter.pause(2)
+    visitors.limiter.pause(10, "")
+    visitors.limiter.pause(2, "")
     assert visitors.limiter.wait() == 10
     await visitors.clock.run(*[visitors.start(number) for number in range(3)])
     assert visitors.at() == [10, 10, 10]
-    visitors.limiter.pause(-5)
+    visitors.limiter.pause(-5, "")
     assert visitors.limiter.wait() <= 1.2
 
 
@@ -189,14 +154,14 @@ async def test_a_pause_holds_those_who_wait_for_the_clock_already():
     visitors = Visitors(per_second=1, per_hour=1000, concurrent=100)
     tasks = [visitors.start(number) for number in range(3)]
     await visitors.clock.until_idle()
-    visitors.limiter.pause(20)
+    visitors.limiter.pause(20, "")
     await visitors.clock.run(*tasks)
     assert visitors.at() == pytest.approx([0, 20, 21], abs=0.5)
 
 
 async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
     visitors = Visitors(per_second=1, per_hour=2, concurrent=3)
-    visitors.limiter.pause(10)
+    visitors.limiter.pause(10, "")
     tasks = [visitors.start(number, stay=1, counted=False) for number in range(9)]
     await visitors.clock.run(*tasks)
     assert visitors.at() == [10, 10, 10, 11, 11, 11, 12, 12, 12]
@@ -205,7 +170,42 @@ async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
     assert visitors.at()[-1] == 13
 
 
-@pytest.mark.parametrize("name", ["per_second", "per_hour", "concurrent", "queries_per_hour", "concurrent_queries"])
+async def test_a_full_window_pauses_those_alone_that_it_counts():
+    visitors = Visitors(per_second=9, per_hour=9, concurrent=3)
+    visitors.limiter.pause(3600, "", counted_only=True)
+    visitors.limiter.pause(10, "")
+    tasks = [visitors.start("counted"), visitors.start("page", counted=False)]
+    assert visitors.limiter.wait() == 3600
+    await visitors.clock.run(*tasks)
+    assert visitors.went == [("page", 1010.0), ("counted", 4600.0)]
+
+
+async def test_a_minute():
+    clock = Clock()
+    limiter = Limiter(RateLimits().of("lexicon"), clock=clock, sleep=clock.sleep)
+    went = []
+
+    async def visit():
+        async with limiter.slot():
+            went.append(clock.now - 1000)
+
+    await clock.run(*[asyncio.create_task(visit()) for _ in range(12)])
+    assert went == pytest.approx([0] * 5 + [60] * 5 + [120] * 2, abs=3)
+    assert limiter.per_hour == pytest.approx(300, abs=6)
+
+
+async def test_no_window_at_all():
+    clock = Clock()
+    limiter = Limiter(RateLimits().of("annotations"), clock=clock, sleep=clock.sleep)
+    for _ in range(100):
+        async with limiter.slot():
+            pass
+    assert clock.now == 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["per_second", "per_hour", "concurrent", "queries_per_hour", "concurrent_queries", "lexicon_per_minute"]
+)
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
 def test_limits_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number, 1 or more"):
@@ -213,7 +213,10 @@ def test_limits_out_of_range(name, value):
 
 
 def test_limits_by_default_are_what_mixpanel_documents():
-    assert RateLimits() == RateLimits(3, 60, 100, queries_per_hour=60, concurrent_queries=5)
-    queries = RateLimits(queries_per_hour=240, concurrent_queries=10).of_queries
-    assert (queries.per_second, queries.per_hour, queries.concurrent) == (240, 240, 10)
-    assert Limiter(RateLimits(per_hour=7)).per_hour == 7
+    assert RateLimits() == RateLimits(3, 60, 100, queries_per_hour=60, concurrent_queries=5, lexicon_per_minute=5)
+    assert RateLimits().of("exports") == Limit("exports", 100, per_second=3, per_hour=60)
+    higher = RateLimits(queries_per_hour=240, concurrent_queries=10, lexicon_per_minute=7)
+    assert higher.of("queries") == Limit("queries", 10, per_hour=240)
+    assert higher.of("lexicon") == Limit("requests for the lexicon", 10, per_minute=7)
+    assert higher.of("annotations") == Limit("requests for annotations", 10)
+    assert Limiter(RateLimits(per_hour=7).of("exports")).per_hour == 7

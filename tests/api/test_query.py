@@ -55,7 +55,16 @@ def test_results(payload):
         ({"status": "error", "results": []}, ServerError, "(no text)"),
         ({"status": "error", "error": {"code": 5}, "results": []}, ServerError, "(no text)"),
         ({"request": "/api/2.0/stream/query", "error": ""}, ServerError, "(no text)"),
-        ({"error": "Date range exceeds 365 days into the past"}, QueryError, "rejects the dates: Date range exceeds"),
+        (
+            {"error": "Date range exceeds 365 days into the past"},
+            QueryError,
+            "rejects the dates (200): Date range exceeds",
+        ),
+        (
+            {"status": "error", "error": "to_date cannot be later than today"},
+            QueryError,
+            "rejects the dates (200): to_date",
+        ),
     ],
 )
 def test_errors_in_a_200(payload, kind, says):

@@ -25,7 +25,10 @@ def error_of(status, body=b"", **headers):
         (400, b"Unable to authenticate request", AuthenticationError, "(400): Unable to authenticate request"),
         (400, b'{"error": "unable to AUTHENTICATE request"}', AuthenticationError, "credentials (400)"),
         (400, b'{"request": "/api/2.0", "error": "Timeout Error."}', ServerError, "ran out of time (400): Timeout Error."),
-        (400, b"to_date cannot be later than today", QueryError, "later than today (today is the project's own today"),
+        (400, b"to_date cannot be later than today", QueryError, "the dates (400): to_date cannot be later than today (today is"),
+        (400, b'{"error": "Error in from_date: invalid date, bad year"}', QueryError, "the dates (400): Error in from_date"),
+        (400, b'{"error": "Date range exceeds 90 days into the past"}', QueryError, "the dates (400): Date range exceeds"),
+        (403, b"Date range exceeds 365 days into the past", QueryError, "the dates (403): Date range exceeds 365 days"),
         (400, b'{"request": "/x", "error": "bad where"}', QueryError, "rejects the query (400): bad where"),
         (400, b"[1]", QueryError, "(400): [1]"),
         (402, b'{"error": "Your plan does not allow API calls"}', QueryError, "(402): Your plan does not allow"),
@@ -49,7 +52,8 @@ def test_statuses(status, body, kind, message):
     assert error.status == status
     assert error.attempts == 0
     assert error.retryable == (kind in (ServerError, RateLimitError))
-    assert error.fatal == (kind in (AuthenticationError, QueryError) or 300 <= status < 400)
+    rejects_dates = "rejects the dates" in str(error)
+    assert error.fatal == ((kind in (AuthenticationError, QueryError) and not rejects_dates) or 300 <= status < 400)
 
 
 def test_what_fewer_dates_may_help_against():
@@ -156,6 +160,25 @@ def test_what_another_attempt_may_mend(status):
 def test_a_429_waits_for_the_limit_that_it_names(text, wait):
     assert error_of(429, text.encode()).retry_after == wait
     assert error_of(429, text.encode(), Retry_After="7").retry_after == 7.0
+    assert error_of(429, text.encode(), Retry_After="0").retry_after == (wait or 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "is_full"),
+    [
+        (b"exceeded the rate limit (61/60 queries running in the last hour)", None, True),
+        (b"exceeded the concurrency limit (6/5 queries running concurrently)", None, False),
+        (b"6/5 queries running concurrently and 7/60 queries running in the last hour", None, False),
+        (b"Query rate limit exceeded", '"project";r=0;t=3600, "project-concurrency";r=3', True),
+        (b"Query rate limit exceeded", '"project";r=12, "project-concurrency";r=0;t=10', False),
+        (b"Query rate limit exceeded", '"project";r=0, "project-concurrency";r=0;t=10', False),
+        (b"Query rate limit exceeded", None, False),
+    ],
+)
+def test_whether_a_429_says_that_the_hour_is_used_up(text, header, is_full):
+    error = error_of(429, text, **({"RateLimit": header} if header else {}))
+    assert error.is_window_full == is_full
+    assert (error.retry_after == HOURLY_LIMIT_WAIT) == is_full
 
 
 @pytest.mark.parametrize(

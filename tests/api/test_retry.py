@@ -29,9 +29,36 @@ def test_waits_are_drawn_from_the_whole_span():
 
 def test_a_rate_limit_that_names_no_time_is_outwaited_with_patience():
     waits = [RetryPolicy(wait_max=60.0).wait(1, limited=True) for _ in range(200)]
-    assert 30 <= min(waits) < 35
-    assert 55 < max(waits) <= 60
+    assert 54 <= min(waits) < 56
+    assert 58 < max(waits) <= 60
     assert RetryPolicy().wait(1, 7.0, limited=True) == 7.0
+
+
+@pytest.mark.parametrize("attempts", [3, 4, 5, 6, 10, 50])
+def test_all_waits_after_such_429s_outlast_an_hour(attempts):
+    policy = RetryPolicy(attempts)
+    waits = [policy.wait(number, limited=True) for number in range(1, attempts)]
+    assert 3601 < sum(waits) <= 4020
+    assert max(waits[:1]) <= 60
+    longest = [policy._patient_wait(number) for number in range(1, attempts)]
+    assert longest == sorted(longest)
+    assert policy._patient_wait(attempts + 7) == longest[-1]
+
+
+@pytest.mark.parametrize(("attempts", "wait_max"), [(1, 60.0), (2, 60.0), (5, 0.0), (100, 60.0)])
+def test_that_patience_has_its_ends(attempts, wait_max):
+    policy = RetryPolicy(attempts, wait_initial=0.0, wait_max=wait_max)
+    assert all(0.9 * wait_max <= policy.wait(number, limited=True) <= wait_max for number in range(1, attempts + 1))
+
+
+def test_a_smaller_longest_wait_is_less_patient():
+    policy = RetryPolicy(wait_initial=0.0, wait_max=0.5)
+    assert sum(policy.wait(number, limited=True) for number in range(1, 5)) <= 0.5 * 67
+
+
+def test_the_waits_that_the_docstring_gives():
+    minutes = [round(RetryPolicy()._patient_wait(number) / 60) for number in range(1, 5)]
+    assert minutes == [1, 6, 19, 42]
 
 
 def test_what_the_server_asks_for_counts_even_beyond_our_longest_wait():
@@ -42,7 +69,7 @@ def test_what_the_server_asks_for_counts_even_beyond_our_longest_wait():
 def test_a_retry_after_of_0_is_a_backoff_like_any_other():
     waits = [RetryPolicy().wait(5, 0.0) for _ in range(50)]
     assert 8 < max(waits) <= 16
-    assert all(30 <= RetryPolicy().wait(1, 0.0, limited=True) <= 60 for _ in range(50))
+    assert all(54 <= RetryPolicy().wait(1, 0.0, limited=True) <= 60 for _ in range(50))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ async def source_of(fake, *, attempts=3, limits=RateLimits()):  # noqa: B008 - f
     account = ServiceAccount(known.username, known.secret, fake.project.id)
     transport = Transport(None, Timeouts(connect=5, first_byte=0.3, idle=0.3))
     retry = RetryPolicy(attempts, wait_initial=0.0, wait_max=0.0)
-    yield Source(fake.url, account, transport, Limiter(limits.of_queries), retry)
+    yield Source(fake.url, account, transport, Limiter(limits.of("queries")), retry)
     await transport.close()
 
 
@@ -105,7 +105,7 @@ async def test_a_plan_without_queries_is_said_plainly(fake):
     assert len(fake.requests) == 1
 
 
-async def test_a_429_holds_everybody_back_and_a_long_one_is_told_of_once(fake, caplog):
+async def test_a_429_holds_everybody_back_and_a_long_one_is_told_once(fake, caplog):
     caplog.set_level(logging.INFO)
     fake.faults.add(Fault.status(429, headers={"Retry-After": "1"}), endpoint="cohorts/list", times=2)
     async with source_of(fake) as source:
@@ -118,7 +118,15 @@ async def test_a_429_holds_everybody_back_and_a_long_one_is_told_of_once(fake, c
         for name in ("One", "Another"):
             await source.wait(name, 1, RateLimitError("slow down", retry_after=3600))
         assert source.limiter.wait() > 3599
-    assert [record.levelname for record in caplog.records[-2:]] == ["WARNING", "INFO"]
+        waiting = [asyncio.create_task(send_query(source, COHORTS, read_json)) for _ in range(3)]
+        told = asyncio.Event()
+        source.limiter.waits.watchers.append(lambda _: told.set())
+        await told.wait()
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    assert [record.levelname for record in caplog.records[-3:]] == ["INFO", "INFO", "WARNING"]
+    assert caplog.records[-1].getMessage().endswith("; 3 requests wait.")
 
 
 async def test_the_hour_and_the_places_are_kept(fake):

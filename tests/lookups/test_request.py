@@ -68,7 +68,9 @@ NOTES = lookups.annotations_request(ACCOUNT, None)
 def test_what_is_asked(lookup, path, parameters):
     query = lookup.query
     assert (query.path, query.parameters) == (path, parameters)
-    assert (query.is_post, query.is_counted) == (path.endswith("cohorts/list"), not path.startswith(APP))
+    assert query.is_post == path.endswith("cohorts/list")
+    apps = "lexicon" if "/schemas" in path else "annotations"
+    assert (query.limit, query.is_counted) == (apps if path.startswith(APP) else "queries", True)
 
 
 def test_the_apps_api_needs_the_projects_number():
@@ -164,7 +166,7 @@ def test_an_answer_of_another_shape_is_said_to_be_one(lookup, answer, says):
     assert caught.value.status == 200
 
 
-QUERY = Query("/api/app/projects/77/annotations", {"fromDate": "2026-01-01"}, "Annotations", is_counted=False)
+QUERY = Query("/api/app/projects/77/annotations", {"fromDate": "2026-01-01"}, "Annotations", limit="annotations")
 
 
 def page(cursor):

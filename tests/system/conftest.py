@@ -13,7 +13,7 @@ import pytest
 from mixpanel_async import MixpanelClient, RateLimits, RetryPolicy, ServiceAccount
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
-UNHURRIED = RateLimits(per_second=10_000, per_hour=1_000_000, queries_per_hour=1_000_000)
+UNHURRIED = RateLimits(per_second=10_000, per_hour=1_000_000, queries_per_hour=1_000_000, lexicon_per_minute=1_000_000)
 AT_ONCE = RetryPolicy(attempts=3, wait_initial=0.0, wait_max=0.0)
 
 

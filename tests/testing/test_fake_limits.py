@@ -10,7 +10,19 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from mixpanel_async.testing import FakeClock, FakeLimits, FakeMixpanel, Fault, Project, ServiceAccount, Wording
+from mixpanel_async.testing import (
+    Annotation,
+    Catalog,
+    FakeClock,
+    FakeLimits,
+    FakeMixpanel,
+    Fault,
+    Project,
+    QueryRules,
+    Schema,
+    ServiceAccount,
+    Wording,
+)
 from mixpanel_async.testing.http.response import RefusedError
 from mixpanel_async.testing.limits.rate_limiter import RateLimiter
 from mixpanel_async.testing.limits.too_many_requests import check_query
@@ -122,6 +134,51 @@ async def test_projects_are_counted_apart_and_limits_can_be_lifted(ask):
         assert (await ask(fake, project_id=2)).status == 200
         fake.limits = None
         assert await statuses(ask, fake, 5) == [200] * 5
+
+
+# the lexicon
+
+
+@pytest.fixture
+def lexicon(query):
+    """Requests the schemas, or another list of the app API."""
+
+    async def lexicon(fake, name="schemas", **params):
+        return await query(fake, f"/api/app/projects/{fake.project.id}/{name}", method="GET", params=params)
+
+    return lexicon
+
+
+async def test_the_lexicon_in_a_rolling_minute_whatever_the_entity_type_or_the_page(lexicon):
+    rules = QueryRules(entries=1)
+    catalog = Catalog(schemas=(Schema("a"), Schema("b")), annotations=(Annotation(1, "2026-01-15 12:00:00", "x"),))
+    async with FakeMixpanel(limits=FakeLimits(), catalog=catalog, query_rules=rules) as fake:
+        asked = [await lexicon(fake), await lexicon(fake, cursor="1"), await lexicon(fake, "schemas/event")]
+        fake.clock.advance(30)
+        asked += [await lexicon(fake), await lexicon(fake), await lexicon(fake)]
+        assert [reply.status for reply in asked] == [200] * 5 + [429]
+        assert asked[-1].headers["retry-after"] == "60"
+        assert asked[-1].json["status"] == "error"
+        fake.clock.advance(31)
+        assert [(await lexicon(fake)).status for _ in range(4)] == [200] * 3 + [429]
+
+
+async def test_the_lexicon_and_the_query_api_do_not_count_each_others_requests(lexicon, query):
+    async with FakeMixpanel(limits=FakeLimits(queries_per_hour=2, schemas_per_minute=1)) as fake:
+        statuses = [(await query(fake, "/api/query/cohorts/list")).status for _ in range(3)]
+        statuses += [(await lexicon(fake)).status for _ in range(2)]
+        statuses += [(await lexicon(fake, "annotations")).status for _ in range(9)]
+        fake.limits = None
+        statuses += [(await lexicon(fake)).status, (await query(fake, "/api/query/cohorts/list")).status]
+    assert statuses == [200, 200, 429] + [200, 429] + [200] * 9 + [200, 200]
+
+
+@pytest.mark.parametrize(("how", "header"), [("none", None), ("date", "GMT")])
+async def test_the_429_of_the_lexicon_has_the_headers_that_the_wording_has(lexicon, how, header):
+    async with FakeMixpanel(limits=FakeLimits(schemas_per_minute=0), wording=Wording(retry_after=how)) as fake:
+        reply = await lexicon(fake)
+    assert reply.status == 429
+    assert reply.headers.get("retry-after", "")[-3:] == (header or "")
 
 
 # queries, without HTTP; the tests of the endpoints send requests

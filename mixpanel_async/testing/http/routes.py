@@ -39,7 +39,7 @@ class Route:
     """The path's last segment, after the endpoint: an entity type for ``schemas``; ``"legacy"`` for the older path of
     ``annotations``."""
     is_query: bool = False
-    """Whether the rate limits of queries count the request. The app API is not counted."""
+    """Whether the rate limits of queries count the request. They do not count the app API."""
 
     @property
     def methods(self) -> frozenset[str]:

@@ -13,6 +13,8 @@ from mixpanel_async.testing.http.response import RefusedError, Response
 
 HOUR = 3600
 """The length of the long window, in seconds."""
+MINUTE = 60
+"""The length of the lexicon's window, in seconds."""
 
 UNCOUNTED_STATUSES = frozenset({401, 402, 429})
 """A request with one of these statuses does not count in the hourly window."""
@@ -22,7 +24,7 @@ UNCOUNTED_STATUSES = frozenset({401, 402, 429})
 class FakeLimits:
     """How many requests each project may send; None means no limit. The defaults are those of Mixpanel's docs.
 
-    Exports and queries have separate limits.
+    Exports, queries and the lexicon have separate limits. The rest of the app API has none.
     """
 
     per_second: int | None = 3
@@ -35,6 +37,8 @@ class FakeLimits:
     """Queries in a rolling hour. A download of profiles counts once: pages with a ``session_id`` are not counted."""
     concurrent_queries: int | None = 5
     """Queries open at the same time."""
+    schemas_per_minute: int | None = 5
+    """Requests for the lexicon's schemas in a rolling minute, each page of a list included."""
 
 
 @dataclass(slots=True)

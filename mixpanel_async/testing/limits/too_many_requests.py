@@ -10,7 +10,7 @@ from email.utils import format_datetime
 
 from mixpanel_async.testing.http.error_wording import Wording
 from mixpanel_async.testing.http.response import JSON, Headers, Response
-from mixpanel_async.testing.limits.rate_limiter import HOUR, FakeLimits, PendingRequest, Usage
+from mixpanel_async.testing.limits.rate_limiter import HOUR, MINUTE, FakeLimits, PendingRequest, Usage
 
 _ABOUT_LIMITS = (
     "For more information, please consult our documentation at https://help.mixpanel.com/hc/en-us/articles/"
@@ -59,6 +59,18 @@ def check_query(limits: FakeLimits, usage: Usage, pending: PendingRequest, wordi
     return None
 
 
+def check_schemas(limits: FakeLimits, usage: Usage, pending: PendingRequest, wording: Wording) -> Response | None:
+    """Return the 429 for a request for the lexicon beyond the limit per minute. None within the limit.
+
+    The limit is in Mixpanel's docs; the response is inferred from those of the app API and of queries.
+    """
+    most = limits.schemas_per_minute
+    if most is None or usage.count_since(pending.at - MINUTE) < most:
+        return None
+    text = "Project exceeded rate limits. Please retry the request with exponential backoff."
+    return _response({"status": "error", "error": text}, _retry_after(wording, MINUTE), wording)
+
+
 @dataclass(frozen=True, slots=True)
 class _Remaining:
     """What remains of a project's limits: tokens of the hourly window, and slots for open requests."""
@@ -81,14 +93,8 @@ class _Remaining:
         The wait is the length of the whole window, not of the rest of it: this was seen of Mixpanel.
         """
         wait = tokens_in or slots_in or 0
-        match wording.retry_after:
-            case "none":
-                return ()
-            case "date":
-                until = datetime.now(UTC) + timedelta(seconds=wait)  # not FakeClock: the client compares with real time
-                return (("Retry-After", format_datetime(until, usegmt=True)),)
-            case "seconds":
-                return (("Retry-After", str(wait)), *self._ratelimit_headers(tokens_in, slots_in))
+        details = self._ratelimit_headers(tokens_in, slots_in) if wording.retry_after == "seconds" else ()
+        return (*_retry_after(wording, wait), *details)
 
     def _ratelimit_headers(self, tokens_in: int | None, slots_in: int | None) -> Headers:
         policies, states = [], []
@@ -99,6 +105,18 @@ class _Remaining:
             policies.append(f'"project-concurrency";q={self.concurrent};qu="concurrent-requests"')
             states.append(f'"project-concurrency";r={self.slots}' + (f";t={slots_in}" if slots_in else ""))
         return (("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states)))
+
+
+def _retry_after(wording: Wording, wait: int) -> Headers:
+    """Return the Retry-After of so many seconds, as the wording has it."""
+    match wording.retry_after:
+        case "none":
+            return ()
+        case "date":
+            until = datetime.now(UTC) + timedelta(seconds=wait)  # not FakeClock: the client compares with real time
+            return (("Retry-After", format_datetime(until, usegmt=True)),)
+        case "seconds":
+            return (("Retry-After", str(wait)),)
 
 
 def _exceeded_text(pending: PendingRequest) -> str:

@@ -85,12 +85,18 @@ class QueryEndpoints:
     """Checks queries and sends their responses."""
 
     def __init__(
-        self, settings: QuerySettings, authenticator: Authenticator, rate_limiter: RateLimiter, data: ProjectData
+        self,
+        settings: QuerySettings,
+        authenticator: Authenticator,
+        rate_limiter: RateLimiter,
+        schemas_rate_limiter: RateLimiter,
+        data: ProjectData,
     ) -> None:
         """Respond from ``data`` and ``settings``, as they are at each request."""
         self._settings = settings
         self._authenticator = authenticator
         self._rate_limiter = rate_limiter
+        self._schemas_rate_limiter = schemas_rate_limiter
         self._data = data
         self._engage_sessions = EngageSessions(settings.clock)
         self._endpoints = {**_STATELESS, "engage": self._engage_sessions.respond}
@@ -150,6 +156,8 @@ class QueryEndpoints:
 
     def _rate_limit(self, project: Project, record: RequestRecord, route: Route) -> AbstractContextManager[None]:
         """Count the request. Pages with a ``session_id`` do not count in the hour, unless QueryRules say so."""
+        if route.endpoint == "schemas":
+            return self._schemas_rate_limiter.admit(project.id)
         if not route.is_query:
             return nullcontext()
         in_session = route.endpoint == "engage" and bool(record.params.get("session_id"))
