@@ -192,7 +192,7 @@ class ChunkFetcher:
         repeated = RepeatedIds(spool.peek() for spool in spools)
         while await self._cores.run(repeated.read):
             pass
-        await self._queue.put(HoldRepeated(chunk, repeated.insert_ids))
+        await self._queue.put(HoldRepeated(chunk, repeated.found()))
 
     async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> Outcome:
         acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
