@@ -10,8 +10,10 @@ import pytest
 
 from mixpanel_async.decode.event import parse_event
 from mixpanel_async.decode.event_batches import EventBatch, parsed_batch
+from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.keys import HAS_KEY
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
 
@@ -213,11 +215,6 @@ def test_no_distinct_id_is_the_same_as_none(shelf):
     assert shelf.journal("rows, duplicates") == [(*WEEK, 2, 2)]
 
 
-def test_an_empty_insert_id_is_one(shelf):
-    shelf.store(WEEK, [event(insert_id="")] * 2)
-    assert shelf.journal("rows, duplicates") == [(*WEEK, 1, 1)]
-
-
 def test_without_deduplication_every_line_is_kept(shelf):
     shelf.store(WEEK, [event(insert_id="i")] * 3, deduplicate=False)
     assert shelf.journal("rows, duplicates") == [(*WEEK, 3, 0)]
@@ -247,6 +244,36 @@ def test_many_duplicates_over_many_blocks(shelf):
         (3010, 3000, 1000)
     ]
     shelf.assert_true()
+
+
+BLANK_IDS = ['""', '" "', '"\\t\\n"', '"\\u0020"', '"\u2003\u3000"', '"\\u0085"']
+
+
+@pytest.mark.parametrize("time", ["1704153600", '"1704153600"'], ids=["fast parser", "slow parser"])
+@pytest.mark.parametrize("collation", ["", "NOCASE", "de"])
+def test_a_row_whose_insert_id_is_blank_has_no_duplicates(time, collation):
+    rows = [(b'"a"', f'{{"time":{time},"$insert_id":{insert_id}}}'.encode()) for insert_id in [*BLANK_IDS, '" i "']]
+    with duckdb.connect() as connection:
+        connection.execute(f"SET GLOBAL default_collation = '{collation}'")
+        database = Database(connection)
+        database.lease().open()
+        shelf = Shelf(database).prepare()
+        loader = shelf.begun(WEEK)
+        loader.hold_for_duplicates(IdSet(hash(each) for each in (b"", b" ", b" i ")))
+        for _ in range(3):
+            loader.load([batch(rows)])
+        loader.commit(RECORD)
+        assert shelf.journal("rows, duplicates") == [(*WEEK, 19, 2)]
+        stored = ["", " ", " ", "\t\n", "\x85", "\u2003\u3000"]
+        found = shelf.sql("SELECT encode(insert_id) FROM events")
+        assert sorted(found) == sorted([(each.encode(),) for each in stored] * 3 + [(b" i ",)])
+        shelf.cursor.close()
+
+
+def test_what_is_blank_is_what_python_calls_blank(shelf):
+    of_each = f"SELECT code FROM (SELECT code, chr(code::INTEGER) AS insert_id FROM range(1, 55296) AS t(code)) WHERE NOT {HAS_KEY}"
+    assert [code for (code,) in shelf.sql(of_each)] == [code for code in range(1, 55_296) if chr(code).isspace()]
+    assert not any(chr(code).isspace() for code in range(55_296, 0x110000))
 
 
 def test_a_replaced_chunk_is_deduplicated_within_its_new_rows(shelf):
