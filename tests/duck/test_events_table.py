@@ -282,21 +282,31 @@ def test_a_replaced_chunk_is_deduplicated_within_its_new_rows(shelf):
     assert shelf.rows("properties->>'mp_processing_time_ms'") == ["2"]
 
 
-def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch):
-    monkeypatch.setattr(
-        table_sink,
-        "_COUNTS",
-        table_sink._COUNTS.replace(str(table_sink.FIRST_LOCAL_ROW), str(10 * table_sink.FIRST_LOCAL_ROW)),
-    )
+OTHER_NUMBERS = {"above": 10 * table_sink.FIRST_LOCAL_ROW, "below": 0}
+NEEDS_NUMBERS = {
+    "many inserts": ({"complete": "2024-06-01"}, [event()], [event()]),
+    "a row before the chunk": ({"complete": "2024-06-01"}, [event("2023-12-31"), event()]),
+    "a row after the chunk, which is not complete": ({"complete": None}, [event("2024-01-08"), event()]),
+    "dates that are not all complete": ({"complete": "2024-01-03"}, [event(), event("2024-01-05")]),
+}
+
+
+@pytest.mark.parametrize("case", NEEDS_NUMBERS.values(), ids=NEEDS_NUMBERS)
+@pytest.mark.parametrize("first", OTHER_NUMBERS.values(), ids=OTHER_NUMBERS)
+def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch, case, first):
+    options, *blocks = case
+    shelf.store(("2024-02-01", "2024-02-01"), [event("2024-02-01", name="old")] * 3)
     monkeypatch.setattr(chunk_loader, "HELD", 1)
-    loader = shelf.begun(WEEK, [event()], [event()])
-    with pytest.raises(
-        StoreError,
-        match=r"2 rows were inserted for .* and the transaction shows 0: this DuckDB numbers rows in another way",
-    ):
+    monkeypatch.setattr(table_sink, "FIRST_LOCAL_ROW", first)
+    loader = shelf.begun(WEEK, *blocks, **options)
+    found_out = (
+        rf"2 rows were inserted for .* and the transaction shows {0 if first else 5}: this DuckDB numbers rows in"
+    )
+    with pytest.raises(StoreError, match=found_out):
         loader.commit(RECORD)
     loader.roll_back()
-    assert shelf.rows() == []
+    assert shelf.rows() == ["old"] * 3
+    assert shelf.sql("SELECT * FROM _mixpanel_out_of_range") == []
 
 
 @pytest.mark.parametrize("collation", ["NOCASE", "NOACCENT"])
