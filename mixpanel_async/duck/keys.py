@@ -22,8 +22,11 @@ HAS_KEY = f"""coalesce(
 """Whether a row can have duplicates: its insert id is there, and not empty or blank. `trim` is slow, and only for an
 unusual first letter."""
 
-_KEY_BYTES = "encode(event_name), encode(distinct_id), event_time, encode(insert_id)"
+KEY_BYTES = "encode(event_name), encode(distinct_id), event_time, encode(insert_id)"
 """The same as bytes: a caller's connection may compare texts without case or accents (`default_collation`)."""
+
+PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
+"""When Mixpanel processed a row of a table; NULL if it does not say."""
 
 MICROS_KEY = KEY.replace("event_time", "micros")
 """The key where the time is in microseconds since 1970."""
@@ -52,7 +55,7 @@ def older_of(rows: str, processed: str) -> str:
     return f"""
         SELECT row FROM (
             SELECT row, row_number() OVER (
-                PARTITION BY {_KEY_BYTES} ORDER BY {processed} DESC NULLS LAST, row ASC
+                PARTITION BY {KEY_BYTES} ORDER BY {processed} DESC NULLS LAST, row ASC
             ) AS rank
             FROM ({rows})
         ) WHERE rank > 1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck import journal, out_of_range
+from mixpanel_async.duck import copies, journal, out_of_range
 from mixpanel_async.duck.arrow_input import ArrowInput
-from mixpanel_async.duck.keys import HASH, KEY, counts_of, duplicates_of
+from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, counts_of, duplicates_of
 from mixpanel_async.duck.row_buffer import MARKED, PROPERTIES
 from mixpanel_async.errors import StoreError
 
@@ -37,14 +37,13 @@ _INSERT = f"""
 _INSERTED = "{table} WHERE rowid >= {first}"
 _ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {_INSERTED}"
 _COUNTS = counts_of(_ROWS)
-_PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
-_DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
+_DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=PROCESSED)})"
 
 
 class TableSink:
     """A `ChunkSink`: one chunk of one table, on a cursor of its own, which is closed at the end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one independent setting
         self,
         schema: Schema,
         cursor: duckdb.DuckDBPyConnection,
@@ -52,13 +51,18 @@ class TableSink:
         dates: DateChunk,
         *,
         last_complete_day: dt.date | None,
+        deduplicate: bool,
     ) -> None:
-        """A resume asks again for dates after `last_complete_day`; for all of them with `None`."""
+        """A resume asks again for dates after `last_complete_day`; for all of them with `None`.
+
+        With `deduplicate`, rows out of range will be compared with other chunks; see `copies`.
+        """
         self._schema = schema
         self._name = table
         self._table = schema.table(table)
         self._dates = dates
         self._last_complete_day = last_complete_day
+        self._deduplicate = deduplicate
         self._is_over = False
         self._cursor = cursor
         self._rows = ArrowInput(cursor, "to_insert", MARKED)
@@ -113,6 +117,8 @@ class TableSink:
         if counts.span is None or (first <= counts.span[0] and counts.span[1] <= last):
             return False
         self._check_numbers(self._query_inserted(f"SELECT count(*) FROM {_INSERTED}")[0], counts.rows)
+        if self._deduplicate:
+            copies.mark(self._cursor, self._schema, self._name, self._dates)
         return out_of_range.record(self._cursor, self._schema, self._name, self._dates, FIRST_LOCAL_ROW) > 0
 
     def _record(self, record: ChunkRecord, counts: ChunkCounts, *, is_atomic: bool) -> None:

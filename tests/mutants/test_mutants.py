@@ -147,6 +147,18 @@ MUTANTS = {
         "        if False:\n",
         "tests/duck/test_events_table.py -k another_way",
     ),
+    "rows of two chunks that are not compared": Mutant(
+        "duck/table_sink.py",
+        "            copies.mark(self._cursor, self._schema, self._name, self._dates)\n",
+        "            pass\n",
+        "tests/duck/test_copies.py -k shown",
+    ),
+    "copies that are thrown away": Mutant(
+        "duck/events_table.py",
+        "            copies.put_back(cursor,",
+        "            0 and copies.put_back(cursor,",
+        "tests/duck/test_copies.py -k any_more",
+    ),
 }
 
 
