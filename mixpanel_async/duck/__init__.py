@@ -14,6 +14,7 @@ parser          event batches to rows, by DuckDB's JSON parser
 dedup           rows held until they can be inserted without duplicates
 chunk_loader    a chunk's batches to a sink, through parser and dedup
 out_of_range    rows whose own time lies outside the dates they were returned for
+copies          rows of one key in several chunks
 journal         which dates a table holds
 table_sink      a chunk's transaction on a table
 events_table    a table of events

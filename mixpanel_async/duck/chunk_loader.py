@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.decode.event_batches import EventBatch
+    from mixpanel_async.decode.repeated_ids import IdSet
     from mixpanel_async.records import ChunkCounts, ChunkRecord
     from mixpanel_async.sinks import ChunkSink
 
@@ -55,7 +56,7 @@ class ChunkLoader:
         with self._translate_errors():
             self._sink.begin()
 
-    def hold_for_duplicates(self, insert_ids: set[str]) -> None:
+    def hold_for_duplicates(self, insert_ids: IdSet) -> None:
         """Hold rows of these ids in memory, as many as possible, until `commit`: duplicates may lie far apart."""
         self._buffer.hold_for_duplicates(insert_ids)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.keys import KEY, older_of
 from mixpanel_async.duck.row_buffer import MARKED, RowBuffer
@@ -31,9 +32,12 @@ _OLDER = older_of(
 _DAY = 86_400_000_000
 """Microseconds."""
 
-HELD_FOR_DUPLICATES = 256 << 20
+HELD_FOR_DUPLICATES = 128 << 20
 """Bytes of rows that may be held because their insert id occurs again. If there are more, all are inserted, and
 duplicates are deleted from the table at the end."""
+
+HELD_FOR_DAY = 32 << 20
+"""Bytes of rows that may be held because their day goes on. If there are more, they are inserted."""
 
 
 class DedupBuffer:
@@ -56,7 +60,7 @@ class DedupBuffer:
         self._insert_rows = insert
         self._deduplicate = deduplicate
         self._waiting = RowBuffer()
-        self._repeated: set[str] = set()
+        self._repeated = IdSet()
         self._inserted = self._duplicates = 0
         self._span: tuple[dt.date, dt.date] | None = None
 
@@ -65,7 +69,7 @@ class DedupBuffer:
         """What was inserted so far."""
         return ChunkCounts(self._inserted, self._duplicates, span=self._span)
 
-    def hold_for_duplicates(self, insert_ids: set[str]) -> None:
+    def hold_for_duplicates(self, insert_ids: IdSet) -> None:
         """Hold rows of these ids until `flush`, or until they are too many."""
         self._repeated = insert_ids
 
@@ -80,28 +84,46 @@ class DedupBuffer:
     def flush_completed(self) -> None:
         """Insert rows whose duplicates have all come.
 
-        Rows of a repeated id are kept. So are those of the latest day, if there are several days: in a body that goes
-        from day to day, duplicates are then never in different inserts.
+        Rows of a repeated id are kept, up to `HELD_FOR_DUPLICATES`. So are those of the last row's day, if there are
+        several days, up to `HELD_FOR_DAY`: in a body that goes from day to day, duplicates are then never in different
+        inserts. `HELD_FOR_DAY` is half of what the loader holds until it calls this, so a row is seldom copied twice.
         """
         is_event, waits = self.rows.flags("is_event"), self._waits()
-        later = self._of_the_latest_day(is_event) & ~waits
-        self._insert(is_event & ~waits & ~later)
+        if self._waiting.nbytes + self._nbytes(waits) >= HELD_FOR_DUPLICATES:
+            self._stop_waiting()
+            return
+        of_last_day = self._of_last_day(is_event & ~waits)
+        self._insert(is_event & ~waits & ~of_last_day)
         self._waiting.extend(self.rows.copied(is_event & waits).joined())
-        self.rows = self.rows.copied(is_event & later)
+        self.rows = self.rows.copied(of_last_day)
+        if self.rows.nbytes >= HELD_FOR_DAY:
+            self._insert(np.ones(len(self.rows), np.bool_))
+            self.rows = RowBuffer()
         if self._waiting.nbytes >= HELD_FOR_DUPLICATES:
-            self._waiting.extend(self.rows)
-            self.rows, self._waiting, self._repeated = self._waiting, RowBuffer(), set()
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Insert all rows, and hold none for duplicates from now on."""
+        self._repeated = IdSet()
+        self.flush()
 
     def _waits(self) -> NDArray[np.bool_]:
-        if not self._repeated:
+        if not len(self._repeated):
             return np.zeros(len(self.rows), np.bool_)
-        return np.fromiter((insert_id in self._repeated for insert_id in self.rows.insert_ids()), np.bool_)
+        return self._repeated.contains(self.rows.insert_ids()) & self.rows.flags("has_key")
 
-    def _of_the_latest_day(self, is_event: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which rows are of the latest day; none if there is only one day."""
+    def _nbytes(self, which: NDArray[np.bool_]) -> float:
+        """Return about how many bytes these rows have."""
+        return float(which.mean()) * self.rows.nbytes
+
+    def _of_last_day(self, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which of these rows are of the last one's day; none if that is all, or too many to be kept."""
+        if not which.any():
+            return which
         days = self.rows.numbers("micros") // _DAY
-        several = is_event.any() and days[is_event].min() < days[is_event].max()
-        return days == days[is_event].max() if several else np.zeros_like(is_event)
+        last = which & (days == days[which][-1])
+        keep = last.sum() < which.sum() and self._nbytes(last) < HELD_FOR_DAY
+        return last if keep else np.zeros_like(last)
 
     def _insert(self, which: NDArray[np.bool_]) -> None:
         self.inserts += 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mixpanel_async.duck import journal
+from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.schema import table_exists
 from mixpanel_async.duck.table_sink import TableSink
+from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
@@ -56,9 +57,31 @@ class EventsTable:
     def loader(self, dates: DateChunk, *, deduplicate: bool, last_complete_day: dt.date | None) -> ChunkLoader:
         """Return what loads a chunk; it has not begun yet. A resume asks again for dates after `last_complete_day`."""
         cursor = self._database.cursor()
-        sink = TableSink(self._database.schema, cursor, self._name, dates, last_complete_day=last_complete_day)
+        sink = TableSink(
+            self._database.schema, cursor, self._name, dates,
+            last_complete_day=last_complete_day, deduplicate=deduplicate,
+        )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
         return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=deduplicate)
+
+    def put_copies_back(self, chunks: Sequence[DateChunk], *, deduplicate: bool) -> None:
+        """Before chunks are fetched: see `copies.put_back`. Drops first what a call that was killed left to drop."""
+        with table_cursor(self._database, self._name) as cursor, transaction(cursor):
+            copies.drop(cursor, self._database.schema, self._name)
+            copies.put_back(cursor, self._database.schema, self._name, chunks, deduplicate=deduplicate)
+
+    def drop_copies(self) -> dict[dt.date, int]:
+        """After chunks were fetched: see `copies.drop`."""
+        with table_cursor(self._database, self._name) as cursor, transaction(cursor):
+            return copies.drop(cursor, self._database.schema, self._name)
+
+    def leave(self) -> None:
+        """After a call, however it ended: drop copies, and the table if it stayed empty."""
+        try:
+            self.drop_copies()
+        except StoreError as error:  # as in `drop_if_empty`
+            logger.warning("%s Some events may be there twice, until the next fetch into this table.", error)
+        self.drop_if_empty()
 
     def drop_if_empty(self) -> None:
         """Drop a table that this object created and nothing was committed to, so that the next call can create it."""

@@ -74,7 +74,7 @@ def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> 
 
 def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
     """Within a transaction: delete all that is known of a table."""
-    for ours in ("selections", "chunks", "out_of_range", "rejected"):
+    for ours in ("selections", "chunks", "out_of_range", "copies", "unchecked", "rejected"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
 
 

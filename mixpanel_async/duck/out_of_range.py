@@ -3,7 +3,7 @@
 A row belongs to the date of its `event_time`, with one exception: Mixpanel sometimes returns an event for dates that
 its own time lies outside of, as for an old project whose time zone was changed. Such a row is out of range, and belongs
 to the nearest date of its chunk. `_mixpanel_out_of_range` records its time and a digest of the whole row, once for each
-time that the row was returned.
+time that the row was returned and the table shows it (`copies` has the others).
 
 In a chunk of several days that has such rows, the dates of the other rows are uncertain, too: nobody can tell which of
 them Mixpanel would return for one of its days alone. Such a chunk is atomic: it is fetched again as a whole.
@@ -63,11 +63,14 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
 
 
 def atomic_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[tuple[dt.date, dt.date]]:
-    """Return the first and last dates of the chunks that have rows out of range."""
+    """Return the first and last dates of the chunks that have rows out of range, in the table or among its copies."""
     return cursor.execute(
         f"""SELECT from_date, to_date FROM {schema}._mixpanel_chunks AS chunk
         WHERE table_name = lower(?) AND EXISTS (
-            FROM {schema}._mixpanel_out_of_range AS outside
+            FROM (
+                SELECT table_name, day, event_time FROM {schema}._mixpanel_out_of_range
+                UNION ALL SELECT table_name, day, event_time FROM {schema}._mixpanel_copies
+            ) AS outside
             WHERE outside.table_name = chunk.table_name AND day BETWEEN from_date AND to_date
             AND NOT (event_time >= from_date AND event_time < to_date + 1)
         ) ORDER BY from_date""",

@@ -15,7 +15,7 @@ from mixpanel_async.decode.event import NotAnEventError, RejectedLine, parse_eve
 from mixpanel_async.decode.event_batches import parsed_batch
 from mixpanel_async.decode.layout import PARSED, UNPARSED
 from mixpanel_async.duck.arrow_input import ArrowInput
-from mixpanel_async.duck.keys import MICROS_KEY
+from mixpanel_async.duck.keys import HAS_KEY, MICROS_KEY
 from mixpanel_async.duck.row_buffer import PROPERTIES, RowBuffer
 from mixpanel_async.errors import StoreError
 
@@ -70,11 +70,11 @@ _LINES = f"""
 _COLUMNS = f"event_name, micros, distinct_id, insert_id, processed, hash({MICROS_KEY}) AS hash"
 
 _FAST = f"""
-    SELECT line, {_COLUMNS}, is_event::UTINYINT AS is_event, (is_event AND insert_id IS NOT NULL)::UTINYINT AS has_key
+    SELECT line, {_COLUMNS}, is_event::UTINYINT AS is_event, (is_event AND {HAS_KEY})::UTINYINT AS has_key
     FROM ({_LINES})
 """
 _LEFT_OVER = f"SELECT line, encode(event), encode(properties) FROM ({_LINES}) WHERE NOT is_event"
-_SLOW = f"SELECT {_COLUMNS}, 1::UTINYINT AS is_event, (insert_id IS NOT NULL)::UTINYINT AS has_key FROM parsed"
+_SLOW = f"SELECT {_COLUMNS}, 1::UTINYINT AS is_event, {HAS_KEY}::UTINYINT AS has_key FROM parsed"
 
 
 class EventParser:

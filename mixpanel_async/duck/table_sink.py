@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck import journal, out_of_range
+from mixpanel_async.duck import copies, journal, out_of_range
 from mixpanel_async.duck.arrow_input import ArrowInput
-from mixpanel_async.duck.keys import HASH, KEY, counts_of, duplicates_of
+from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, counts_of, duplicates_of
 from mixpanel_async.duck.row_buffer import MARKED, PROPERTIES
 from mixpanel_async.errors import StoreError
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 FIRST_LOCAL_ROW = 36_028_797_018_960_000
 """DuckDB numbers the rows that an open transaction inserted from here on (`MAX_ROW_ID`), and all others below.
 
-The number is not documented: each use checks that it finds as many rows as were inserted.
+The number is not documented: `TableSink._check_numbers` comes before each use.
 """
 
 _INSERT = f"""
     INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
     SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
 """
-_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {{table}} WHERE rowid >= {FIRST_LOCAL_ROW}"
+_INSERTED = "{table} WHERE rowid >= {first}"
+_ROWS = f"SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {_INSERTED}"
 _COUNTS = counts_of(_ROWS)
-_PROCESSED = "TRY_CAST(TRY(properties->>'$.mp_processing_time_ms') AS BIGINT)"
-_DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=_PROCESSED)})"
+_DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROWS, processed=PROCESSED)})"
 
 
 class TableSink:
     """A `ChunkSink`: one chunk of one table, on a cursor of its own, which is closed at the end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one independent setting
         self,
         schema: Schema,
         cursor: duckdb.DuckDBPyConnection,
@@ -51,13 +51,18 @@ class TableSink:
         dates: DateChunk,
         *,
         last_complete_day: dt.date | None,
+        deduplicate: bool,
     ) -> None:
-        """A resume asks again for dates after `last_complete_day`; for all of them with `None`."""
+        """A resume asks again for dates after `last_complete_day`; for all of them with `None`.
+
+        With `deduplicate`, rows out of range will be compared with other chunks; see `copies`.
+        """
         self._schema = schema
         self._name = table
         self._table = schema.table(table)
         self._dates = dates
         self._last_complete_day = last_complete_day
+        self._deduplicate = deduplicate
         self._is_over = False
         self._cursor = cursor
         self._rows = ArrowInput(cursor, "to_insert", MARKED)
@@ -74,15 +79,9 @@ class TableSink:
 
     def delete_duplicates(self, inserted: int) -> int:
         """Delete duplicates that lie in different inserts of a long chunk; return how many."""
-        rows, with_key, keys = self._cursor.execute(_COUNTS.format(table=self._table)).fetchall()[0]
-        if rows != inserted:
-            raise StoreError(
-                f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {rows}: this "
-                "DuckDB numbers rows in another way. Pass deduplicate=False, or use DuckDB 2.0."
-            )
-        if with_key == keys:
-            return 0
-        return int(self._cursor.execute(_DELETE_DUPLICATES.format(table=self._table)).fetchall()[0][0])
+        rows, with_key, keys = self._query_inserted(_COUNTS)
+        self._check_numbers(rows, inserted)
+        return 0 if with_key == keys else self._query_inserted(_DELETE_DUPLICATES)[0]
 
     def reject(self, lines: Sequence[RejectedLine]) -> None:
         """Keep lines that are not events in `_mixpanel_rejected`."""
@@ -117,6 +116,9 @@ class TableSink:
         first, last = map(dt.date.fromisoformat, self._dates)
         if counts.span is None or (first <= counts.span[0] and counts.span[1] <= last):
             return False
+        self._check_numbers(self._query_inserted(f"SELECT count(*) FROM {_INSERTED}")[0], counts.rows)
+        if self._deduplicate:
+            copies.mark(self._cursor, self._schema, self._name, self._dates)
         return out_of_range.record(self._cursor, self._schema, self._name, self._dates, FIRST_LOCAL_ROW) > 0
 
     def _record(self, record: ChunkRecord, counts: ChunkCounts, *, is_atomic: bool) -> None:
@@ -125,8 +127,10 @@ class TableSink:
         complete = self._last_complete_day
         rows, duplicates, rejected = counts.rows, counts.duplicates, counts.rejected
         if not is_atomic and complete is not None and first <= complete < last:
-            query = f"SELECT count(*) FROM {self._table} WHERE rowid >= {FIRST_LOCAL_ROW} AND event_time < ?::DATE + 1"
-            completed = int(self._cursor.execute(query, [complete]).fetchall()[0][0])
+            is_completed = f"event_time < DATE '{complete}' + 1"
+            query = f"SELECT count(*), count(*) FILTER ({is_completed}) FROM {_INSERTED}"
+            shown, completed = self._query_inserted(query)
+            self._check_numbers(shown, counts.rows)
             complete_dates = replace(record, dates=(self._dates[0], complete.isoformat()))
             self._record_chunk(complete_dates, final=True, rows=completed, duplicates=duplicates, rejected=rejected)
             journal.shorten_rejected(self._cursor, self._schema, self._name, self._dates, complete)
@@ -135,6 +139,18 @@ class TableSink:
             rows, duplicates, rejected = rows - completed, 0, 0
         final = complete is not None and last <= complete
         self._record_chunk(record, final=final, rows=rows, duplicates=duplicates, rejected=rejected)
+
+    def _query_inserted(self, statement: str) -> tuple[int, ...]:
+        """Run a statement on the rows that this transaction inserted; return its row of numbers."""
+        return self._cursor.execute(statement.format(table=self._table, first=FIRST_LOCAL_ROW)).fetchall()[0]
+
+    def _check_numbers(self, shown: int, inserted: int) -> None:
+        """Check that as many rows are found by their numbers as were inserted."""
+        if shown != inserted:
+            raise StoreError(
+                f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {shown}: "
+                "this DuckDB numbers rows in another way. Nothing was committed: install duckdb 2.0."
+            )
 
     def _record_chunk(self, record: ChunkRecord, *, final: bool, rows: int, duplicates: int, rejected: int) -> None:
         journal.record_chunk(

@@ -7,6 +7,8 @@ Their names begin `_mixpanel_`, and they are stable enough to query:
 `_mixpanel_chunks`        one row per committed chunk: its dates, and what was counted for them. The chunks of a table
                           do not overlap.
 `_mixpanel_out_of_range`  one row per event whose own time lies outside the dates that Mixpanel returned it for.
+`_mixpanel_copies`        rows that the table does not show, because it shows another chunk's row of the same key.
+`_mixpanel_unchecked`     chunks whose rows must be compared with other chunks' rows, because a call was killed.
 `_mixpanel_rejected`      lines that are not events, word for word, as BLOB.
 `_mixpanel_pages`         one row per page of profiles that is kept, because its download is not complete.
 `_mixpanel_profiles_*`    the profiles of these pages, in one table per table that is fetched into.
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.schema import Schema
 
-VERSION = 2
-"""1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`."""
+VERSION = 3
+"""1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
+`_mixpanel_copies` and no `_mixpanel_unchecked`.
+"""
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
 # that did not see it.
@@ -58,6 +62,20 @@ _TABLES = (
         day DATE NOT NULL,
         event_time TIMESTAMP NOT NULL,
         digest VARCHAR NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_copies (
+        table_name VARCHAR NOT NULL,
+        day DATE NOT NULL,
+        event_name VARCHAR NOT NULL,
+        event_time TIMESTAMP NOT NULL,
+        distinct_id VARCHAR,
+        insert_id VARCHAR,
+        properties JSON NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_unchecked (
+        table_name VARCHAR NOT NULL,
+        from_date DATE NOT NULL,
+        to_date DATE NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_rejected (
         table_name VARCHAR NOT NULL,

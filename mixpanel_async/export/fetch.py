@@ -102,17 +102,24 @@ async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None
     table = EventsTable(database, fetch.table)
     try:
         chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
-        await finish_in_thread(table.prepare, fetch.selection, chunks)
+        await finish_in_thread(_prepare, fetch, table, chunks)
         hooks = HookCalls(hook)
         async with hooks.running():
-            return await ChunkFetcher(fetch, source, table, hooks).run(chunks)
+            outcomes = await ChunkFetcher(fetch, source, table, hooks).run(chunks)
+        copies = await finish_in_thread(table.drop_copies)
+        return [outcome.without_copies(copies) for outcome in outcomes]
     finally:
-        await finish_in_thread(table.drop_if_empty)
+        await finish_in_thread(table.leave)
 
 
 def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
     return plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
+
+
+def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk]) -> None:
+    table.prepare(fetch.selection, chunks)
+    table.put_copies_back(chunks, deduplicate=fetch.deduplicate)
 
 
 class ChunkFetcher:
@@ -193,7 +200,7 @@ class ChunkFetcher:
         repeated = RepeatedIds(body.read(keep=True) for body in bodies)
         while await self._cores.run(repeated.read):
             pass
-        await self._queue.put(HoldRepeated(chunk, repeated.insert_ids))
+        await self._queue.put(HoldRepeated(chunk, repeated.found()))
 
     async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> Outcome:
         acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event_batches import EventBatch
+    from mixpanel_async.decode.repeated_ids import IdSet
     from mixpanel_async.export.results import Outcome
 
 
@@ -19,7 +20,7 @@ class HoldRepeated:
     """The first message of a long chunk: insert ids that occur more than once in it."""
 
     chunk: DateChunk
-    insert_ids: set[str]
+    insert_ids: IdSet
 
 
 @dataclass(frozen=True, slots=True)

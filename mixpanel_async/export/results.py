@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ExportError, MixpanelError
 from mixpanel_async.types import BatchResult, Failure, FetchResult, ParallelFetchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     Range = tuple[dt.date, dt.date]
 
@@ -25,6 +25,12 @@ class Outcome:
     """The error that ended its last attempt."""
     rejected_rows: int = 0
     """Its lines that are not events."""
+
+    def without_copies(self, copies: Mapping[dt.date, int]) -> Outcome:
+        """Return the same without rows that the table shows as another chunk's; see `duck.copies.drop`."""
+        first, last = self.result.from_date, self.result.to_date
+        dropped = sum(count for day, count in copies.items() if first <= day.isoformat() <= last)
+        return replace(self, result=replace(self.result, rows=self.result.rows - dropped)) if dropped else self
 
 
 def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], started: float) -> ParallelFetchResult:

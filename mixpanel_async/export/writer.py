@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event_batches import EventBatch
+    from mixpanel_async.decode.repeated_ids import IdSet
     from mixpanel_async.duck.chunk_loader import ChunkLoader
     from mixpanel_async.export.messages import Message
     from mixpanel_async.threads import Cores
@@ -89,7 +90,7 @@ class ChunkWriter:
         if self.step is not None:
             await asyncio.wait({self.step})
 
-    def hold_for_duplicates(self, insert_ids: set[str]) -> None:
+    def hold_for_duplicates(self, insert_ids: IdSet) -> None:
         """See `ChunkLoader.hold_for_duplicates`."""
         self._begun_loader().hold_for_duplicates(insert_ids)
 

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck import chunk_loader, dedup, parser, table_sink
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.errors import StoreError
@@ -20,6 +21,10 @@ def numbered(count, *, repeat_every=0):
     """Events that differ in all columns, and some that come again."""
     rows = [event(insert_id=f"i{n}", distinct_id=f"d{n}", n=n, filling=f'"{n:0900}"') for n in range(count)]
     return rows + rows[:: repeat_every or count + 1][1:]
+
+
+def id_set(*numbers):
+    return IdSet(hash(f"i{number}".encode()) for number in numbers)
 
 
 def test_a_chunk_with_duplicates_is_written_once_and_not_into_the_log_too(tmp_path):
@@ -103,7 +108,7 @@ def test_duplicates_that_are_far_apart_in_one_day_wait_for_each_other(shelf, mon
     rows = [event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n) for n in range(80)]
     rows += [event(n=80), event(n=80)]  # without an id
     loader = shelf.begun(DAY)
-    loader.hold_for_duplicates({f"i{n}" for n in range(30)} | {"i40", "an id that none has"})
+    loader.hold_for_duplicates(id_set(*range(30), 40, "an id that none has"))
     for row in rows:
         loader.load([batch([row])])
     loader.commit(ChunkRecord(DAY, 100, 0, FETCHED_AT))
@@ -116,7 +121,7 @@ def test_rows_that_wait_for_duplicates_are_one_batch_per_flush(shelf, monkeypatc
     """Thousands of few rows each held the interpreter's lock, and with it the event loop, for 0.2 s."""
     monkeypatch.setattr(chunk_loader, "HELD", 6000)
     loader = shelf.begun(DAY)
-    loader.hold_for_duplicates({f"i{n}" for n in range(0, 80, 2)})
+    loader.hold_for_duplicates(id_set(*range(0, 80, 2)))
     for n in range(80):
         loader.load([batch([event(insert_id=f"i{n}", n=n)])])
     waiting = loader._buffer._waiting
@@ -131,7 +136,7 @@ def test_the_memory_for_rows_that_wait_for_duplicates_is_limited(shelf, monkeypa
     monkeypatch.setattr(chunk_loader, "HELD", 1)
     monkeypatch.setattr(dedup, "HELD_FOR_DUPLICATES", most)
     loader = shelf.begun(DAY)
-    loader.hold_for_duplicates({f"i{n}" for n in range(50)})
+    loader.hold_for_duplicates(id_set(*range(50)))
     held = []
     for n in range(80):
         row = event(insert_id=f"i{n % 50}", mp_processing_time_ms=n if n < 70 else 0, n=n)
@@ -141,3 +146,39 @@ def test_the_memory_for_rows_that_wait_for_duplicates_is_limited(shelf, monkeypa
     assert max(held) < most
     assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted([*range(50, 70), *range(20, 50)])
     assert shelf.journal("rows, duplicates") == [(*DAY, 50, 30)]
+
+
+ORDERS = {
+    "one row in ten of the day before": lambda n: 2 if n % 10 else 1,
+    "two days interleaved": lambda n: 1 + n % 2,
+    "seven days interleaved": lambda n: 1 + n % 7,
+    "ascending": lambda n: 1 + n // 86,
+    "descending": lambda n: 7 - n // 86,
+    "one day": lambda _: 1,
+    "many rows of one day, then a few large ones of another": lambda n: 1 if n % 50 else 2,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("repeated", [range(0), range(0, 500, 3), range(500)], ids=["few", "some", "all"])
+def test_the_memory_for_rows_is_limited_in_any_order(shelf, monkeypatch, order, repeated):
+    """A day of 600 MB in which every 5,000th row was of the day before took 2.4 GB."""
+    monkeypatch.setattr(chunk_loader, "HELD", 20_000)
+    monkeypatch.setattr(dedup, "HELD_FOR_DUPLICATES", 30_000)
+    monkeypatch.setattr(dedup, "HELD_FOR_DAY", 10_000, raising=False)
+    week = ("2024-01-01", "2024-01-07")
+    rows = [
+        event(f"2024-01-0{order(n)}", insert_id=f"i{n % 500}", mp_processing_time_ms=n, n=n, filling=f'"{"x" * (500 if n % 50 == 0 else 50)}"')
+        for n in range(600)
+    ]  # fmt: skip
+    newest = {(order(n), n % 500): n for n in range(600)}
+    loader = shelf.begun(week)
+    loader.hold_for_duplicates(id_set(*repeated))
+    held = []
+    for start in range(0, 600, 10):
+        loader.load([batch(rows[start : start + 10])])
+        held.append(loader._buffer.rows.nbytes + loader._buffer._waiting.nbytes)
+    loader.commit(ChunkRecord(week, 100, 0, FETCHED_AT))
+    assert max(held) < 20_000 + 30_000 + 5_000
+    assert sorted(shelf.rows("(properties->>'n')::INT")) == sorted(newest.values())
+    assert shelf.journal("rows, duplicates") == [(*week, len(newest), 600 - len(newest))]

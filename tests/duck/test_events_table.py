@@ -10,8 +10,10 @@ import pytest
 
 from mixpanel_async.decode.event import parse_event
 from mixpanel_async.decode.event_batches import EventBatch, parsed_batch
+from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck import chunk_loader, table_sink
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.keys import HAS_KEY
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
 
@@ -213,11 +215,6 @@ def test_no_distinct_id_is_the_same_as_none(shelf):
     assert shelf.journal("rows, duplicates") == [(*WEEK, 2, 2)]
 
 
-def test_an_empty_insert_id_is_one(shelf):
-    shelf.store(WEEK, [event(insert_id="")] * 2)
-    assert shelf.journal("rows, duplicates") == [(*WEEK, 1, 1)]
-
-
 def test_without_deduplication_every_line_is_kept(shelf):
     shelf.store(WEEK, [event(insert_id="i")] * 3, deduplicate=False)
     assert shelf.journal("rows, duplicates") == [(*WEEK, 3, 0)]
@@ -249,27 +246,67 @@ def test_many_duplicates_over_many_blocks(shelf):
     shelf.assert_true()
 
 
+BLANK_IDS = ['""', '" "', '"\\t\\n"', '"\\u0020"', '"\u2003\u3000"', '"\\u0085"']
+
+
+@pytest.mark.parametrize("time", ["1704153600", '"1704153600"'], ids=["fast parser", "slow parser"])
+@pytest.mark.parametrize("collation", ["", "NOCASE", "de"])
+def test_a_row_whose_insert_id_is_blank_has_no_duplicates(time, collation):
+    rows = [(b'"a"', f'{{"time":{time},"$insert_id":{insert_id}}}'.encode()) for insert_id in [*BLANK_IDS, '" i "']]
+    with duckdb.connect() as connection:
+        connection.execute(f"SET GLOBAL default_collation = '{collation}'")
+        database = Database(connection)
+        database.lease().open()
+        shelf = Shelf(database).prepare()
+        loader = shelf.begun(WEEK)
+        loader.hold_for_duplicates(IdSet(hash(each) for each in (b"", b" ", b" i ")))
+        for _ in range(3):
+            loader.load([batch(rows)])
+        loader.commit(RECORD)
+        assert shelf.journal("rows, duplicates") == [(*WEEK, 19, 2)]
+        stored = ["", " ", " ", "\t\n", "\x85", "\u2003\u3000"]
+        found = shelf.sql("SELECT encode(insert_id) FROM events")
+        assert sorted(found) == sorted([(each.encode(),) for each in stored] * 3 + [(b" i ",)])
+        shelf.cursor.close()
+
+
+def test_what_is_blank_is_what_python_calls_blank(shelf):
+    of_each = f"SELECT code FROM (SELECT code, chr(code::INTEGER) AS insert_id FROM range(1, 55296) AS t(code)) WHERE NOT {HAS_KEY}"
+    assert [code for (code,) in shelf.sql(of_each)] == [code for code in range(1, 55_296) if chr(code).isspace()]
+    assert not any(chr(code).isspace() for code in range(55_296, 0x110000))
+
+
 def test_a_replaced_chunk_is_deduplicated_within_its_new_rows(shelf):
     shelf.store(WEEK, [event(insert_id="i", mp_processing_time_ms=99)])
     shelf.store(WEEK, [event(insert_id="i", mp_processing_time_ms=1), event(insert_id="i", mp_processing_time_ms=2)])
     assert shelf.rows("properties->>'mp_processing_time_ms'") == ["2"]
 
 
-def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch):
-    monkeypatch.setattr(
-        table_sink,
-        "_COUNTS",
-        table_sink._COUNTS.replace(str(table_sink.FIRST_LOCAL_ROW), str(10 * table_sink.FIRST_LOCAL_ROW)),
-    )
+OTHER_NUMBERS = {"above": 10 * table_sink.FIRST_LOCAL_ROW, "below": 0}
+NEEDS_NUMBERS = {
+    "many inserts": ({"complete": "2024-06-01"}, [event()], [event()]),
+    "a row before the chunk": ({"complete": "2024-06-01"}, [event("2023-12-31"), event()]),
+    "a row after the chunk, which is not complete": ({"complete": None}, [event("2024-01-08"), event()]),
+    "dates that are not all complete": ({"complete": "2024-01-03"}, [event(), event("2024-01-05")]),
+}
+
+
+@pytest.mark.parametrize("case", NEEDS_NUMBERS.values(), ids=NEEDS_NUMBERS)
+@pytest.mark.parametrize("first", OTHER_NUMBERS.values(), ids=OTHER_NUMBERS)
+def test_a_duckdb_that_numbers_its_rows_in_another_way_is_found_out(shelf, monkeypatch, case, first):
+    options, *blocks = case
+    shelf.store(("2024-02-01", "2024-02-01"), [event("2024-02-01", name="old")] * 3)
     monkeypatch.setattr(chunk_loader, "HELD", 1)
-    loader = shelf.begun(WEEK, [event()], [event()])
-    with pytest.raises(
-        StoreError,
-        match=r"2 rows were inserted for .* and the transaction shows 0: this DuckDB numbers rows in another way",
-    ):
+    monkeypatch.setattr(table_sink, "FIRST_LOCAL_ROW", first)
+    loader = shelf.begun(WEEK, *blocks, **options)
+    found_out = (
+        rf"2 rows were inserted for .* and the transaction shows {0 if first else 5}: this DuckDB numbers rows in"
+    )
+    with pytest.raises(StoreError, match=found_out):
         loader.commit(RECORD)
     loader.roll_back()
-    assert shelf.rows() == []
+    assert shelf.rows() == ["old"] * 3
+    assert shelf.sql("SELECT * FROM _mixpanel_out_of_range") == []
 
 
 @pytest.mark.parametrize("collation", ["NOCASE", "NOACCENT"])

@@ -315,3 +315,14 @@ def test_a_bad_line_goes_with_the_pieces_of_its_chunk(shelf):
     for dates in plan:
         shelf.store(dates)
     assert shelf.rejected() == []
+
+
+def test_a_bad_line_of_a_chunk_that_may_still_grow_goes_with_its_complete_dates(shelf):
+    shelf.store(WEEK, [event("2024-01-06")], rejected=[bad_line(1, b"bad")], complete="2024-01-03")
+    assert shelf.journal("rows, rejected") == [("2024-01-01", "2024-01-03", 0, 1), ("2024-01-04", "2024-01-07", 1, 0)]
+    kept = [("2024-01-01", "2024-01-03", 1, "why", b"bad")]
+    assert shelf.rejected() == kept
+    shelf.store(("2024-01-04", "2024-01-07"))
+    assert shelf.rejected() == kept
+    shelf.store(("2024-01-01", "2024-01-03"))
+    assert shelf.rejected() == []

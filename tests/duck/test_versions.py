@@ -86,6 +86,19 @@ def test_an_older_version_is_migrated_with_its_rows(cursor, missing):
         assert tables(cursor) == tables(other)
 
 
+def test_version_2_gets_the_tables_for_copies(cursor):
+    prepare_our_tables(cursor, MAIN)
+    now = tables(cursor)
+    cursor.execute(
+        "DROP TABLE _mixpanel_copies; DROP TABLE _mixpanel_unchecked; UPDATE _mixpanel_version SET version = 2"
+    )
+    cursor.execute("INSERT INTO _mixpanel_out_of_range VALUES ('events', '2026-01-01', '2026-01-02', 'digest')")
+    prepare_our_tables(cursor, MAIN)
+    assert tables(cursor) == now
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+    assert cursor.execute("SELECT digest FROM _mixpanel_out_of_range").fetchall() == [("digest",)]
+
+
 def test_a_migration_that_fails_leaves_the_old_tables(cursor, monkeypatch):
     for statement in VERSION_1:
         cursor.execute(statement)

@@ -87,7 +87,7 @@ class Promise:
                 return [f"no table, and {sorted(self.acknowledged)} were acknowledged"] if self.acknowledged else []
             rows = connection.execute(_EVENTS.format(self.table)).fetchall()
             chunks = connection.execute(_CHUNKS, [self.table]).fetchall()
-            for ours in ("out_of_range", "rejected"):
+            for ours in ("out_of_range", "copies", "unchecked", "rejected"):
                 if connection.execute(f"SELECT count(*) FROM _mixpanel_{ours}").fetchall() != [(0,)]:
                     return [f"rows in _mixpanel_{ours}"]
         return [*self._judged(_by_day(rows), chunks, all_of)]

@@ -57,7 +57,8 @@ def ours(path) -> set[str]:
     """What there is beside the journal."""
     with duckdb.connect(str(path)) as connection:
         return {name for (name,) in connection.execute("SHOW TABLES").fetchall()} - {
-            f"_mixpanel_{name}" for name in ("version", "selections", "chunks", "out_of_range", "rejected", "pages")
+            f"_mixpanel_{name}"
+            for name in ("version", "selections", "chunks", "out_of_range", "copies", "unchecked", "rejected", "pages")
         }
 
 

@@ -52,7 +52,8 @@ def holds_nothing(path: Path) -> None:
     """No row, no note of one, no table."""
     with duckdb.connect(str(path), read_only=True) as connection:
         tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        ours = {f"_mixpanel_{name}" for name in ("chunks", "out_of_range", "rejected", "selections", "pages")}
+        names = ("chunks", "out_of_range", "copies", "unchecked", "rejected", "selections", "pages")
+        ours = {f"_mixpanel_{name}" for name in names}
         assert tables == ours | {"_mixpanel_version"}
         for table in ours:
             assert connection.execute(f"SELECT * FROM {table}").fetchall() == []

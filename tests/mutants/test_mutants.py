@@ -135,6 +135,66 @@ MUTANTS = {
         "                    if True:\n",
         "tests/system/test_faults.py -k not_requested_again",
     ),
+    "rows that wait for duplicates, inserted too early": Mutant(
+        "duck/dedup.py",
+        "        self._insert(is_event & ~waits & ~of_last_day)\n",
+        "        self._insert(is_event & ~of_last_day)\n",
+        "tests/duck/test_dedup.py -k far_apart",
+    ),
+    "rows that waited for duplicates, inserted twice": Mutant(
+        "duck/dedup.py",
+        "        self.rows, self._waiting = self._waiting, RowBuffer()\n",
+        "        self.rows = self._waiting\n",
+        "tests/duck/test_dedup.py -k limited",
+    ),
+    "rows of a day that goes on, inserted twice": Mutant(
+        "duck/dedup.py",
+        "        self._insert(is_event & ~waits & ~of_last_day)\n",
+        "        self._insert(is_event & ~waits)\n",
+        "tests/duck/test_dedup.py -k days_follow",
+    ),
+    "a blank insert id for a key": Mutant(
+        "duck/parser.py",
+        "(is_event AND {HAS_KEY})",
+        "(is_event AND insert_id IS NOT NULL)",
+        "tests/duck/test_events_table.py -k blank",
+    ),
+    "rejected lines of complete dates that go with the whole chunk": Mutant(
+        "duck/table_sink.py",
+        "            journal.shorten_rejected(self._cursor, self._schema, self._name, self._dates, complete)\n",
+        "",
+        "tests/duck/test_journal.py -k bad_line",
+    ),
+    "rejected lines that are not cut with their chunk": Mutant(
+        "duck/journal.py",
+        '        cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET',
+        '        0 and cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET',
+        "tests/duck/test_journal.py -k bad_line",
+    ),
+    "rejected lines that stay when their chunk is replaced": Mutant(
+        "duck/journal.py",
+        '        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}"',
+        '        0 and cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}"',
+        "tests/duck/test_journal.py -k bad_line",
+    ),
+    "row numbers that are trusted": Mutant(
+        "duck/table_sink.py",
+        "        if shown != inserted:\n",
+        "        if False:\n",
+        "tests/duck/test_events_table.py -k another_way",
+    ),
+    "rows of two chunks that are not compared": Mutant(
+        "duck/table_sink.py",
+        "            copies.mark(self._cursor, self._schema, self._name, self._dates)\n",
+        "            pass\n",
+        "tests/duck/test_copies.py -k shown",
+    ),
+    "copies that are thrown away": Mutant(
+        "duck/events_table.py",
+        "            copies.put_back(cursor,",
+        "            0 and copies.put_back(cursor,",
+        "tests/duck/test_copies.py -k any_more",
+    ),
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import duckdb
+import pytest
 
-from mixpanel_async.testing import FakeMixpanel, GivenEvents
+from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 
 DAY = 86_400
 FIRST = 1_767_225_600  # 2026-01-01
@@ -61,3 +63,81 @@ async def test_the_same_row_given_for_two_dates_goes_only_with_its_own(client_of
             await client.fetch_events(from_date=date, to_date=date, append=True)
             assert len(rows(path)) == 3
             assert [count for *_, count in counts(path)] == [1, 2]
+
+
+def keyed(moment, insert_id, processed):
+    properties = {"time": moment, "distinct_id": "d", "$insert_id": insert_id, "mp_processing_time_ms": processed}
+    return json.dumps({"event": "e", "properties": properties}).encode()
+
+
+def given_for_both_days(days=7):
+    """Each day has a row at noon and one at midnight; that of midnight is given for the day before, too, and newer."""
+    lines = {f"2026-01-{day + 1:02}": [] for day in range(days)}
+    for day, of_day in enumerate(lines.values()):
+        start = FIRST + day * DAY
+        of_day += [keyed(start, f"midnight {day}", 1), keyed(start + DAY // 2, f"noon {day}", 1)]
+        of_day.append(keyed(start + DAY, f"midnight {day + 1}", 2))
+    return lines
+
+
+def shown(path):
+    with duckdb.connect(str(path)) as connection:
+        query = "SELECT insert_id, (properties->>'mp_processing_time_ms')::INT FROM events ORDER BY ALL"
+        return connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("chunk_days", [1, 2, 3, 7])
+async def test_a_key_that_is_given_for_two_chunks_is_stored_once(client_of, path, chunk_days):
+    expected = sorted(
+        [(f"noon {day}", 1) for day in range(7)] + [(f"midnight {day}", 2 if day else 1) for day in range(8)]
+    )
+    async with FakeMixpanel(GivenEvents(lines=given_for_both_days()), today="2026-06-01", limits=None) as server:
+        client = client_of(server)
+        week = {"from_date": "2026-01-01", "to_date": "2026-01-07", "parallel": True, "chunk_days": chunk_days}
+        result = await client.fetch_events(**week)
+        assert shown(path) == expected
+        assert result.total_rows == 15
+        assert sum(rows for *_, rows in counts(path)) == 15
+
+        for day in ("2026-01-03", "2026-01-04", "2026-01-03"):
+            await client.fetch_events(from_date=day, to_date=day, append=True)
+            assert shown(path) == expected
+            assert sum(rows for *_, rows in counts(path)) == 15
+        await client.fetch_events(**week, append=True)
+        assert shown(path) == expected
+
+        asked = len(server.requests)
+        assert (await client.fetch_events(**week, resume=True)).total_rows == 0
+        assert len(server.requests) == asked
+
+
+async def test_a_key_stays_when_the_chunk_that_it_was_shown_from_lacks_it(client_of, path):
+    source = GivenEvents(lines=given_for_both_days(2))
+    async with FakeMixpanel(source, today="2026-06-01", limits=None) as server:
+        client = client_of(server)
+        await client.fetch_events(from_date="2026-01-01", to_date="2026-01-02", parallel=True, chunk_days=1)
+        assert ("midnight 1", 2) in shown(path)
+    source = GivenEvents(lines={"2026-01-02": given_for_both_days(2)["2026-01-02"]})
+    async with FakeMixpanel(source, today="2026-06-01", limits=None) as server:
+        await client_of(server).fetch_events(from_date="2026-01-01", to_date="2026-01-01", append=True)
+        assert shown(path) == [("midnight 1", 1), ("midnight 2", 2), ("noon 1", 1)]
+
+
+async def test_a_call_that_is_cancelled_compares_what_it_committed(client_of, path):
+    async with FakeMixpanel(GivenEvents(lines=given_for_both_days()), today="2026-06-01", limits=None) as server:
+        server.faults.add(Fault.stall(), date="2026-01-03")
+        committed, two = [], asyncio.Event()
+
+        def hear(news):
+            committed.append(news.from_date)
+            if len(committed) == 2:
+                loop.call_soon_threadsafe(two.set)
+
+        loop = asyncio.get_running_loop()
+        dates = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
+        call = loop.create_task(client_of(server).fetch_events(**dates, on_batch_complete=hear))
+        await two.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert shown(path) == [("midnight 0", 1), ("midnight 1", 2), ("midnight 2", 2), ("noon 0", 1), ("noon 1", 1)]
