@@ -37,7 +37,7 @@ DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 2}
     [
         ({"from_date": "2026-01-02", "to_date": "2026-01-01"}, "swap them"),
         ({"from_date": "1/2/2026"}, "from_date must be a date as 'YYYY-MM-DD'"),
-        ({"to_date": "2026-02-30"}, "to_date must be a date as 'YYYY-MM-DD'"),
+        ({"to_date": "2026-02-30"}, "February 2026 has 28 days"),
         ({"from_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, "not a time of day"),
         ({"max_workers": 0}, "max_workers must be a whole number, 1 or more"),
         ({"max_workers": True}, "max_workers"),
