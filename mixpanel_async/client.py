@@ -14,6 +14,7 @@ from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts
+from mixpanel_async.arguments import check_flags
 from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
 from mixpanel_async.decode.record_batches import RecordBatchReader
@@ -205,6 +206,7 @@ class MixpanelClient:
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_flags(parallel=parallel, **options)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
@@ -266,6 +268,7 @@ class MixpanelClient:
             RuntimeError: the client is closed, or belongs to another event loop.
         """
         check_hook("on_rejected", on_rejected)
+        check_flags(raw=raw, **options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -291,6 +294,7 @@ class MixpanelClient:
             DecodeError: a line is not an event. The events of its batch were not yielded.
         """
         check_hook("on_rejected", on_rejected)
+        check_flags(**options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(RecordBatchReader, pyarrow=_pyarrow())
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -391,6 +395,7 @@ class MixpanelClient:
         it came at the very end, the table is the new one.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_flags(append=append, resume=resume, parallel=parallel, **selection)
         fetch = ProfileFetch.of(
             name, ProfileSelection.of(**selection),
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,
@@ -423,6 +428,7 @@ class MixpanelClient:
             ExportError: a page's last attempt failed. The profiles of all pages before it were yielded.
             RuntimeError: the client is closed, or belongs to another event loop.
         """
+        check_flags(raw=raw, **selection)
         stream = ProfileStream(ProfileSelection.of(**selection), self._core.spawn, raw=raw)
         return stream.run(self._core.query_source)
 

@@ -8,7 +8,6 @@ whose repr holds the request's headers.
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mixpanel_async._version import __version__
 from mixpanel_async.api.credentials import authorization, project_parameter
+from mixpanel_async.arguments import is_seconds
 from mixpanel_async.errors import ConfigurationError, ConnectionLostError, ExportError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Timeouts:
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("connect", "first_byte", "idle"):
-            if not 0 < getattr(self, name) < math.inf:
+            if not is_seconds(value := getattr(self, name)) or value == 0:
                 raise ValueError(f"Timeouts.{name} must be a number of seconds above 0.")
 
 
