@@ -13,7 +13,7 @@ from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
-from mixpanel_async.api.transport import Timeouts
+from mixpanel_async.api.transport import Timeouts, check_session
 from mixpanel_async.arguments import check_flags
 from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
@@ -92,6 +92,7 @@ class MixpanelClient:
     ) -> None:
         if credentials is None:
             credentials = credentials_from(os.environ)
+        check_session(session)
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
         self._core = ClientCore(
@@ -101,7 +102,7 @@ class MixpanelClient:
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
-        self._core.export_source()
+        self._core.enter()
         return self
 
     async def __aexit__(
@@ -109,9 +110,20 @@ class MixpanelClient:
     ) -> None:
         await self.close()
 
+    if not TYPE_CHECKING:  # a type checker rejects a plain `with` by itself
+
+        def __enter__(self) -> None:
+            raise TypeError("A MixpanelClient is used as `async with MixpanelClient(...) as client`, not as `with`.")
+
+        def __exit__(self, *_: object) -> None:
+            """Never called; Python asks for it before it calls `__enter__`."""
+
     async def close(self) -> None:
         """End the calls that run (they raise `RuntimeError`; whole chunks stay), then close connections and
-        database.
+        database. Closing twice does nothing more.
+
+        Raises:
+            RuntimeError: the client belongs to another event loop, which still runs.
         """
         await self._core.close()
 

@@ -120,12 +120,14 @@ class EventStream(Generic[T_co]):
             ExportError: a chunk failed; all events of the dates before it were yielded, none of its own.
             DecodeError: a line is not an event; all before it were yielded.
             StoreError: the disk is full.
+            RuntimeError: the client was closed.
         """
         async with aclosing(self._bodies(get_source())) as bodies:
             async for body in bodies:
                 reader = self._reader(partial(self._reject, body.dates))
                 async with aclosing(body.blocks()) as blocks:
                     async for block in blocks:
+                        get_source()  # raises if the client was closed meanwhile
                         for read in reader.read(block):
                             yield read
                 for read in reader.end():
