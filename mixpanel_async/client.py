@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.credentials import Credentials, credentials_from, not_credentials
 from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
@@ -22,6 +22,7 @@ from mixpanel_async.duck.connection import Database
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
+from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
 from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.errors import DecodeError
@@ -63,9 +63,11 @@ class MixpanelClient:
     Args:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
             `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`).
-        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. On a connection, tables
-            are created in its default database and schema, whatever it `USE`s, and a read-only one is refused. A file
-            is open only while a call runs, so between calls others can `duckdb.connect` it.
+        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. A `~` in a path is the
+            home directory. Only the client can use a `":memory:"` database: to query rows that are in memory, pass a
+            connection. On a connection, tables are created in its default database and schema, whatever it `USE`s, and
+            a read-only one is refused. A file is open only while a call runs, so between calls others can
+            `duckdb.connect` it.
         region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
         base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
             `MP_BASE_URL`.
@@ -75,7 +77,8 @@ class MixpanelClient:
         session: the caller's own `aiohttp.ClientSession`, which is never closed here.
 
     Raises:
-        ConfigurationError: credentials, region or base URL cannot be used; the message names what to change.
+        ConfigurationError: an argument is of a wrong type or cannot be used; the message names what to change. (A
+            number that is out of its range is a `ValueError` of `RateLimits`, `RetryPolicy` or `Timeouts` themselves.)
     """
 
     def __init__(  # noqa: PLR0913 - each is one independent setting with a default
@@ -92,6 +95,11 @@ class MixpanelClient:
     ) -> None:
         if credentials is None:
             credentials = credentials_from(os.environ)
+        if not isinstance(credentials, Credentials):
+            kind = type(credentials)
+            del credentials  # a traceback may print a frame's locals
+            raise not_credentials(kind)
+        _check_settings(limits, retry, timeouts)
         check_session(session)
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
@@ -454,6 +462,17 @@ class MixpanelClient:
         if table is None:
             return await self._core.call(fetch_lookup(lookup, source))
         return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
+
+
+def _check_settings(limits: object, retry: object, timeouts: object) -> None:
+    for name, value, kind, example in (
+        ("limits", limits, RateLimits, "per_hour=30"),
+        ("retry", retry, RetryPolicy, "attempts=3"),
+        ("timeouts", timeouts, Timeouts, "idle=60"),
+    ):
+        if not isinstance(value, kind):
+            right, given = kind.__name__, type(value).__name__
+            raise ConfigurationError(f"{name} must be {right}, such as {right}({example}), not {given}.")
 
 
 def _pyarrow() -> ModuleType:
