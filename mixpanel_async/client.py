@@ -17,13 +17,14 @@ from mixpanel_async.api.transport import Timeouts, check_session
 from mixpanel_async.arguments import check_flags
 from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
-from mixpanel_async.decode.record_batches import RecordBatchReader
+from mixpanel_async.decode.record_batches import RecordBatchReader, empty_batch
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
+from mixpanel_async.export.no_event import warn_of_no_event
 from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
@@ -199,7 +200,8 @@ class MixpanelClient:
                 the first error is logged and the fetch goes on.
             options: these keyword arguments:
 
-                - `events=None`: names of the events; `None` for all.
+                - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
+                  warning, because Mixpanel accepts any name.
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `append=False`: each fetched chunk replaces what the table held for its dates, in one transaction.
                 - `resume=False`: request only dates that no earlier call committed. A day that has not ended yet is
@@ -231,8 +233,10 @@ class MixpanelClient:
         started = time.monotonic()
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
         outcomes = await self._core.call_on_table(fetch.table, work)
-        result = parallel_result if parallel else single_result
-        return result(fetch.table, fetch.dates, outcomes, started)
+        result = (parallel_result if parallel else single_result)(fetch.table, fetch.dates, outcomes, started)
+        if outcomes and not (result.rows or result.rejected_rows or result.has_failures):
+            warn_of_no_event(fetch.selection, fetch.dates)
+        return result
 
     def stream_events(
         self,
@@ -263,7 +267,8 @@ class MixpanelClient:
                 goes on. Without it such a line ends the stream.
             options: these keyword arguments:
 
-                - `events=None`: names of the events; `None` for all.
+                - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
+                  warning, because Mixpanel accepts any name.
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `limit=None`: at most so many events, 1 to 100000; Mixpanel decides which. It belongs to one request,
                   so the range is not cut. Not with `parallel`.
@@ -307,7 +312,8 @@ class MixpanelClient:
 
         Yields:
             Record batches of about 8 MB of events, each of one chunk: `event_name`, `event_time` (microseconds, UTC),
-            `distinct_id`, `insert_id` and `properties`, which is text: Mixpanel's own JSON, word for word.
+            `distinct_id`, `insert_id` and `properties`, which is text: Mixpanel's own JSON, word for word. If there is
+            no event, one batch without rows, which has the schema.
 
         Raises:
             ModuleNotFoundError: pyarrow is not installed.
@@ -316,8 +322,9 @@ class MixpanelClient:
         check_hook("on_rejected", on_rejected)
         check_flags(**options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
-        reader = partial(RecordBatchReader, pyarrow=_pyarrow())
-        return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
+        reader = partial(RecordBatchReader, pyarrow=(pyarrow := _pyarrow()))
+        stream = EventStream(streamed, reader, on_rejected, self._core.spawn)
+        return stream.run(self._core.export_source, if_empty=[empty_batch(pyarrow)])
 
     @overload
     async def fetch_profiles(
