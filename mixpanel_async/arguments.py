@@ -1,7 +1,10 @@
-"""The keyword arguments that several calls of the client share, for type checkers."""
+"""The arguments that several calls and settings share: their types, for type checkers, and the checks of flags and
+seconds.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -47,3 +50,22 @@ class ProfileArguments(TypedDict, total=False):
     behaviors: Sequence[Mapping[str, Any]] | None
     as_of_timestamp: int | None
     include_all_users: bool
+
+
+_FLAGS = ("append", "resume", "deduplicate", "parallel", "raw", "include_all_users")
+
+
+def check_flags(**arguments: object) -> None:
+    """Check those of a call's arguments that are True or False: `"no"` and `"0"` would count as true.
+
+    Raises:
+        ValueError: names the argument.
+    """
+    for name in _FLAGS:
+        if not isinstance(value := arguments.get(name, False), bool):
+            raise ValueError(f"{name} must be True or False, not {value!r}.")  # noqa: TRY004
+
+
+def is_seconds(value: object) -> bool:
+    """Whether it is a number of seconds, finite and not below 0."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -8,20 +8,23 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from mixpanel_async.api.credentials import credentials_from
+from mixpanel_async.api.credentials import Credentials, credentials_from, not_credentials
 from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
-from mixpanel_async.api.transport import Timeouts
+from mixpanel_async.api.transport import Timeouts, check_session
+from mixpanel_async.arguments import check_flags
 from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
-from mixpanel_async.decode.record_batches import RecordBatchReader
+from mixpanel_async.decode.record_batches import RecordBatchReader, empty_batch
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
+from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
+from mixpanel_async.export.no_event import warn_of_no_event
 from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.errors import DecodeError
@@ -62,9 +64,11 @@ class MixpanelClient:
     Args:
         credentials: `ServiceAccount`, `ProjectSecret` or `OAuthToken`. `None` reads the environment: `MP_USERNAME`,
             `MP_SECRET` and `MP_PROJECT_ID` (or `MP_OAUTH_TOKEN` and `MP_PROJECT_ID`, or `MP_PROJECT_SECRET`).
-        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. On a connection, tables
-            are created in its default database and schema, whatever it `USE`s, and a read-only one is refused. A file
-            is open only while a call runs, so between calls others can `duckdb.connect` it.
+        database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. A `~` in a path is the
+            home directory. Only the client can use a `":memory:"` database: to query rows that are in memory, pass a
+            connection. On a connection, tables are created in its default database and schema, whatever it `USE`s, and
+            a read-only one is refused. A file is open only while a call runs, so between calls others can
+            `duckdb.connect` it.
         region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
         base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
             `MP_BASE_URL`.
@@ -74,7 +78,8 @@ class MixpanelClient:
         session: the caller's own `aiohttp.ClientSession`, which is never closed here.
 
     Raises:
-        ConfigurationError: credentials, region or base URL cannot be used; the message names what to change.
+        ConfigurationError: an argument is of a wrong type or cannot be used; the message names what to change. (A
+            number that is out of its range is a `ValueError` of `RateLimits`, `RetryPolicy` or `Timeouts` themselves.)
     """
 
     def __init__(  # noqa: PLR0913 - each is one independent setting with a default
@@ -91,6 +96,12 @@ class MixpanelClient:
     ) -> None:
         if credentials is None:
             credentials = credentials_from(os.environ)
+        if not isinstance(credentials, Credentials):
+            kind = type(credentials)
+            del credentials  # a traceback may print a frame's locals
+            raise not_credentials(kind)
+        _check_settings(limits, retry, timeouts)
+        check_session(session)
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
         self._core = ClientCore(
@@ -100,7 +111,7 @@ class MixpanelClient:
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
-        self._core.export_source()
+        self._core.enter()
         return self
 
     async def __aexit__(
@@ -108,9 +119,20 @@ class MixpanelClient:
     ) -> None:
         await self.close()
 
+    if not TYPE_CHECKING:  # a type checker rejects a plain `with` by itself
+
+        def __enter__(self) -> None:
+            raise TypeError("A MixpanelClient is used as `async with MixpanelClient(...) as client`, not as `with`.")
+
+        def __exit__(self, *_: object) -> None:
+            """Never called; Python asks for it before it calls `__enter__`."""
+
     async def close(self) -> None:
         """End the calls that run (they raise `RuntimeError`; whole chunks stay), then close connections and
-        database.
+        database. Closing twice does nothing more.
+
+        Raises:
+            RuntimeError: the client belongs to another event loop, which still runs.
         """
         await self._core.close()
 
@@ -178,7 +200,8 @@ class MixpanelClient:
                 the first error is logged and the fetch goes on.
             options: these keyword arguments:
 
-                - `events=None`: names of the events; `None` for all.
+                - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
+                  warning, because Mixpanel accepts any name.
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `append=False`: each fetched chunk replaces what the table held for its dates, in one transaction.
                 - `resume=False`: request only dates that no earlier call committed. A day that has not ended yet is
@@ -205,12 +228,15 @@ class MixpanelClient:
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_flags(parallel=parallel, **options)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
         outcomes = await self._core.call_on_table(fetch.table, work)
-        result = parallel_result if parallel else single_result
-        return result(fetch.table, fetch.dates, outcomes, started)
+        result = (parallel_result if parallel else single_result)(fetch.table, fetch.dates, outcomes, started)
+        if outcomes and not (result.rows or result.rejected_rows or result.has_failures):
+            warn_of_no_event(fetch.selection, fetch.dates)
+        return result
 
     def stream_events(
         self,
@@ -241,7 +267,8 @@ class MixpanelClient:
                 goes on. Without it such a line ends the stream.
             options: these keyword arguments:
 
-                - `events=None`: names of the events; `None` for all.
+                - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
+                  warning, because Mixpanel accepts any name.
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `limit=None`: at most so many events, 1 to 100000; Mixpanel decides which. It belongs to one request,
                   so the range is not cut. Not with `parallel`.
@@ -266,6 +293,7 @@ class MixpanelClient:
             RuntimeError: the client is closed, or belongs to another event loop.
         """
         check_hook("on_rejected", on_rejected)
+        check_flags(raw=raw, **options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
         return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
@@ -284,16 +312,19 @@ class MixpanelClient:
 
         Yields:
             Record batches of about 8 MB of events, each of one chunk: `event_name`, `event_time` (microseconds, UTC),
-            `distinct_id`, `insert_id` and `properties`, which is text: Mixpanel's own JSON, word for word.
+            `distinct_id`, `insert_id` and `properties`, which is text: Mixpanel's own JSON, word for word. If there is
+            no event, one batch without rows, which has the schema.
 
         Raises:
             ModuleNotFoundError: pyarrow is not installed.
             DecodeError: a line is not an event. The events of its batch were not yielded.
         """
         check_hook("on_rejected", on_rejected)
+        check_flags(**options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
-        reader = partial(RecordBatchReader, pyarrow=_pyarrow())
-        return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
+        reader = partial(RecordBatchReader, pyarrow=(pyarrow := _pyarrow()))
+        stream = EventStream(streamed, reader, on_rejected, self._core.spawn)
+        return stream.run(self._core.export_source, if_empty=[empty_batch(pyarrow)])
 
     @overload
     async def fetch_profiles(
@@ -392,6 +423,7 @@ class MixpanelClient:
         it came at the very end, the table is the new one.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_flags(append=append, resume=resume, parallel=parallel, **selection)
         fetch = ProfileFetch.of(
             name, ProfileSelection.of(**selection),
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,
@@ -424,6 +456,7 @@ class MixpanelClient:
             ExportError: a page's last attempt failed. The profiles of all pages before it were yielded.
             RuntimeError: the client is closed, or belongs to another event loop.
         """
+        check_flags(raw=raw, **selection)
         stream = ProfileStream(ProfileSelection.of(**selection), self._core.spawn, raw=raw)
         return stream.run(self._core.query_source)
 
@@ -437,6 +470,17 @@ class MixpanelClient:
         if table is None:
             return await self._core.call(fetch_lookup(lookup, source))
         return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
+
+
+def _check_settings(limits: object, retry: object, timeouts: object) -> None:
+    for name, value, kind, example in (
+        ("limits", limits, RateLimits, "per_hour=30"),
+        ("retry", retry, RetryPolicy, "attempts=3"),
+        ("timeouts", timeouts, Timeouts, "idle=60"),
+    ):
+        if not isinstance(value, kind):
+            right, given = kind.__name__, type(value).__name__
+            raise ConfigurationError(f"{name} must be {right}, such as {right}({example}), not {given}.")
 
 
 def _pyarrow() -> ModuleType:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ANOTHER_LOOP = "This client belongs to another event loop: make one client for each loop."
+
 
 class ClientCore:
     """One client's shared state. It belongs to the event loop of its first call."""
@@ -51,7 +53,15 @@ class ClientCore:
         self._sources: dict[LimitName, Source] = {}
         self._calls: set[asyncio.Task[object]] = set()
         self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._is_entered = False
         self._is_closed = False
+
+    def enter(self) -> None:
+        """Begin `async with`. Raises RuntimeError: for a second one, whose end would close the client for both."""
+        self._open_sources()
+        if self._is_entered:
+            raise RuntimeError("This client is in an `async with` already: use one for all that share it.")
+        self._is_entered = True
 
     def export_source(self) -> Source:
         """Return the source for raw exports."""
@@ -86,7 +96,13 @@ class ClientCore:
         return await self.call(self._open_and_run(name, work))
 
     async def close(self) -> None:
-        """End the calls that run, then close the connection pool and the database."""
+        """End the calls that run, then close the connection pool and the database.
+
+        Raises:
+            RuntimeError: the client belongs to another event loop, which is not closed yet.
+        """
+        if self._loop not in (None, asyncio.get_running_loop()) and not self._loop.is_closed():
+            raise RuntimeError(_ANOTHER_LOOP)
         self._is_closed = True
         for call in self._calls:
             call.cancel()
@@ -118,5 +134,5 @@ class ClientCore:
                 url, limiter = export_url if name == "exports" else query_url, Limiter(self._limits.of(name))
                 self._sources[name] = Source(url, self._credentials, transport, limiter, self._retry)
         elif self._loop is not loop:
-            raise RuntimeError("This client belongs to another event loop: make one client for each loop.")
+            raise RuntimeError(_ANOTHER_LOOP)
         return self._sources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import re
 
@@ -15,17 +16,17 @@ def as_date(value: str | dt.date, name: str) -> dt.date:
     """Read a date argument.
 
     Raises:
-        ValueError: names the argument and the form it must have.
+        ValueError: names the argument and the form it must have, or says that there is no such day.
     """
-    if isinstance(value, dt.datetime):
-        raise ValueError(f"{name} must be a date, not a time of day: pass {value.date().isoformat()!r}.")  # noqa: TRY004
-    if isinstance(value, dt.date):
+    if isinstance(value, dt.date) and value == value:  # noqa: PLR0124 - the NaT of pandas, a datetime, equals nothing
+        if isinstance(value, dt.datetime):
+            raise ValueError(f"{name} must be a date, not a time of day: pass {value.date().isoformat()!r}.")
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII):
         try:
             return dt.date.fromisoformat(value)
         except ValueError:
-            pass
+            raise ValueError(f"{name}: there is no day {value!r}: {_what_there_is(value)}.") from None
     raise ValueError(f"{name} must be a date as 'YYYY-MM-DD', not {value!r}.")
 
 
@@ -87,6 +88,16 @@ def last_complete_day(now: dt.datetime) -> dt.date:
     known here, so a date counts as complete when it has ended twelve hours west of UTC, where it ends last.
     """
     return (now.astimezone(dt.UTC) - dt.timedelta(hours=12)).date() - ONE_DAY
+
+
+def _what_there_is(day: str) -> str:
+    """Say why `YYYY-MM-DD` is not a day."""
+    year, month, _ = map(int, day.split("-"))
+    if year == 0:
+        return "years begin with 0001"
+    if not 1 <= month <= 12:
+        return "months are 01 to 12"
+    return f"{calendar.month_name[month]} {year} has {calendar.monthrange(year, month)[1]} days"
 
 
 def _chunk(first: dt.date, start: int, end: int) -> DateChunk:

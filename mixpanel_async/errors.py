@@ -1,7 +1,7 @@
 """The errors: one tree, so that `except MixpanelError` catches all of it and nothing else.
 
     MixpanelError
-    ├── ConfigurationError        credentials, region, base URL, session
+    ├── ConfigurationError        credentials, database, region and the client's other settings
     ├── ExportError               .from_date .to_date .status .attempts
     │   ├── AuthenticationError   401, 403, and the 400 that means the same
     │   ├── QueryError            400, 402, 404, 412, 413: Mixpanel's own message
@@ -26,7 +26,7 @@ class MixpanelError(Exception):
 
 
 class ConfigurationError(MixpanelError):
-    """Credentials, region, base URL or session cannot be used; the message names what to change."""
+    """A setting of the client is of a wrong type or cannot be used; the message names what to change."""
 
 
 class ExportError(MixpanelError):

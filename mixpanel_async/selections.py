@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +104,8 @@ class ProfileSelection(_Selection):
         if distinct_id is not None:
             if distinct_ids is not None:
                 raise ValueError("distinct_id is one id and distinct_ids are several: pass one of them.")
+            if not is_text(distinct_id):
+                raise ValueError("distinct_id must be an id that is not empty and has no lone surrogate, or None.")
             distinct_ids = [distinct_id]
         if behaviors is not None and cohort_id is not None:
             raise ValueError("behaviors and cohort_id exclude each other (Mixpanel's docs): pass one of them.")
@@ -129,7 +131,7 @@ def check_where(where: str | None) -> None:
         raise ValueError("where must be an expression of Mixpanel's with no lone surrogate, or None.")
 
 
-def is_text(value: object) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Whether it is a text that is not empty and can be sent: UTF-8 has no lone surrogates."""
     return isinstance(value, str) and value != "" and _SURROGATE.search(value) is None
 
@@ -139,10 +141,12 @@ def _sorted_names(argument: str, names: Iterable[str] | None, what: str) -> tupl
         return None
     if isinstance(names, str):
         raise ValueError(f"{argument} must be a list, such as [{names!r}], not one text.")  # noqa: TRY004
-    listed = tuple(names) if isinstance(names, Iterable) else ()  # an iterator can be read only once
-    if not (listed and all(map(is_text, listed))):
+    listed = tuple(names) if isinstance(names, Iterable) else (names,)  # an iterator can be read only once
+    if not listed:
+        raise ValueError(f"{argument} is empty, which selects nothing: pass {what}, or None for all.")
+    if not all(map(is_text, listed)):
         raise ValueError(
-            f"{argument} must be {what} that are not empty and have no lone surrogate, at least one, or None for all."
+            f"{argument} must be a list of {what} that are not empty and have no lone surrogate, or None for all."
         )
     return tuple(sorted(set(listed)))
 
@@ -165,7 +169,8 @@ def _group_text(group_id: int | str | None) -> str | None:
 def _behaviors_json(behaviors: Sequence[Mapping[str, Any]] | None) -> str | None:
     if behaviors is None:
         return None
-    if isinstance(behaviors, str) or not behaviors or not all(isinstance(each, dict) for each in behaviors):
+    is_list = isinstance(behaviors, (list, tuple)) and behaviors
+    if not (is_list and all(isinstance(each, dict) for each in behaviors)):
         raise ValueError(f"behaviors must be a list such as {_BEHAVIORS}.")
     try:
         text = json.dumps(behaviors, ensure_ascii=False, allow_nan=False)

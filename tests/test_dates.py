@@ -69,11 +69,28 @@ def test_a_date_is_complete_when_it_has_ended_everywhere(now, date):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "2024-1-1", "20240101", "2024-02-30", "2024-01-01T00:00", " 2024-01-01", "2024-01-01\n", "2024-W01-1", "\u0662024-01-01", 20240101, None],
+    ["", "2024-1-1", "20240101", "2024-01-01T00:00", " 2024-01-01", "2024-01-01\n", "2024-W01-1", "\u0662024-01-01", 20240101, None],
 )  # fmt: skip
 def test_what_is_no_date_is_named(value):
     with pytest.raises(ValueError, match=r"^to_date must be a date as 'YYYY-MM-DD', not "):
         date_range("2024-01-01", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("2026-11-31", "November 2026 has 30 days"),
+        ("2026-02-30", "February 2026 has 28 days"),
+        ("2024-02-30", "February 2024 has 29 days"),
+        ("2026-01-00", "January 2026 has 31 days"),
+        ("2026-13-01", "months are 01 to 12"),
+        ("2026-00-01", "months are 01 to 12"),
+        ("0000-01-01", "years begin with 0001"),
+    ],
+)
+def test_a_day_that_there_is_not(value, why):
+    with pytest.raises(ValueError, match=rf"^from_date: there is no day '{value}': {why}\.$"):
+        as_date(value, "from_date")
 
 
 def test_a_time_of_day_is_no_date():

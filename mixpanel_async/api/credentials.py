@@ -105,6 +105,14 @@ class OAuthToken:
 Credentials = ServiceAccount | ProjectSecret | OAuthToken
 
 
+def not_credentials(kind: type) -> ConfigurationError:
+    """Return the error for a value that is none of the three. It tells the value's type only: it may be the secret."""
+    return ConfigurationError(
+        "credentials must be a ServiceAccount, a ProjectSecret or an OAuthToken, such as ServiceAccount(username, "
+        f"secret, project_id), not {kind.__name__}."
+    )
+
+
 def authorization(credentials: Credentials) -> str:
     """The `Authorization` header's value. Call it in the frame that sends the request, and nowhere else."""
     match credentials:

@@ -31,8 +31,10 @@ def choose_host(region: str | None, base_url: str | None, environment: Mapping[s
     """Return region and base URL: an argument beats `MP_REGION` or `MP_BASE_URL`, which beats `us`.
 
     Raises:
-        ConfigurationError: the variable that would be used is set and empty.
+        ConfigurationError: the region is unknown, or the variable that would be used is set and empty.
     """
+    if region is not None:
+        _check_region(region)
     for name, argument in (("MP_REGION", region), ("MP_BASE_URL", base_url)):
         if argument is None and environment.get(name) == "":
             raise ConfigurationError(f"{name} is set and empty: give it a value, or unset it.")
@@ -60,11 +62,10 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
         ConfigurationError: the region is unknown, or the base URL cannot be used.
     """
     if base_url is None:
-        if region not in hosts:
-            raise ConfigurationError(f"region must be one of {', '.join(hosts)}, not {region!r}.")
+        _check_region(region)
         return hosts[region]
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(base_url if isinstance(base_url, str) else "")
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # brackets without an IPv6 address, a port that is not a number
         usable = False
@@ -73,3 +74,8 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError("base_url must be https: over http others could read the secret.")
     return base_url.rstrip("/")
+
+
+def _check_region(region: str) -> None:
+    if not isinstance(region, str) or region not in EXPORTS:
+        raise ConfigurationError(f"region must be one of {', '.join(EXPORTS)}, not {region!r}.")

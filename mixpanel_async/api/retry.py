@@ -7,10 +7,11 @@ alone would not notice it.
 from __future__ import annotations
 
 import email.utils
-import math
 import random
 import re
 from dataclasses import dataclass
+
+from mixpanel_async.arguments import is_seconds
 
 RETRY_AFTER_MAX = 3600.0
 """The longest Retry-After that is followed, in seconds: Mixpanel's longest window is an hour."""
@@ -46,7 +47,7 @@ class RetryPolicy:
         """Check the values."""
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
             raise ValueError("RetryPolicy.attempts must be a whole number, 1 or more.")
-        if not (0 <= self.wait_initial <= self.wait_max < math.inf):
+        if not (is_seconds(self.wait_initial) and is_seconds(self.wait_max) and self.wait_initial <= self.wait_max):
             raise ValueError("RetryPolicy needs 0 <= wait_initial <= wait_max, in seconds.")
 
     def wait(self, attempt: int, server_wait: float | None = None, *, limited: bool = False) -> float:

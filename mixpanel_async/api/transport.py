@@ -8,10 +8,11 @@ whose repr holds the request's headers.
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 import sys
-from contextlib import asynccontextmanager, suppress
+import warnings
+import weakref
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,10 +21,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mixpanel_async._version import __version__
 from mixpanel_async.api.credentials import authorization, project_parameter
+from mixpanel_async.arguments import is_seconds
 from mixpanel_async.errors import ConfigurationError, ConnectionLostError, ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from mixpanel_async.api.credentials import Credentials
@@ -32,6 +34,9 @@ USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sy
 
 IDLE_BYTES = 1024
 """Bytes that must arrive within `Timeouts.idle` seconds; fewer count as a stall."""
+
+LOOK_AT_SESSION = 1.0
+"""Seconds between two looks at whether the caller's session is closed."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -52,7 +57,7 @@ class Timeouts:
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("connect", "first_byte", "idle"):
-            if not 0 < getattr(self, name) < math.inf:
+            if not is_seconds(value := getattr(self, name)) or value == 0:
                 raise ValueError(f"Timeouts.{name} must be a number of seconds above 0.")
 
 
@@ -120,20 +125,31 @@ class Transport:
     """A connection pool to Mixpanel. Belongs to one event loop.
 
     A caller's own `session` is never closed. Its settings for redirects, decompression, timeouts and middlewares are
-    overridden in each request.
+    overridden in each request. A pool of our own that is never closed is closed when the last user is gone, with a
+    ResourceWarning.
+
+    Raises:
+        ConfigurationError: the caller's session belongs to another event loop.
     """
 
     def __init__(self, session: aiohttp.ClientSession | None, timeouts: Timeouts) -> None:
-        if session is not None and session.auth is not None:
-            raise ConfigurationError("The session has credentials of its own (auth=): pass one without.")
         self._owned = session is None
         # The pool has no limit: the limiter decides how many requests are open, first in, first out.
         self._session = session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._timeouts = timeouts
+        loop = asyncio.get_running_loop()
+        if getattr(self._session, "_loop", loop) is not loop:  # its public name is deprecated
+            raise ConfigurationError(
+                "The session passed as session= belongs to another event loop: make it on this one."
+            )
+        if self._owned:
+            # Not `__del__`: in a reference cycle aiohttp's own could come first, and warn in words of its own.
+            self._forgotten = weakref.finalize(self, _close_forgotten, self._session, loop)
 
     async def close(self) -> None:
         """Close the pool, unless it is the caller's."""
         if self._owned:
+            self._forgotten.detach()
             await self._session.close()
 
     def get(
@@ -145,6 +161,7 @@ class Transport:
         Raises:
             ConnectionLostError: no connection, or no response in time.
             ExportError: the server's certificate is not accepted; a retry would not help.
+            ConfigurationError: the caller's session is closed.
         """
         return self._open("GET", url, parameters, credentials)
 
@@ -160,7 +177,11 @@ class Transport:
     ) -> AsyncIterator[Response]:
         response = await self._send(method, url, values, credentials)
         try:
-            yield Response(response, self._timeouts.idle)
+            with self._when_session_closes(response.close):
+                yield Response(response, self._timeouts.idle)
+        except ConnectionLostError:
+            self._check_session()
+            raise
         finally:
             response.close()
 
@@ -175,32 +196,101 @@ class Transport:
                 raise _translated(error, timeout_text) from None
 
         timeout_text = f"no response within {self._timeouts.first_byte:g} s"
+        self._check_session()
         try:
-            async with asyncio.timeout(self._timeouts.first_byte):
-                return await self._session.request(
-                    method,
-                    url,
-                    params={**(values if method == "GET" else {}), **project_parameter(credentials)},
-                    data=values if method == "POST" else None,
-                    headers={
-                        "Authorization": authorization(credentials),
-                        "Accept": "text/plain, application/json",
-                        "Accept-Encoding": "gzip",
-                        "User-Agent": USER_AGENT,
-                    },
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
-                    auto_decompress=False,
-                    middlewares=(once,),
-                    allow_redirects=False,
-                    raise_for_status=False,
-                )
+            async with asyncio.timeout(self._timeouts.first_byte) as patience:
+                with self._when_session_closes(lambda: None if patience.expired() else patience.reschedule(0)):
+                    return await self._session.request(
+                        method,
+                        url,
+                        params={**(values if method == "GET" else {}), **project_parameter(credentials)},
+                        data=values if method == "POST" else None,
+                        headers={
+                            "Authorization": authorization(credentials),
+                            "Accept": "text/plain, application/json",
+                            "Accept-Encoding": "gzip",
+                            "User-Agent": USER_AGENT,
+                        },
+                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+                        auto_decompress=False,
+                        middlewares=(once,),
+                        allow_redirects=False,
+                        raise_for_status=False,
+                    )
         except asyncio.CancelledError as error:
             raise _without_frames(error)  # noqa: B904 - it is the same error
         except ExportError as error:  # of `once`
             lost = error
         except _CONNECTION_ERRORS as error:
             lost = _translated(error, timeout_text)
+        self._check_session()
         raise _without_frames(lost)
+
+    @contextmanager
+    def _when_session_closes(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake` when the caller closes the session meanwhile: aiohttp leaves a request that waits waiting."""
+        if self._owned:
+            yield
+            return
+
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            if self._session.closed:
+                wake()
+            else:
+                timer = loop.call_later(LOOK_AT_SESSION, look)
+
+        timer = loop.call_later(LOOK_AT_SESSION, look)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _check_session(self) -> None:
+        """Raise ConfigurationError if the caller has closed the session: a retry would not help."""
+        if not self._owned:
+            check_session(self._session)
+
+
+def check_session(session: aiohttp.ClientSession | None) -> None:
+    """Check a caller's session.
+
+    Raises:
+        ConfigurationError: it is no session, is closed, or has credentials of its own.
+    """
+    if session is None:
+        return
+    if not isinstance(session, aiohttp.ClientSession):
+        raise ConfigurationError(f"session must be an aiohttp.ClientSession, or None, not {type(session).__name__}.")
+    if session.closed:
+        raise ConfigurationError(
+            "The session passed as session= is closed: keep it open for as long as the client is used."
+        ) from None
+    if session.auth is not None:
+        raise ConfigurationError("The session passed as session= has credentials of its own (auth=): pass one without.")
+
+
+def _close_forgotten(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the pool of a client that nobody closed, in any thread and at any time, and say so."""
+    if loop.is_running():
+        loop.call_soon_threadsafe(_close_now, session, loop)
+    else:
+        _close_now(session, loop)
+    message = "A MixpanelClient was not closed: use `async with MixpanelClient(...)`, or `await client.close()`."
+    warnings.warn(message, ResourceWarning, stacklevel=1)
+
+
+def _close_now(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    closing = session.close()
+    if loop.is_running() or loop.is_closed():
+        with suppress(StopIteration):
+            closing.send(None)  # the first step closes the connections, and the others only wait
+        closing.close()
+    else:
+        loop.run_until_complete(closing)
 
 
 def _translated(error: BaseException, timeout_text: str) -> ExportError:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,8 +20,9 @@ from mixpanel_async.cli import signals
 from mixpanel_async.cli.charts import weeks
 from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
+from mixpanel_async.duck.connection import translate_open_errors
 from mixpanel_async.duck.schema import OWN_PREFIX
-from mixpanel_async.errors import StoreError
+from mixpanel_async.errors import DatabaseLockedError, StoreError
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
 if TYPE_CHECKING:
@@ -59,9 +63,10 @@ async def main():
 
 asyncio.run(main())"""
 
-LIMITS = """\
-A real project allows 3 requests a second and 60 an hour (the fake one: any
-number). The client keeps to that by itself; the code above makes 13 requests."""
+LIMITS = (
+    "A real project allows 3 requests a second and 60 an hour (the fake one: any number). The client keeps to that by "
+    "itself; the code above makes 13 requests."
+)
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,7 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     make_database(path)
     print(f"A fake Mixpanel on this machine has {DAYS} days of events for {path}.", file=sys.stderr)
     result = signals.run(export(path))
-    print("\n\n".join(report(path, result)))
+    columns = min(80, shutil.get_terminal_size().columns)
+    print("\n\n".join(report(path, result, columns)))
     return 1 if result.has_failures else 0
 
 
@@ -94,18 +100,22 @@ def make_database(path: Path) -> None:
     Raises:
         StoreError: another file is there, which stays as it is, or no file can be created there.
     """
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory: name a file with --database, such as {path / 'demo.duckdb'}.")
     if path.exists():
         _check_is_a_demos(path)
     if not path.parent.is_dir():
         raise StoreError(f"There is no directory {path.parent}: make it, or choose another --database.")
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
-        made = Path(directory) / path.name
-        with duckdb.connect(made) as connection:
-            connection.execute(
-                f"CREATE TABLE {NOTE} AS SELECT 'Generated events. The next demo replaces them.' AS note"
-            )
-        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)  # of a demo that was killed
-        made.replace(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
+            _make_empty(made := Path(directory) / path.name)
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)  # of a demo that was killed
+            made.replace(path)
+    except (OSError, duckdb.Error) as error:
+        message = str(error).partition("\n")[0]
+        why = "No space left on device" if "No space left" in message else getattr(error, "strerror", None) or message
+        folder = path.parent.absolute()
+        raise StoreError(f"{folder} cannot be written ({why}): choose another file with --database PATH.") from None
 
 
 async def export(path: Path) -> ParallelFetchResult:
@@ -131,42 +141,76 @@ def events_of(day: dt.date) -> int:
     return int(BUSIEST_DAY * WEEKLY_RHYTHM[day.weekday()] * growth)
 
 
-def report(path: Path, result: ParallelFetchResult) -> Iterator[str]:
-    """Yield the parts of the report, each up to 80 columns wide: the result, rows a day, a query, the next steps."""
-    yield "\n".join(_fields(result))
+def report(path: Path, result: ParallelFetchResult, columns: int = 80) -> Iterator[str]:
+    """Yield the parts of the report: the result, rows a day, a query, the next steps.
+
+    From 20 columns on, the terminal cuts lines of code only, and no number.
+    """
+    yield "\n".join(_fields(result, columns))
     with duckdb.connect(path, read_only=True) as connection:
         counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
-        yield "\n".join(weeks(dict(counts)))
-        box = str(connection.sql(QUERY)).rstrip()
-        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{box}'
-    yield "The same with a project of yours:"
+        yield "\n".join(weeks(dict(counts), columns))
+        rows = "\n".join(_box(connection.sql(QUERY), columns))
+        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{rows}'
+    yield fill("The same with a project of yours:", columns)
     yield YOURS
-    yield LIMITS
+    yield fill(LIMITS, columns)
 
 
-def _fields(result: ParallelFetchResult) -> Iterator[str]:
-    """Yield a line for each of the result's fields."""
+def _fields(result: ParallelFetchResult, columns: int) -> Iterator[str]:
+    """Yield the lines of the result's fields: a line for each, or where it is too long two or more."""
+    fields = [
+        ("table", result.table),
+        ("total_rows", f"{result.total_rows:,}"),
+        ("successful_batches", str(result.successful_batches)),
+        ("failed_batches", str(result.failed_batches)),
+        *(("failed_date_ranges", f"{first} to {last}") for first, last in result.failed_date_ranges),
+        ("duration_seconds", f"{result.duration_seconds:.1f}"),
+        ("fetched_at", f"{result.fetched_at:%Y-%m-%d %H:%M:%S} UTC"),
+    ]
     yield type(result).__name__
-    yield f"  table               {result.table}"
-    yield f"  total_rows          {result.total_rows:,}"
-    yield f"  successful_batches  {result.successful_batches}"
-    yield f"  failed_batches      {result.failed_batches}"
-    for first, last in result.failed_date_ranges:
-        yield f"  failed_date_ranges  {first} to {last}"
-    yield f"  duration_seconds    {result.duration_seconds:.1f}"
-    yield f"  fetched_at          {result.fetched_at:%Y-%m-%d %H:%M:%S} UTC"
+    for name, value in fields:
+        line = f"  {name:<18}  {value}"
+        if len(line) <= columns:
+            yield line
+        else:
+            yield f"  {name}"
+            yield fill(value, columns, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _box(found: duckdb.DuckDBPyRelation, columns: int) -> Iterator[str]:
+    """Yield the lines of a query's box; where it is too wide, the values of a row below each other."""
+    box = str(found).rstrip().splitlines()
+    if max(map(len, box)) <= columns:
+        yield from box
+        return
+    for row in found.fetchall():
+        for name, value in zip(found.columns, row, strict=True):
+            yield f"{name}: {value}"
+
+
+def _make_empty(path: Path) -> None:
+    """Create a database that has only the demo's mark."""
+    with duckdb.connect(path) as connection:
+        connection.execute(f"CREATE TABLE {NOTE} AS SELECT 'Generated events. The next demo replaces them.' AS note")
 
 
 def _check_is_a_demos(path: Path) -> None:
     """Check that the database is a demo's. Raises StoreError."""
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(f"{path} may not be read and written: choose another file with --database PATH.")
     try:
-        with duckdb.connect(path, read_only=True, config=dict(_NO_EXTENSIONS)) as connection:
+        with (
+            translate_open_errors(path),
+            duckdb.connect(path, read_only=True, config=dict(_NO_EXTENSIONS)) as connection,
+        ):
             tables = {
                 name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
             }
-    except duckdb.Error as error:
-        message = str(error).partition("\n")[0]
-        raise StoreError(f"{path} is not a demo's database, so it is not replaced. {message}") from None
+    except DatabaseLockedError:
+        raise
+    except StoreError as error:
+        raise StoreError(f"{path} is not a demo's database, so it is not replaced. {error}") from None
     others = {name for name in tables - {NOTE, "events"} if not name.startswith(OWN_PREFIX)}
     if NOTE not in tables or others:
         raise StoreError(f"{path} holds data that is not a demo's, so it is not replaced: choose another --database.")
@@ -175,4 +219,7 @@ def _check_is_a_demos(path: Path) -> None:
 def _path(text: str) -> Path:
     if text in ("", ":memory:"):
         raise argparse.ArgumentTypeError("the demo needs a file")
-    return Path(text)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"the home directory in {text!r} is not known: write it out") from None

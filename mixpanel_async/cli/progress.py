@@ -13,18 +13,41 @@ if TYPE_CHECKING:
     from mixpanel_async.types import BatchProgress
 
 
+SHAPES = (
+    "{desc} {bar} {n_fmt}/{total_fmt} chunks, {elapsed}{postfix}",
+    "{bar} {n_fmt}/{total_fmt} chunks, {elapsed}{postfix}",
+    "{n_fmt}/{total_fmt} chunks, {elapsed}{postfix}",
+    "{n_fmt}/{total_fmt} chunks{postfix}",
+    "{n_fmt}/{total_fmt}{postfix}",
+    "{n_fmt}/{total_fmt}",
+)
+"""What is shown, for narrower and narrower terminals."""
+
+
+class _Bar(tqdm):  # type: ignore[misc] # tqdm has no type annotations
+    """A bar that leaves parts out where they do not fit: tqdm would cut a number, and show a wrong one."""
+
+    def __str__(self) -> str:
+        values = self.format_dict
+        columns = values["ncols"]
+        for shape in SHAPES:
+            values["bar_format"] = shape
+            if not columns or len(self.format_meter(**{**values, "ncols": None})) <= columns:
+                return str(self.format_meter(**values))
+        return ""
+
+
 class ChunkBar:
     """A bar over the chunks, with the rows committed beside it; pass it as `on_batch_complete`.
 
-    It stands on stderr. Where stderr is no terminal, nothing is written.
+    It stands on stderr, no wider than the terminal. Where stderr is no terminal, nothing is written.
     """
 
     def __init__(self, chunks: int) -> None:
         self._rows = 0
-        self._bar = tqdm(
+        self._bar = _Bar(
             total=chunks,
             desc="Exporting",
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} chunks, {elapsed}{postfix}",
             postfix="0 rows",
             disable=None,
             dynamic_ncols=True,

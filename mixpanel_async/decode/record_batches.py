@@ -53,7 +53,6 @@ class RecordBatchReader:
         self._slow = SlowParser(reject)
         self._pa = pyarrow
         self._text, self._bytes = pyarrow.string(), pyarrow.binary()
-        self._time = pyarrow.timestamp("us", tz="UTC")
         self._columns: Columns = ([], [], [], [], [])
         self._size = 0
 
@@ -100,18 +99,27 @@ class RecordBatchReader:
         )
 
     def _batch(self) -> Iterable[pa.RecordBatch]:
-        names, times, distinct_ids, insert_ids, properties = self._columns
+        columns = self._columns
         self._columns, self._size = ([], [], [], [], []), 0
-        if not names:
-            return ()
-        arrays = {
-            "event_name": self._pa.array(names, self._text),
-            "event_time": self._pa.array(times, self._time),
-            "distinct_id": self._pa.array(distinct_ids, self._text),
-            "insert_id": self._pa.array(insert_ids, self._text),
-            "properties": self._pa.array(properties, self._bytes).view(self._text),
-        }
-        return (self._pa.RecordBatch.from_pydict(arrays),)
+        return (_to_arrow(columns, self._pa),) if columns[0] else ()
+
+
+def empty_batch(pyarrow: Any) -> pa.RecordBatch:  # noqa: ANN401 - a module
+    """Return a batch without rows, for its schema."""
+    return _to_arrow(([], [], [], [], []), pyarrow)
+
+
+def _to_arrow(columns: Columns, pyarrow: Any) -> pa.RecordBatch:  # noqa: ANN401 - a module
+    names, times, distinct_ids, insert_ids, properties = columns
+    text = pyarrow.string()
+    arrays = {
+        "event_name": pyarrow.array(names, text),
+        "event_time": pyarrow.array(times, pyarrow.timestamp("us", tz="UTC")),
+        "distinct_id": pyarrow.array(distinct_ids, text),
+        "insert_id": pyarrow.array(insert_ids, text),
+        "properties": pyarrow.array(properties, pyarrow.binary()).view(text),
+    }
+    return pyarrow.RecordBatch.from_pydict(arrays)
 
 
 def _columns_of(lines: Iterable[EventLine]) -> Columns:

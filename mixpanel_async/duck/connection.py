@@ -15,7 +15,8 @@ import duckdb
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.versions import prepare_our_tables
-from mixpanel_async.errors import DatabaseLockedError, StoreError
+from mixpanel_async.errors import ConfigurationError, DatabaseLockedError, StoreError
+from mixpanel_async.selections import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,9 @@ class Database:
 
     A file is attached while a lease is open; otherwise others can `duckdb.connect` it. A database in memory lives
     until `close`. A caller's connection is never closed and its settings stay.
+
+    Raises:
+        ConfigurationError: the target is none of the three.
     """
 
     def __init__(self, target: str | os.PathLike[str] | duckdb.DuckDBPyConnection) -> None:
@@ -65,8 +69,8 @@ class Database:
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
             self._callers = target
-        elif os.fspath(target) != ":memory:":
-            self.path = Path(target)
+        else:
+            self.path = _path_of(target)
         self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
 
     def lease(self) -> Lease:
@@ -119,7 +123,7 @@ class Database:
             )
 
     def _open(self) -> None:
-        with _translate_open_errors(self.path), ExitStack() as opened:
+        with translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
                 self.schema = _writable_schema(connection)
@@ -167,6 +171,25 @@ class Lease:
         if self._held:
             self._held = False
             self._database.release()
+
+
+def _path_of(target: str | os.PathLike[str]) -> Path | None:
+    """Return a file's path, `~` expanded; `None` for a database in memory."""
+    text = os.fspath(target) if isinstance(target, (str, os.PathLike)) else target
+    if not is_text(text) or "\0" in text:
+        given = repr(target) if isinstance(text, str) else type(target).__name__
+        raise ConfigurationError(f'database must be a path, ":memory:" or an open duckdb connection, not {given}.')
+    if text == ":memory:":
+        return None
+    if text.startswith(":memory:"):
+        raise ConfigurationError(f'database must be ":memory:" without a name, or duckdb.connect({text!r}).')
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"database: the home directory in {text!r} is not known: write it out.") from None
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a directory cannot be searched
+        raise ConfigurationError(f"database must be a file, and {path} is a directory: pass a path in it.")
+    return path
 
 
 def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
@@ -232,7 +255,7 @@ def table_cursor(database: Database, name: str) -> Iterator[duckdb.DuckDBPyConne
 
 
 @contextmanager
-def _translate_open_errors(path: Path | None) -> Iterator[None]:
+def translate_open_errors(path: Path | None) -> Iterator[None]:
     """Turn the ways in which a file cannot be opened into errors that say what to do."""
     try:
         yield
@@ -245,6 +268,10 @@ def _translate_open_errors(path: Path | None) -> Iterator[None]:
         if "already attached" in message or "different configuration" in message:
             raise DatabaseLockedError(
                 f"{path} is open in this process (PID {os.getpid()}): close that connection, or pass it as `database`."
+            ) from None
+        if "Connection already closed" in message:
+            raise ConfigurationError(
+                "The connection passed as database= is closed: keep it open for as long as the client is used."
             ) from None
         if "not a valid DuckDB database" in message or "Could not read enough bytes" in message:
             raise StoreError(f"{path} is not a DuckDB database: choose another path, or move that file away.") from None

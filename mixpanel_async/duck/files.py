@@ -43,7 +43,13 @@ def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Create an empty database, under another name first: DuckDB never opens a half written one."""
     if not path.parent.is_dir():
         raise StoreError(f"There is no directory {path.parent}: make it, or choose another database path.")
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}{_CREATING}", dir=path.parent) as directory:
+    try:
+        creating = tempfile.TemporaryDirectory(prefix=f".{path.name}{_CREATING}", dir=path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent.absolute()} cannot be written ({error.strerror}): choose another database path."
+        ) from None
+    with creating as directory:
         made = Path(directory) / path.name
         attach_file(connection, made)
         connection.execute(f"DETACH {quoted(CATALOG)}")

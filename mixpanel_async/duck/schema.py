@@ -38,19 +38,19 @@ _COLUMNS = {
 }
 
 
-def check_table_name(name: str) -> str:
+def check_table_name(name: str, argument: str = "name") -> str:
     """Check the name of a table to fetch into.
 
     Raises:
-        ValueError: says which names are allowed.
+        ValueError: names the argument, and says which names are allowed.
     """
     if not isinstance(name, str) or not re.fullmatch(rf"[A-Za-z_][A-Za-z0-9_]{{0,{NAME_MAX - 1}}}", name, re.ASCII):
         raise ValueError(
-            f"{name!r} cannot be a table's name: use letters, digits and underscores, at most {NAME_MAX}, no "
-            "digit first."
+            f"{argument}={name!r} cannot be a table's name: use letters, digits and underscores, at most {NAME_MAX}, "
+            "no digit first."
         )
     if name.lower().startswith(OWN_PREFIX):
-        raise ValueError(f"Table names that begin {OWN_PREFIX!r} are the library's own: choose another.")
+        raise ValueError(f"{argument}={name!r}: names that begin {OWN_PREFIX!r} are the library's own: choose another.")
     return name
 
 

@@ -53,6 +53,7 @@ class ProfileStream:
 
         Raises:
             ExportError: a page failed; the profiles of all pages before it were yielded.
+            RuntimeError: the client was closed.
         """
         source = get_source()
         attempts = Attempts(source, "All profiles, from the first page")
@@ -66,6 +67,7 @@ class ProfileStream:
                             if self._seen.is_new(profile.distinct_id):
                                 yield self._to_dict(profile)
                             if number % PROFILES_PER_TURN == 0:
+                                get_source()  # raises if the client was closed meanwhile
                                 await asyncio.sleep(0)
                         error = sessions.error_if_repeated(key, len(page.profiles))
                         if error is not None and self._seen.repeated - repeated == len(page.profiles):

@@ -4,6 +4,7 @@ Read in the order in which an event travels. Into a table:
 
 plan         the chunks to fetch, from arguments, journal rows and limits; pure
 request      a chunk's query parameters
+no_event     the warning that no event has the names that were asked for
 spool        holds a body, still gzip, until it is decoded
 download     request, body, spool; retried until the body is whole
 results      how a chunk ended, and what the caller gets

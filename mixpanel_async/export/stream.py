@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 from mixpanel_async.dates import date_range
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
+from mixpanel_async.export.no_event import warn_of_no_event
 from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.spool import MemoryBudget
 from mixpanel_async.export.stream_body import StreamBody
@@ -109,25 +110,36 @@ class EventStream(Generic[T_co]):
         self._on_rejected = on_rejected
         self._spawn = spawn
         self._text = MemoryBudget()
+        self._has_rejected = False
         self._proving = asyncio.Lock()  # one chunk at a time, so that the event loop is never held up for long
 
-    async def run(self, get_source: Callable[[], Source]) -> AsyncGenerator[T_co, None]:
-        """Yield all events, in the order of their chunks.
+    async def run(
+        self, get_source: Callable[[], Source], *, if_empty: Iterable[T_co] = ()
+    ) -> AsyncGenerator[T_co, None]:
+        """Yield all events, in the order of their chunks, or `if_empty` if there are none.
 
         Raises:
             ExportError: a chunk failed; all events of the dates before it were yielded, none of its own.
             DecodeError: a line is not an event; all before it were yielded.
             StoreError: the disk is full.
+            RuntimeError: the client was closed.
         """
+        read: T_co | None = None
         async with aclosing(self._bodies(get_source())) as bodies:
             async for body in bodies:
                 reader = self._reader(partial(self._reject, body.dates))
                 async with aclosing(body.blocks()) as blocks:
                     async for block in blocks:
+                        get_source()  # raises if the client was closed meanwhile
                         for read in reader.read(block):
                             yield read
                 for read in reader.end():
                     yield read
+        if read is None:
+            if not self._has_rejected:
+                warn_of_no_event(self._streamed.selection, self._streamed.dates)
+            for read in if_empty:
+                yield read
 
     async def _bodies(self, source: Source) -> AsyncGenerator[StreamBody, None]:
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
@@ -169,6 +181,7 @@ class EventStream(Generic[T_co]):
             return proven, stack.pop_all()
 
     def _reject(self, dates: DateChunk, line: RejectedLine) -> None:
+        self._has_rejected = True
         first, last = dates
         error = DecodeError(
             f"{first} to {last}, line {line.line_number}: {line.reason}. It begins {line.line[:EXCERPT]!r}",

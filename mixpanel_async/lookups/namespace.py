@@ -152,4 +152,6 @@ def _dates(first: str | dt.date | None, last: str | dt.date | None) -> tuple[dt.
 def _table(save: bool | str, request: LookupRequest[T]) -> str | None:  # noqa: FBT001 - the caller's own argument
     if save is False:
         return None
-    return request.kind if save is True else check_table_name(save)
+    if not isinstance(save, (bool, str)):
+        raise ValueError(f"save must be True, False or a table's name, not {save!r}.")  # noqa: TRY004
+    return request.kind if save is True else check_table_name(save, "save")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from mixpanel_async.cli.charts import weeks
 
 THURSDAY = dt.date(2026, 1, 1)
@@ -32,3 +34,20 @@ def test_no_rows_are_a_heading():
 
 def test_large_numbers_fit():
     assert max(map(len, weeks(days(*[999_999_999] * 40)))) <= 50
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (48, "2025-12-29           ██ ▁▁ ▁▁                 91"),
+        (47, "2025-12-29     █▁▁            91"),
+        (32, "2025-12-29     █▁▁            91"),
+        (31, "2025-12-29      91"),
+        (20, "2025-12-29      91"),
+    ],
+)
+def test_a_narrow_terminal_gets_shorter_lines(columns, line):
+    lines = list(weeks(days(80, 10, 1), columns))
+    assert lines[1] == line
+    assert {len(each) for each in lines} == {len(line)}
+    assert len(line) <= columns

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import errno
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from mixpanel_async import ParallelFetchResult
 from mixpanel_async.cli import demo, main
-from mixpanel_async.cli.demo import DAYS, FROM, TO, YOURS, events_of, make_database
+from mixpanel_async.cli.demo import DAYS, FROM, QUERY, TO, YOURS, events_of, make_database, report
 from mixpanel_async.errors import StoreError
 
 
@@ -132,7 +135,7 @@ def test_an_open_database_stays(tmp_path):
     opened = f"import duckdb; c = duckdb.connect({str(path)!r}); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", opened], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        with pytest.raises(StoreError, match=f"PID {process.pid}"):
+        with pytest.raises(StoreError, match=rf"is held by .*\(PID {process.pid}\): close it there first\.$"):
             make_database(path)
         process.stdin.write(b"\n")
 
@@ -156,12 +159,11 @@ def test_no_account_in_the_environment_is_used(monkeypatch, tmp_path):
 
 def test_failed_chunks_are_shown_and_are_an_error(capsys, monkeypatch, tmp_path):
     ranges = ((FROM.isoformat(), "2026-01-03"), ("2026-03-29", TO.isoformat()))
-    fetched_at = dt.datetime(2026, 4, 1, tzinfo=dt.UTC)
 
     async def export(path):
         with duckdb.connect(path) as connection:
             connection.execute("CREATE TABLE events (event_name VARCHAR, event_time TIMESTAMP, distinct_id VARCHAR)")
-        return ParallelFetchResult("events", 1_234_567, 28, 2, ranges, 3.25, fetched_at)
+        return result_of(failed=ranges)
 
     monkeypatch.setattr(demo, "export", export)
     assert main(["demo", "--database", str(tmp_path / "demo.duckdb")]) == 1
@@ -169,3 +171,104 @@ def test_failed_chunks_are_shown_and_are_an_error(capsys, monkeypatch, tmp_path)
     assert "total_rows          1,234,567\n" in shown
     assert "failed_date_ranges  2026-01-01 to 2026-01-03\n  failed_date_ranges  2026-03-29 to 2026-03-31\n" in shown
     assert "fetched_at          2026-04-01 00:00:00 UTC\n" in shown
+
+
+def result_of(rows=1_234_567, failed=()):
+    return ParallelFetchResult(
+        "events", rows, 30 - len(failed), len(failed), failed, 3.25, dt.datetime(2026, 4, 1, tzinfo=dt.UTC)
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40, 20])
+def test_no_number_is_cut_by_a_narrow_terminal(tmp_path, columns):
+    path = tmp_path / "demo.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE events AS SELECT 'Page View' AS event_name, TIMESTAMP '2026-01-01' AS event_time, "
+            "i::VARCHAR AS distinct_id FROM range(123456) AS numbers(i)"
+        )
+    shown = "\n".join(report(path, result_of(failed=(("2026-01-01", "2026-01-03"),)), columns))
+    values = shown.replace(YOURS, "").replace(QUERY, "").replace(str(path), "")
+    on_screen = re.findall(rf".{{1,{columns}}}", values)  # as a terminal wraps it
+
+    for number in ("1,234,567", "123,456", "2026-01-01", "2026-01-03", "00:00:00", "60 an"):
+        assert any(number in line for line in on_screen), number
+    assert sum("123456" in line for line in on_screen) == (1 if columns > 20 else 2)
+
+
+@pytest.mark.parametrize("command", ["~/demo.duckdb", "~nobody-has-this-name/demo.duckdb"])
+def test_a_tilde_is_the_home_directory(capsys, monkeypatch, tmp_path, command):
+    few_events(monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    if command.startswith("~/"):
+        assert main(["demo", "--database", command]) == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["demo.duckdb"]
+    else:
+        with pytest.raises(SystemExit):
+            main(["demo", "--database", command])
+        assert "the home directory in '~nobody-has-this-name/demo.duckdb' is not known" in capsys.readouterr().err
+
+
+def raise_(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+NOT_WRITABLE = "cannot be written ({why}): choose another file with --database PATH.\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("tempfile.TemporaryDirectory", OSError(errno.EROFS, "Read-only file system", "/a/temporary/file")),
+        ("tempfile.TemporaryDirectory", PermissionError(errno.EACCES, "Permission denied", "/a/temporary/file")),
+        ("tempfile.TemporaryDirectory", OSError(errno.ENOSPC, "No space left on device", "/a/temporary/file")),
+        ("pathlib.Path.replace", PermissionError(errno.EACCES, "Permission denied", "/a/temporary/file")),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_named(capsys, monkeypatch, tmp_path, place, error):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(place, raise_(error))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == f"mixpanel-async: {tmp_path} {NOT_WRITABLE.format(why=error.strerror)}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder in which nobody can write")
+def test_a_real_folder_that_cannot_be_written_is_named(capsys):
+    assert main(["demo", "--database", "/sys/kernel/demo.duckdb"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mixpanel-async: /sys/kernel cannot be written (")
+    assert said.endswith("): choose another file with --database PATH.\n")
+
+
+def test_a_full_disk_is_named(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    error = duckdb.IOException('IO Error: Could not write file "x": No space left on device\nmore')
+    monkeypatch.setattr(demo, "_make_empty", raise_(error))
+    assert main(["demo"]) == 1
+    why = "No space left on device"
+    assert capsys.readouterr().err == f"mixpanel-async: {tmp_path} {NOT_WRITABLE.format(why=why)}"
+
+
+def test_a_directory_is_no_file(capsys, tmp_path):
+    assert main(["demo", "--database", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"mixpanel-async: {tmp_path} is a directory: name a file with --database, such as {tmp_path}/demo.duckdb.\n"
+    )
+
+
+def test_a_file_without_permission_stays(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "demo.duckdb"
+    make_database(path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may do everything
+    assert main(["demo", "--database", str(path)]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"mixpanel-async: {path} may not be read and written: choose another file with --database PATH.\n"
+    )

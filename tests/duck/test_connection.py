@@ -13,7 +13,7 @@ import pytest
 
 from mixpanel_async.duck import connection, files
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.errors import DatabaseLockedError, StoreError
+from mixpanel_async.errors import ConfigurationError, DatabaseLockedError, StoreError
 
 from .conftest import Shelf, event
 
@@ -246,8 +246,8 @@ def test_what_is_no_database_is_not_touched(path, content):
 
 
 def test_a_directory_and_a_missing_directory(tmp_path):
-    with pytest.raises(StoreError, match=f"{re.escape(str(tmp_path))} cannot be opened: "):
-        Database(tmp_path).lease().open()
+    with pytest.raises(ConfigurationError, match=f"{re.escape(str(tmp_path))} is a directory: pass a path in it"):
+        Database(tmp_path)
     with pytest.raises(StoreError, match=r"There is no directory .*missing: make it, or choose another database path"):
         Database(tmp_path / "missing" / "x.duckdb").lease().open()
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
+from tests.matrix.raw import RawServer, with_length
 
 from .conftest import DAYS, FIRST, LAST
 
@@ -60,3 +61,22 @@ async def test_without_pyarrow_it_says_what_to_install(fake, client_of, monkeypa
     with pytest.raises(ModuleNotFoundError, match=r"pip install .mixpanel-async\[pyarrow\]"):
         client_of(fake).stream_batches(**DAYS)
     assert fake.requests == []
+
+
+async def test_a_range_without_events_is_one_batch_with_the_schema_of_others(fake, client_of):
+    client = client_of(fake)
+    nothing = await taken(client.stream_batches(**DAYS, events=["No such event"]))
+    events = await taken(client.stream_batches(**DAYS))
+
+    assert [batch.num_rows for batch in nothing] == [0]
+    assert pa.Table.from_batches(nothing).schema == events[0].schema
+    assert all(batch.num_rows for batch in events)
+
+
+async def test_only_rejected_lines_are_one_batch_without_rows(client_of):
+    rejected = []
+    async with RawServer(with_length(b'{"event":5}\n{"event":"e","properties":{}}\n' * 2, encoding=None)) as server:
+        stream = client_of(server).stream_batches(from_date=FIRST, to_date=FIRST, on_rejected=rejected.append)
+        batches = await taken(stream)
+    assert [batch.num_rows for batch in batches] == [0]
+    assert len(rejected) == 4

@@ -37,7 +37,7 @@ DAYS = {"from_date": FIRST, "to_date": LAST, "parallel": True, "chunk_days": 2}
     [
         ({"from_date": "2026-01-02", "to_date": "2026-01-01"}, "swap them"),
         ({"from_date": "1/2/2026"}, "from_date must be a date as 'YYYY-MM-DD'"),
-        ({"to_date": "2026-02-30"}, "to_date must be a date as 'YYYY-MM-DD'"),
+        ({"to_date": "2026-02-30"}, "February 2026 has 28 days"),
         ({"from_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, "not a time of day"),
         ({"max_workers": 0}, "max_workers must be a whole number, 1 or more"),
         ({"max_workers": True}, "max_workers"),
@@ -331,3 +331,48 @@ async def test_the_last_date_that_there_is(client_of, path, how):
         for more in ({}, {"append": True}, {"resume": True}):
             await client.fetch_events(**dates, **how, **more)
     assert str(journal(path)[-1][1]) == "9999-12-31"
+
+
+async def test_rows_in_memory_are_read_through_the_callers_connection(fake, client_of):
+    """The way that the docs tell, because only the client can use `":memory:"`."""
+    with duckdb.connect() as connection:
+        async with client_of(fake, database=connection) as client:
+            result = await client.fetch_events(**DAYS)
+        assert connection.sql("SELECT count(*) FROM events").fetchall() == [(result.total_rows,)]
+
+
+async def consume(client, verb, **arguments):
+    """Call it to its end."""
+    if verb.startswith("fetch"):
+        await getattr(client, verb)(**arguments)
+    else:
+        _ = [event async for event in getattr(client, verb)(**arguments)]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("verb", ["fetch_events", "stream_events", "stream_batches"])
+async def test_names_that_no_event_has_are_logged_once(fake, client_of, caplog, verb, parallel):
+    client, arguments = client_of(fake), {**DAYS, "parallel": parallel, "events": ["Serach", "Sign up"]}
+    await consume(client, verb, **arguments)
+    await consume(client, verb, **arguments, **({"name": "t"} if verb == "fetch_events" else {}), where="true")
+
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [
+        f"2026-01-01 to 2026-01-12: Mixpanel has no event named 'Serach' or 'Sign up'{where}. "
+        "Check the spelling with `await client.lookups.event_names()`."
+        for where in ("", " for where='true'")
+    ]
+
+
+@pytest.mark.parametrize("verb", ["fetch_events", "stream_events", "stream_batches"])
+async def test_no_names_or_some_events_are_not_logged(fake, client_of, caplog, verb):
+    client = client_of(fake)
+    some = next(event["event"] for event in fake.truth(FIRST, LAST))
+    table = ({"name": f"t{number}"} if verb == "fetch_events" else {} for number in range(9))
+    await consume(client, verb, **DAYS, **next(table), where='properties["none"] == "such"')
+    await consume(client, verb, **DAYS, **next(table), events=["Serach", some])
+    if verb == "fetch_events":
+        await client.fetch_events("t1", **DAYS, events=["Serach", some], resume=True)  # nothing is requested
+        fake.faults.add(Fault.status(503), date=FIRST)
+        await client.fetch_events("t2", **DAYS, events=["Serach"])  # a failed chunk may have had some
+    assert "no event named" not in caplog.text

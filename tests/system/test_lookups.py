@@ -201,7 +201,7 @@ async def test_without_save_no_database_is_opened(client, path, name):
         (lambda look: look.annotations("1/1/2026", "2026-01-01"), "from_date must be a date"),
         (lambda look: look.cohorts(save=""), "cannot be a table's name"),
         (lambda look: look.cohorts(save="_mixpanel_chunks"), "the library's own"),
-        (lambda look: look.cohorts(save=None), "cannot be a table's name"),
+        (lambda look: look.cohorts(save=None), "save must be True, False or a table's name"),
     ],
 )
 async def test_bad_arguments_raise_before_a_byte_is_sent_or_a_file_made(client, fake, path, call, says):
