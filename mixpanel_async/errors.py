@@ -110,7 +110,7 @@ class ConnectionLostError(ExportError):
 
 
 class DecodeError(MixpanelError):
-    """A line is not an event, or is too long to be one; the message says where it is and how it begins."""
+    """A line is not an event, or none of a chunk is; the message says which line it is and why."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class DecodeError(MixpanelError):
         self.line_number = line_number
         """From 1, in that response."""
         self.line = line
-        """Word for word, without the line break; `None` if it is too long."""
+        """Word for word, without the line break; the beginning of one that is longer than 64 MB."""
 
 
 class StoreError(MixpanelError):

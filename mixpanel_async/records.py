@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.event import RejectedLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +46,11 @@ class ChunkCounts:
     """Rows that were left out, because another has the same key."""
     rejected: int = 0
     """Lines that are not events."""
+    first_rejected: RejectedLine | None = None
     span: tuple[dt.date, dt.date] | None = None
     """First and last date of the rows' own times; `None` without rows."""
+
+    @property
+    def failure(self) -> RejectedLine | None:
+        """The first line, if lines came and none of them is an event. Such a chunk fails, and its lines are kept."""
+        return None if self.rows else self.first_rejected

@@ -42,6 +42,10 @@ class ChunkSink(Protocol):
         """Make rows, rejected lines and the record visible at once."""
         ...
 
+    def commit_rejected(self) -> None:
+        """Keep the lines that are not events, and nothing else: what is there for the chunk's dates stays."""
+        ...
+
     def roll_back(self) -> None:
         """Undo everything; do nothing if it is over."""
         ...

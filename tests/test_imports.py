@@ -14,8 +14,9 @@ ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "errors", "types", "catalog", "dates", "arguments"},
     {"threads"},
-    {"tasks", "progress", "records", "selections"},
+    {"tasks", "progress", "selections"},
     {"decode"},
+    {"records"},
     {"sinks", "api"},
     {"duck"},
     {"export", "engage", "lookups"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.decode.event_batches import EventBatch
     from mixpanel_async.decode.repeated_ids import IdSet
     from mixpanel_async.records import ChunkCounts, ChunkRecord
@@ -50,6 +51,7 @@ class ChunkLoader:
         self._parser = EventParser(cursor)
         self._buffer = DedupBuffer(cursor, sink.insert, deduplicate=deduplicate)
         self._rejected = 0
+        self._first_rejected: RejectedLine | None = None
 
     def begin(self) -> None:
         """Begin."""
@@ -69,16 +71,22 @@ class ChunkLoader:
             if rejected := self._parser.parse(batches, self._buffer.rows):
                 self._sink.reject(rejected)
                 self._rejected += len(rejected)
+                self._first_rejected = self._first_rejected or rejected[0]
 
     def commit(self, record: ChunkRecord) -> ChunkCounts:
         """Insert what is held, drop duplicates, and commit. Call `roll_back` after an error.
+
+        If no line is an event (`ChunkCounts.failure`), only the lines are kept.
 
         Where the error came from the disk the chunk may have been committed nevertheless: the journal tells, once the
         file is opened again.
         """
         with self._translate_errors():
             self._buffer.flush()
-            counts = replace(self._buffer.counts, rejected=self._rejected)
+            counts = replace(self._buffer.counts, rejected=self._rejected, first_rejected=self._first_rejected)
+            if counts.failure is not None:
+                self._sink.commit_rejected()
+                return counts
             if self._buffer.inserts > 1 and self._deduplicate:
                 deleted = self._sink.delete_duplicates(counts.rows)
                 counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)

@@ -90,6 +90,6 @@ class EventsTable:
         try:
             with table_cursor(self._database, self._name) as cursor:
                 if not journal.read_journal(cursor, self._database.schema, self._name):
-                    journal.drop_table(cursor, self._database.schema, self._name)
+                    journal.drop_empty_table(cursor, self._database.schema, self._name)
         except StoreError as error:  # the error that ended the fetch is on its way to the caller, and says more
             logger.warning("%s The table stays; resume=True goes on with it.", error)

@@ -65,11 +65,11 @@ def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, s
         )
 
 
-def drop_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
-    """Drop a table and all that is known of it, in one transaction."""
+def drop_empty_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
+    """Drop a table without chunks, in one transaction. The rejected lines of chunks that failed stay."""
     with transaction(cursor):
         cursor.execute(f"DROP TABLE {schema.table(name)}")
-        forget(cursor, schema, name)
+        cursor.execute(f"DELETE FROM {schema}._mixpanel_selections WHERE table_name = lower(?)", [name])
 
 
 def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
@@ -112,9 +112,30 @@ def delete_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, 
     deleted = cursor.execute(f"DELETE FROM {schema}._mixpanel_chunks WHERE {where}", [name, *dates])
     count = int(deleted.fetchall()[0][0])
     if count:
-        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}", [name, *dates])
+        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND NOT chunk_failed", [name, *dates])
         out_of_range.delete_rows(cursor, schema, name, dates)
     return count
+
+
+def delete_failed(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> None:
+    """Within a transaction: delete the rejected lines of chunks that began on these dates and failed because of them.
+
+    Two chunks of one call never delete the same lines, which would be a conflict.
+    """
+    cursor.execute(
+        f"DELETE FROM {schema}._mixpanel_rejected "
+        "WHERE table_name = lower(?) AND from_date BETWEEN ?::DATE AND ?::DATE AND chunk_failed",
+        [name, *dates],
+    )
+
+
+def accept_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> None:
+    """Within a chunk's transaction: its rejected lines are those of a chunk that did not fail."""
+    cursor.execute(
+        f"UPDATE {schema}._mixpanel_rejected SET chunk_failed = false "
+        "WHERE table_name = lower(?) AND from_date = ?::DATE AND to_date = ?::DATE AND chunk_failed",
+        [name, *dates],
+    )
 
 
 def record_chunk(  # noqa: PLR0913 - the row's columns

@@ -63,17 +63,18 @@ class TableSink:
         self._dates = dates
         self._last_complete_day = last_complete_day
         self._deduplicate = deduplicate
-        self._is_over = False
+        self._is_over = self._has_deleted_old = False
         self._cursor = cursor
         self._rows = ArrowInput(cursor, "to_insert", MARKED)
 
     def begin(self) -> None:
-        """Open the transaction, and delete in it what the table holds for these dates."""
+        """Open the transaction, and delete in it the rejected lines of an earlier call that failed."""
         self._cursor.execute("BEGIN")
-        journal.delete_chunks(self._cursor, self._schema, self._name, self._dates)
+        journal.delete_failed(self._cursor, self._schema, self._name, self._dates)
 
     def insert(self, rows: Sequence[RecordBatch]) -> int:
-        """Insert the rows that are marked; return how many."""
+        """Insert the rows that are marked, in place of what the table held for these dates; return how many."""
+        self._delete_old()
         with self._rows.holding(rows):
             return int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
 
@@ -87,17 +88,22 @@ class TableSink:
         """Keep lines that are not events in `_mixpanel_rejected`."""
         self._cursor.executemany(
             f"INSERT INTO {self._schema}._mixpanel_rejected (table_name, from_date, to_date, line_number, reason, "
-            "line) VALUES (lower(?), ?, ?, ?, ?, ?)",
+            "line, chunk_failed) VALUES (lower(?), ?, ?, ?, ?, ?, true)",
             [[self._name, *self._dates, line.line_number, line.reason, line.line] for line in lines],
         )
 
     def commit(self, record: ChunkRecord, counts: ChunkCounts) -> None:
         """Write the journal and commit."""
+        self._delete_old()
+        if counts.rejected:
+            journal.accept_rejected(self._cursor, self._schema, self._name, self._dates)
         is_atomic = self._record_out_of_range(counts)
         self._record(record, counts, is_atomic=is_atomic)
-        self._cursor.execute("COMMIT")
-        self._is_over = True
-        self._cursor.close()
+        self._commit()
+
+    def commit_rejected(self) -> None:
+        """Keep the rejected lines, as those of a chunk that failed; the table stays as it was."""
+        self._commit()
 
     def roll_back(self) -> None:
         """Undo everything; do nothing if it is over."""
@@ -110,6 +116,17 @@ class TableSink:
             pass  # a COMMIT that failed, or a database that was lost, has ended the transaction already
         finally:
             self._cursor.close()
+
+    def _delete_old(self) -> None:
+        """Delete what the table holds for these dates, once."""
+        if not self._has_deleted_old:
+            self._has_deleted_old = True
+            journal.delete_chunks(self._cursor, self._schema, self._name, self._dates)
+
+    def _commit(self) -> None:
+        self._cursor.execute("COMMIT")
+        self._is_over = True
+        self._cursor.close()
 
     def _record_out_of_range(self, counts: ChunkCounts) -> bool:
         """Record rows whose own time lies outside the chunk's dates; return whether there are any."""

@@ -9,7 +9,8 @@ Their names begin `_mixpanel_`, and they are stable enough to query:
 `_mixpanel_out_of_range`  one row per event whose own time lies outside the dates that Mixpanel returned it for.
 `_mixpanel_copies`        rows that the table does not show, because it shows another chunk's row of the same key.
 `_mixpanel_unchecked`     chunks whose rows must be compared with other chunks' rows, because a call was killed.
-`_mixpanel_rejected`      lines that are not events, word for word, as BLOB.
+`_mixpanel_rejected`      lines that are not events, word for word, as BLOB; `chunk_failed` if their chunk has no row in
+                          `_mixpanel_chunks`, because no line of it was an event.
 `_mixpanel_pages`         one row per page of profiles that is kept, because its download is not complete.
 `_mixpanel_profiles_*`    the profiles of these pages, in one table per table that is fetched into.
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = 3
 """1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
-`_mixpanel_copies` and no `_mixpanel_unchecked`.
+`_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`.
 """
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
@@ -83,7 +84,8 @@ _TABLES = (
         to_date DATE NOT NULL,
         line_number BIGINT NOT NULL,
         reason VARCHAR NOT NULL,
-        line BLOB NOT NULL
+        line BLOB NOT NULL,
+        chunk_failed BOOLEAN DEFAULT false
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_pages (
         table_name VARCHAR NOT NULL,
@@ -141,6 +143,11 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
     """Within a transaction: bring our tables from `version` to `VERSION`."""
     if version == 1:
         cursor.execute(f"ALTER TABLE IF EXISTS {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
+    if version in (1, 2):
+        cursor.execute(
+            f"ALTER TABLE IF EXISTS {schema}._mixpanel_rejected "
+            "ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
+        )
     for statement in _TABLES:  # also those that an early file of version 1 lacks
         cursor.execute(statement.format(schema=schema))
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")

@@ -166,7 +166,10 @@ class ChunkFetcher:
                 if isinstance(error, ExportError) and error.fatal:
                     raise
                 outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
-                logger.warning("%s. The other chunks go on; resume=True fetches these dates again.", error)
+        if outcome.error is not None:
+            logger.warning(
+                "%s The other chunks go on; resume=True fetches these dates again.", _sentence(outcome.error)
+            )
         result = outcome.result
         self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome
@@ -206,3 +209,7 @@ class ChunkFetcher:
         acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         await self._queue.put(EndChunk(chunk, whole, size, attempt, acknowledge))
         return await acknowledge
+
+
+def _sentence(error: MixpanelError) -> str:
+    return f"{str(error).removesuffix('.')}."

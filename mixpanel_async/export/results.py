@@ -42,7 +42,8 @@ def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], start
     failed = [outcome for outcome in outcomes if not outcome.result.success]
     if failed and len(failed) == len(outcomes):
         first = failed[0].error
-        error = ExportError(f"All {len(failed)} chunks failed. The first: {first}")
+        which = "The chunk failed" if len(failed) == 1 else f"All {len(failed)} chunks failed. The first"
+        error = ExportError(f"{which}: {first}")
         if isinstance(first, ExportError):
             error.status, error.attempts = first.status, first.attempts
         error.from_date, error.to_date = _as_text(dates)

@@ -13,6 +13,7 @@ import datetime as dt
 import logging
 from typing import TYPE_CHECKING
 
+from mixpanel_async.errors import DecodeError
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.records import ChunkRecord
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.decode.event_batches import EventBatch
     from mixpanel_async.decode.repeated_ids import IdSet
     from mixpanel_async.duck.chunk_loader import ChunkLoader
@@ -109,6 +111,10 @@ class ChunkWriter:
         except BaseException:
             self.roll_back()
             raise
+        if counts.failure is not None:
+            error = self._no_event(counts.rejected, counts.failure)
+            result = BatchResult(*self.dates, rows=0, success=False, error=str(error))
+            return Outcome(result, error, rejected_rows=counts.rejected)
         if counts.rejected:
             logger.warning(
                 "%s to %s: %d lines are not events; they are kept in _mixpanel_rejected.",
@@ -116,6 +122,14 @@ class ChunkWriter:
                 counts.rejected,
             )
         return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
+
+    def _no_event(self, rejected: int, first: RejectedLine) -> DecodeError:
+        """Return the error of a chunk of which no line is an event."""
+        return DecodeError(
+            f"{' to '.join(self.dates)}: none of {rejected} lines is an event; they are kept in _mixpanel_rejected. "
+            f"The first: {first.reason}.",
+            from_date=self.dates[0], to_date=self.dates[1], line_number=first.line_number, line=first.line,
+        )  # fmt: skip
 
     def roll_back(self) -> None:
         """Undo everything; do nothing if nothing was begun, or the transaction is over."""

@@ -80,7 +80,7 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
             "fetched_at",
         ],
         "out_of_range": ["table_name", "day", "event_time", "digest"],
-        "rejected": ["table_name", "from_date", "to_date", "line_number", "reason", "line"],
+        "rejected": ["table_name", "from_date", "to_date", "line_number", "reason", "line", "chunk_failed"],
     }
 
 

@@ -48,6 +48,7 @@ def as_version_1(path):
     with duckdb.connect(str(path)) as connection:
         connection.execute("DROP TABLE _mixpanel_version")
         connection.execute("ALTER TABLE _mixpanel_out_of_range RENAME TO _mixpanel_strays")
+        connection.execute("ALTER TABLE _mixpanel_rejected DROP COLUMN chunk_failed")
 
 
 @pytest.fixture
@@ -86,15 +87,18 @@ def test_an_older_version_is_migrated_with_its_rows(cursor, missing):
         assert tables(cursor) == tables(other)
 
 
-def test_version_2_gets_the_tables_for_copies(cursor):
+def test_version_2_gets_the_tables_for_copies_and_a_column(cursor):
     prepare_our_tables(cursor, MAIN)
     now = tables(cursor)
     cursor.execute(
         "DROP TABLE _mixpanel_copies; DROP TABLE _mixpanel_unchecked; UPDATE _mixpanel_version SET version = 2"
     )
     cursor.execute("INSERT INTO _mixpanel_out_of_range VALUES ('events', '2026-01-01', '2026-01-02', 'digest')")
+    cursor.execute("ALTER TABLE _mixpanel_rejected DROP COLUMN chunk_failed")
+    cursor.execute("INSERT INTO _mixpanel_rejected VALUES ('events', '2026-01-01', '2026-01-02', 1, 'why', 'line')")
     prepare_our_tables(cursor, MAIN)
     assert tables(cursor) == now
+    assert cursor.execute("SELECT line_number, chunk_failed FROM _mixpanel_rejected").fetchall() == [(1, False)]
     assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
     assert cursor.execute("SELECT digest FROM _mixpanel_out_of_range").fetchall() == [("digest",)]
 

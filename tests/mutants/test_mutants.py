@@ -117,6 +117,18 @@ MUTANTS = {
         "if not bodies[-1].has_end_mark:",
         "tests/system/test_faults.py -k framing",
     ),
+    "rejected lines of a failed chunk that are lost": Mutant(
+        "duck/chunk_loader.py",
+        "self._sink.commit_rejected()",
+        "self._sink.roll_back()",
+        "tests/system/test_bad_lines.py -k chunk_of_which",
+    ),
+    "old rows that go though no line is an event": Mutant(
+        "duck/table_sink.py",
+        "        journal.delete_failed(self._cursor, self._schema, self._name, self._dates)\n",
+        "        self._delete_old()\n",
+        "tests/system/test_bad_lines.py -k old_rows",
+    ),
     "halves of a limited request": Mutant(
         "export/download.py",
         " and self._selection.limit is None",
@@ -173,8 +185,8 @@ MUTANTS = {
     ),
     "rejected lines that stay when their chunk is replaced": Mutant(
         "duck/journal.py",
-        '        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}"',
-        '        0 and cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where}"',
+        '        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND',
+        '        0 and cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND',
         "tests/duck/test_journal.py -k bad_line",
     ),
     "row numbers that are trusted": Mutant(

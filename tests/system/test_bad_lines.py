@@ -9,9 +9,9 @@ import json
 
 import pytest
 
-from mixpanel_async import ConnectionLostError, MixpanelClient
+from mixpanel_async import ConnectionLostError, DecodeError, ExportError, MixpanelClient
 from mixpanel_async.decode import lines as line_limits
-from tests.matrix.conftest import event, query, text_of
+from tests.matrix.conftest import NOON, event, query, text_of
 from tests.matrix.raw import RawServer, chunked, until_close, with_length
 
 from .conftest import client_of
@@ -185,3 +185,77 @@ async def test_a_line_that_is_too_long_is_rejected_and_the_day_lands(client_of, 
     async with RawServer(with_length(gzip.compress(body))) as server:
         assert await read(client_of(server), path) == (IDS, [long[:500]])
         assert len(server.requests) == 1
+
+
+# A chunk of which no line is an event
+
+WEEK = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
+SECOND = event(1, time=NOON + 86_400)
+BAD = [b'{"event":"a","properties":{"time":"%d ms"}}' % number for number in range(1000)]
+
+
+def days(bad_day, bad=BAD):
+    def answer(request):
+        day = request.params["from_date"]
+        good = [event(number, time=NOON + 86_400 * (int(day[-2:]) - 1)) for number in range(100)]
+        return with_length(gzip.compress(text_of(*(bad if day == bad_day else good))))
+
+    return answer
+
+
+KEPT = "SELECT from_date::VARCHAR, count(*), any_value(chunk_failed) FROM _mixpanel_rejected GROUP BY ALL ORDER BY 1"
+
+
+async def test_a_chunk_of_which_no_line_is_an_event_fails_and_its_lines_are_kept(client_of, path, caplog):
+    heard = []
+    async with RawServer(days("2026-01-02")) as server:
+        result = await client_of(server).fetch_events(**WEEK, on_batch_complete=heard.append)
+        assert len(server.requests) == 3
+    assert (result.total_rows, result.rejected_rows) == (200, 1000)
+    assert result.failed_date_ranges == (("2026-01-02", "2026-01-02"),)
+    [failure] = result.failures
+    assert failure.error == (
+        "2026-01-02 to 2026-01-02: none of 1000 lines is an event; they are kept in _mixpanel_rejected. "
+        'The first: no usable time: "0 ms".'
+    )
+    assert [each.error for each in heard if not each.success] == [failure.error]
+    assert f"{failure.error} The other chunks go on" in caplog.text
+    assert query(path, "SELECT line FROM _mixpanel_rejected ORDER BY line_number") == [(line,) for line in BAD]
+    assert query(path, KEPT) == [("2026-01-02", 1000, True)]
+
+    async with RawServer(days("2026-01-02", BAD[:7])) as server:  # again, with fewer lines
+        with pytest.raises(ExportError, match="none of 7 lines is an event"):
+            await client_of(server).fetch_events(**WEEK, resume=True)
+    assert query(path, KEPT) == [("2026-01-02", 7, True)]
+
+    async with RawServer(days("none")) as server:
+        assert not (await client_of(server).fetch_events(**WEEK, resume=True)).has_failures
+    assert query(path, KEPT) == []
+    assert query(path, "SELECT count(*) FROM events") == [(300,)]
+
+
+async def test_old_rows_stay_where_no_line_is_an_event(client_of, path):
+    async with RawServer(days("2026-01-02", [BAD[0], SECOND])) as server:
+        assert (await client_of(server).fetch_events(**WEEK)).rejected_rows == 1
+    before = query(path, "FROM events"), query(path, "FROM _mixpanel_chunks")
+    async with RawServer(days("2026-01-02", BAD[:5])) as server:
+        again = {**WEEK, "from_date": "2026-01-02", "to_date": "2026-01-02"}
+        with pytest.raises(ExportError, match="none of 5 lines is an event"):
+            await client_of(server).fetch_events(**again, append=True)
+    assert (query(path, "FROM events"), query(path, "FROM _mixpanel_chunks")) == before
+    kept = query(path, "SELECT chunk_failed, count(*) FROM _mixpanel_rejected GROUP BY ALL ORDER BY 1")
+    assert kept == [(False, 1), (True, 5)]
+    async with RawServer(days("2026-01-02", [*BAD[:2], SECOND])) as server:
+        assert (await client_of(server).fetch_events(**again, append=True)).rejected_rows == 2
+    assert query(path, KEPT) == [("2026-01-02", 2, False)]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+async def test_the_lines_are_kept_also_if_nothing_else_came(client_of, path, parallel):
+    async with RawServer(days("2026-01-01")) as server:
+        with pytest.raises((DecodeError, ExportError), match="none of 1000 lines is an event"):
+            await client_of(server).fetch_events(**DAY, parallel=parallel)
+    assert query(path, KEPT) == [("2026-01-01", 1000, True)]
+    async with RawServer(days("none")) as server:
+        assert (await client_of(server).fetch_events(**DAY)).rows == 100  # the table can be created
+    assert query(path, KEPT) == []
