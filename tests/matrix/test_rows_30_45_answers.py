@@ -395,8 +395,8 @@ async def test_row_45_no_window_holds_too_many_over_retries_and_two_calls(client
             async def leap(self, seconds):
                 """Only when all that was let go has arrived, or an arrival would seem later than it was."""
                 await server.until(lambda: len(server.requests) == Leaping.let_go)
-                server.clock.advance(seconds)
-                leaps.append((time.monotonic(), leaps[-1][1] + seconds))
+                server.clock.advance(seconds + 0.001)  # a step of less than a microsecond would be none
+                leaps.append((time.monotonic(), leaps[-1][1] + seconds + 0.001))
 
         monkeypatch.setattr("mixpanel_async.core.Limiter", Leaping)
         for day in range(0, 40, 5):
