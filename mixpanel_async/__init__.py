@@ -31,6 +31,7 @@ from mixpanel_async.errors import (
 from mixpanel_async.types import (
     BatchProgress,
     Failure,
+    FetchProgress,
     FetchResult,
     ParallelFetchResult,
     ParallelProfileFetchResult,
@@ -46,6 +47,7 @@ __all__ = [
     "DecodeError",
     "ExportError",
     "Failure",
+    "FetchProgress",
     "FetchResult",
     "MixpanelClient",
     "MixpanelError",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.export.fetch import BatchHook
+    from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.lookups.request import LookupRequest
     from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
 
@@ -146,6 +147,7 @@ class MixpanelClient:
         limit: int | None = ...,
         parallel: Literal[False] = ...,
         on_batch_complete: BatchHook | None = ...,
+        progress: ProgressHook | None = ...,
         **options: Unpack[EventOptions],
     ) -> FetchResult: ...
 
@@ -159,6 +161,7 @@ class MixpanelClient:
         limit: None = ...,
         parallel: Literal[True],
         on_batch_complete: BatchHook | None = ...,
+        progress: ProgressHook | None = ...,
         **options: Unpack[EventOptions],
     ) -> ParallelFetchResult: ...
 
@@ -172,6 +175,7 @@ class MixpanelClient:
         limit: None = ...,
         parallel: bool,
         on_batch_complete: BatchHook | None = ...,
+        progress: ProgressHook | None = ...,
         **options: Unpack[EventOptions],
     ) -> FetchResult | ParallelFetchResult: ...
 
@@ -184,6 +188,7 @@ class MixpanelClient:
         limit: int | None = None,
         parallel: bool = False,
         on_batch_complete: BatchHook | None = None,
+        progress: ProgressHook | None = None,
         **options: Unpack[EventOptions],
     ) -> FetchResult | ParallelFetchResult:
         """Export raw events into a table of the database.
@@ -198,6 +203,9 @@ class MixpanelClient:
             on_batch_complete: called with a `BatchProgress` after each chunk is committed or has failed, one call after
                 the other. A plain function is called in a thread, a coroutine function on the event loop. If it raises,
                 the first error is logged and the fetch goes on.
+            progress: called with a `FetchProgress` in the same way, whenever that changes: when a chunk has ended, a
+                request is sent again or a long wait begins or ends, and up to four times a second while bytes come. A
+                slow hook misses values in between, and gets the last one.
             options: these keyword arguments:
 
                 - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
@@ -228,10 +236,11 @@ class MixpanelClient:
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_hook("progress", progress)
         check_flags(parallel=parallel, **options)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
-        work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete)
+        work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete, progress)
         outcomes = await self._core.call_on_table(fetch.table, work)
         result = (parallel_result if parallel else single_result)(fetch.table, fetch.dates, outcomes, started)
         if outcomes and not (result.rows or result.rejected_rows or result.has_failures):

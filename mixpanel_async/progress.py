@@ -35,18 +35,33 @@ def check_hook(argument: str, hook: object) -> None:
         return
 
 
+class _Latest:
+    """In a queue: the value that is the latest when it is taken out."""
+
+
+_LATEST = _Latest()
+
+
 class HookCalls(Generic[T]):
     """The calls of one hook, in a queue. `notify` never blocks, so a slow hook holds nothing back."""
 
     def __init__(self, hook: Callable[[T], object] | None) -> None:
         self._hook = hook
-        self._queue: asyncio.Queue[T | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[T | _Latest | None] = asyncio.Queue()
+        self._latest: list[T] = []
         self._failures = 0
 
     def notify(self, progress: T) -> None:
         """Queue one call."""
         if self._hook is not None:
             self._queue.put_nowait(progress)
+
+    def notify_latest(self, progress: T) -> None:
+        """Queue one call, in place of one that was queued in this way and was not made yet."""
+        if self._hook is not None:
+            if not self._latest:
+                self._queue.put_nowait(_LATEST)
+            self._latest = [progress]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -66,7 +81,8 @@ class HookCalls(Generic[T]):
                 logger.warning("The progress hook failed %d times.", self._failures)
 
     async def _make_calls(self, hook: Callable[[T], object]) -> None:
-        while (progress := await self._queue.get()) is not None:
+        while (queued := await self._queue.get()) is not None:
+            progress = self._latest.pop() if isinstance(queued, _Latest) else queued
             try:
                 await _call(hook, progress)
             except asyncio.CancelledError as error:

@@ -80,6 +80,32 @@ class BatchProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """How far a fetch is."""
+
+    total_chunks: int
+    """In the plan of the call; it does not change."""
+    chunks: int = 0
+    """Chunks that are committed or have failed."""
+    rows: int = 0
+    """Rows committed so far."""
+    bytes: int = 0
+    """Bytes received so far, as they came over the wire; those of attempts that broke off count, too."""
+    retries: int = 0
+    """Requests that were sent again."""
+    rejected_rows: int = 0
+    """Lines that are not events, of the chunks that have ended."""
+    waiting_until: dt.datetime | None = None
+    """When requests go on that wait for more than 10 s, in local time (aware); `None` while none does."""
+    waiting_for: str | None = None
+    """What they wait for: `the limit of 60 exports an hour`, for example."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order; the time as ISO 8601."""
+        return _plain(self)
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
     """How one chunk ended: what the writer acknowledges, and a call's result is added up from."""
 

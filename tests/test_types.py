@@ -15,6 +15,7 @@ from mixpanel_async.types import (
     BatchProgress,
     BatchResult,
     Failure,
+    FetchProgress,
     FetchResult,
     ParallelFetchResult,
     ParallelProfileFetchResult,
@@ -34,6 +35,19 @@ BESIDE = {
 # Each type's fields in order with a value, and what `to_dict` makes of them where that is another.
 SHAPES = {
     BatchProgress: (DAYS | {"batch_index": 0, "total_batches": 4, "rows": 5, "success": True, "error": None}, {}),
+    FetchProgress: (
+        {
+            "total_chunks": 5,
+            "chunks": 2,
+            "rows": 9,
+            "bytes": 1000,
+            "retries": 1,
+            "rejected_rows": 3,
+            "waiting_until": AT,
+            "waiting_for": "the limit of 60 exports an hour",
+        },
+        {"waiting_until": "2024-01-08T12:00:00+00:00"},
+    ),
     Failure: (DAYS | {"attempts": 5, "error": "why"}, {}),
     BatchResult: (DAYS | {"rows": 5, "success": False, "error": "why"}, {}),
     ParallelFetchResult: (

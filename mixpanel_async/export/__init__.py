@@ -6,8 +6,9 @@ plan         the chunks to fetch, from arguments, journal rows and limits; pure
 request      a chunk's query parameters
 no_event     the warning that no event has the names that were asked for
 spool        holds a body, still gzip, until it is decoded
-download     request, body, spool; retried until the body is whole
 results      how a chunk ended, and what the caller gets
+meter        tells the caller's hook how far a fetch is
+download     request, body, spool; retried until the body is whole
 messages     what travels in the queue between the tasks that decode and the writer
 writer       the one task that reads the queue; it writes each chunk in one transaction
 fetch        `fetch_events`: one task per chunk, through all of the above

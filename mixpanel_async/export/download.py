@@ -17,6 +17,7 @@ from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
 from mixpanel_async.decode.ending import BrokenEndError
 from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError
+from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.spool import MemoryBudget, Spool
 
@@ -94,10 +95,14 @@ class Body:
 class Downloads:
     """The downloads of one call."""
 
-    def __init__(self, source: Source, selection: EventSelection, *, max_workers: int) -> None:
+    def __init__(
+        self, source: Source, selection: EventSelection, *, max_workers: int, meter: FetchMeter | None = None
+    ) -> None:
+        """`meter` counts bytes and retries."""
         self._memory = MemoryBudget()
         self._source = source
         self._selection = selection
+        self._meter = meter or FetchMeter(None, 0)
         self._workers = asyncio.Semaphore(max_workers)
         self._fatal: ExportError | None = None
 
@@ -140,6 +145,7 @@ class Downloads:
         may_halve = error.may_be_too_large and body.is_to_be_halved and self._selection.limit is None
         smaller = halves(body.dates) if may_halve else [body.dates]
         await body.attempts.failed(error, may_exceed=len(smaller) > 1)
+        self._meter.retried()
         return [body] if len(smaller) == 1 else [Body(self._source, chunk, half, is_half=True) for half in smaller]
 
     async def _fetch(self, body: Body, stack: AsyncExitStack) -> None:
@@ -165,6 +171,7 @@ class Downloads:
         try:
             async for data in response.iter_bytes():
                 await spool.write(data)
+                self._meter.received(len(data))
             if not (spool.size or response.has_end_mark):
                 raise ConnectionLostError("The connection was closed before the first byte of the response's body")
         except ExportError:

@@ -23,6 +23,7 @@ from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
+from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.plan import Chunking, plan_chunks
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.export.writer import Writer
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
+    from mixpanel_async.export.meter import ProgressHook
 
     BatchHook = Callable[[BatchProgress], object]
 
@@ -94,7 +96,9 @@ class EventFetch:
         return cls(check_table_name(name), dates, selection, chunking, append, resume, deduplicate)
 
 
-async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None, database: Database) -> list[Outcome]:
+async def fetch_events(
+    fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, database: Database
+) -> list[Outcome]:
     """Fetch what the table lacks. A table that was created for it and stayed empty is dropped again.
 
     Raises, and leaves on a cancel, what `ChunkFetcher.run` does.
@@ -103,9 +107,10 @@ async def fetch_events(fetch: EventFetch, source: Source, hook: BatchHook | None
     try:
         chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
         await finish_in_thread(_prepare, fetch, table, chunks)
-        hooks = HookCalls(hook)
-        async with hooks.running():
-            outcomes = await ChunkFetcher(fetch, source, table, hooks).run(chunks)
+        hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
+        async with hooks.running(), meter.hooks.running():
+            with meter.watching(source.limiter.waits):
+                outcomes = await ChunkFetcher(fetch, source, table, hooks, meter).run(chunks)
         copies = await finish_in_thread(table.drop_copies)
         return [outcome.without_copies(copies) for outcome in outcomes]
     finally:
@@ -125,10 +130,18 @@ def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk])
 class ChunkFetcher:
     """One call's chunks on their way into one table."""
 
-    def __init__(self, fetch: EventFetch, source: Source, table: EventsTable, hooks: HookCalls[BatchProgress]) -> None:
+    def __init__(
+        self,
+        fetch: EventFetch,
+        source: Source,
+        table: EventsTable,
+        hooks: HookCalls[BatchProgress],
+        meter: FetchMeter,
+    ) -> None:
         self._deduplicate = fetch.deduplicate
-        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers)
+        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers, meter=meter)
         self._hooks = hooks
+        self._meter = meter
         self._cores = Cores()
         self._writing = asyncio.Semaphore(CHUNKS_AT_ONCE)
         self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
@@ -170,6 +183,7 @@ class ChunkFetcher:
             logger.warning(
                 "%s The other chunks go on; resume=True fetches these dates again.", _sentence(outcome.error)
             )
+        self._meter.ended(outcome)
         result = outcome.result
         self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome

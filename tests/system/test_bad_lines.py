@@ -207,11 +207,12 @@ KEPT = "SELECT from_date::VARCHAR, count(*), any_value(chunk_failed) FROM _mixpa
 
 
 async def test_a_chunk_of_which_no_line_is_an_event_fails_and_its_lines_are_kept(client_of, path, caplog):
-    heard = []
+    heard, told = [], []
     async with RawServer(days("2026-01-02")) as server:
-        result = await client_of(server).fetch_events(**WEEK, on_batch_complete=heard.append)
+        result = await client_of(server).fetch_events(**WEEK, on_batch_complete=heard.append, progress=told.append)
         assert len(server.requests) == 3
     assert (result.total_rows, result.rejected_rows) == (200, 1000)
+    assert (told[-1].chunks, told[-1].rows, told[-1].rejected_rows) == (3, 200, 1000)
     assert result.failed_date_ranges == (("2026-01-02", "2026-01-02"),)
     [failure] = result.failures
     assert failure.error == (
