@@ -38,6 +38,8 @@ MINUTE = 61.0
 """A minute, and a second for the same reason."""
 HOUR = 3601.0
 """An hour, and a second for the same reason."""
+MOST = 1_000_000_000
+"""The highest limit: no limit at all, in practice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class RateLimits:
         """Check the values."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"RateLimits.{field.name} must be a whole number, 1 or more.")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+                raise ValueError(f"RateLimits.{field.name} must be a whole number from 1 to {MOST:,}.")
 
     def of(self, name: LimitName) -> Limit:
         """Return one of Mixpanel's limits; the module's docstring says which requests count in it."""

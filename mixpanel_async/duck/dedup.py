@@ -89,7 +89,9 @@ class DedupBuffer:
         inserts. `HELD_FOR_DAY` is half of what the loader holds until it calls this, so a row is seldom copied twice.
         """
         is_event, waits = self.rows.flags("is_event"), self._waits()
-        if self._waiting.nbytes + self._nbytes(waits) >= HELD_FOR_DUPLICATES:
+        waiting = self._nbytes(waits)
+        # If a quarter comes at once, the rest will not fit either: then it need not be copied.
+        if waiting >= HELD_FOR_DUPLICATES / 4 or self._waiting.nbytes + waiting >= HELD_FOR_DUPLICATES:
             self._stop_waiting()
             return
         of_last_day = self._of_last_day(is_event & ~waits)

@@ -29,6 +29,9 @@ ROW = Schema(_FIELDS)
 MARKED = Schema([*_FIELDS, Field("row", DataType.uint32()), Field("marked", DataType.uint8())])
 """Rows in a statement, each with its number; only those with `marked` 1 are meant."""
 
+SMALL_BATCH = 1 << 17
+"""Bytes of a batch below which it is better copied into a larger one."""
+
 
 class RowBuffer:
     """Rows in the order in which they came, numbered from 0."""
@@ -75,7 +78,9 @@ class RowBuffer:
         return copies
 
     def joined(self) -> RowBuffer:
-        """Return copies of all rows in one batch: each of many small batches costs calls and the interpreter's lock."""
+        """Return small batches as one, copied: each of many costs calls and the interpreter's lock."""
+        if self.nbytes >= SMALL_BATCH * len(self._batches):
+            return self
         copies = RowBuffer()
         if self._batches:
             copies._batches = Table.from_batches(self._batches).combine_chunks().to_batches()

@@ -208,7 +208,7 @@ async def test_no_window_at_all():
 )
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "3", None])
 def test_limits_out_of_range(name, value):
-    with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number, 1 or more"):
+    with pytest.raises(ValueError, match=f"RateLimits.{name} must be a whole number from 1 to"):
         RateLimits(**{name: value})
 
 
