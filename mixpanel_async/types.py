@@ -88,11 +88,11 @@ class FetchProgress:
     chunks: int = 0
     """Chunks that are committed or have failed."""
     rows: int = 0
-    """Rows committed so far."""
+    """Rows committed so far. The result may have fewer: at the end, events that two chunks have are told apart."""
     bytes: int = 0
     """Bytes received so far, as they came over the wire; those of attempts that broke off count, too."""
     retries: int = 0
-    """Requests that were sent again."""
+    """Requests that failed and were sent again, whole or in halves."""
     rejected_rows: int = 0
     """Lines that are not events, of the chunks that have ended."""
     waiting_until: dt.datetime | None = None

@@ -1,7 +1,6 @@
 """How often a request is tried, and how long to wait in between.
 
-A retry covers the whole of a chunk: the usual fault is a body that breaks off half way, and a retry of the request
-alone would not notice it.
+A retry covers a body to its end: the usual fault is one that breaks off half way.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ class RetryPolicy:
 
     A chunk begins as one request. Its response is kept once it is whole. If it broke off twice, its dates are requested
     in halves, each a request with attempts of its own; what came whole is not requested again. So a chunk of 28 days of
-    which one day never comes takes 14 requests: 2 for all, 7 for halves that came or broke off, and 5 for the day.
+    which one day never comes takes 14 to 16 requests: 2 for all, 5 for the day, and the rest for halves. The waits grow
+    from a request to its halves.
 
     After an error it waits: for the response's Retry-After, or by exponential backoff with full jitter.
 

@@ -58,14 +58,23 @@ class Source:
 class Attempts:
     """The attempts at one request, or at one chunk: counted, with a wait between two of them."""
 
-    def __init__(self, source: Source, name: str, *, counted: bool = True) -> None:
-        """`name` is what errors and logs call it; `counted` is the limiter's (`Limiter.slot`)."""
+    def __init__(self, source: Source, name: str, *, counted: bool = True, failed_before: int = 0) -> None:
+        """`name` is what errors and logs call it; `counted` is the limiter's (`Limiter.slot`).
+
+        `failed_before`: attempts at a larger request, of which this is a part; they lengthen the waits.
+        """
         self.name = name
         self.number = 1
         """Of the attempt that runs, from 1."""
+        self._failed_before = failed_before
         self._source = source
         self._counted = counted
         self._refusals = 0
+
+    @property
+    def failures(self) -> int:
+        """Attempts that have failed, those at a larger request included."""
+        return self._failed_before + self.number - 1
 
     async def failed(self, error: ExportError, *, retryable: bool | None = None, may_exceed: bool = False) -> None:
         """Wait for the next attempt.
@@ -82,7 +91,7 @@ class Attempts:
         if is_last or not (error.retryable if retryable is None else retryable):
             raise self._described(error) from None
         self._refusals += isinstance(error, RateLimitError) and not error.retry_after
-        await self._source.wait(self.name, self.number, error, counted=self._counted, refusals=self._refusals)
+        await self._source.wait(self.name, self.failures + 1, error, counted=self._counted, refusals=self._refusals)
         self.number += 1
 
     def _described(self, error: ExportError) -> ExportError:

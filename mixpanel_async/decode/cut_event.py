@@ -9,17 +9,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Self
 
+from mixpanel_async.decode.event import BOM
 from mixpanel_async.decode.lines import LINE_MAX
 
 if TYPE_CHECKING:
     from mixpanel_async.decode.event import RejectedLine
 
+_BACKSLASH = ord("\\")
 _TOKEN = re.compile(rb'\\.|["{}\[\]]', re.DOTALL)
-_ENDS_IN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\\r?$")
+
+LINES_MAX = 100_000
+"""Lines of one event: each of them is an object until the last has come."""
 
 
 class CutEvent:
-    """Lines that begin an object and have not ended it yet. Each is looked at once, however many there are."""
+    """Lines that begin an object and have not ended it yet. Adding one takes no longer because others came before."""
 
     def __init__(self) -> None:
         self.lines: list[RejectedLine] = []
@@ -40,7 +44,7 @@ class CutEvent:
     @property
     def is_open(self) -> bool:
         """Whether the object may go on: it has not ended, and is not longer than a line may be."""
-        return self._depth > 0 and len(self._joined) <= LINE_MAX
+        return self._depth > 0 and len(self._joined) <= LINE_MAX and len(self.lines) <= LINES_MAX
 
     @property
     def joined(self) -> bytes:
@@ -51,6 +55,8 @@ class CutEvent:
         """Add the next line, with its carriage return if it has one; `rejected` is what it is by itself."""
         if self.lines:
             self._join()
+        if not self._is_in_text:
+            line = line.removeprefix(BOM)
         self.lines.append(rejected)
         self._joined += line
         for token in _TOKEN.findall(line):
@@ -62,9 +68,16 @@ class CutEvent:
     def _join(self) -> None:
         if not self._is_in_text:
             self._joined += b" "
-        elif _ENDS_IN_ESCAPE.search(self._joined):
+        elif self._ends_in_escape():
             self._joined += b"\n"  # the line break cut an escape apart: nobody knows which, so it stays broken
         elif self._joined.endswith(b"\r"):
             self._joined[-1:] = rb"\r\n"
         else:
             self._joined += rb"\n"
+
+    def _ends_in_escape(self) -> bool:
+        """Whether the last text ends in a backslash that escapes what should follow."""
+        end = at = len(self._joined) - self._joined.endswith(b"\r")
+        while self._joined[at - 1] == _BACKSLASH:
+            at -= 1
+        return (end - at) % 2 == 1

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mixpanel_async.decode.event import END_TIME, FIRST_TIME
-from mixpanel_async.decode.lines import LongLine
 from mixpanel_async.decode.slow_parser import SlowParser
 from mixpanel_async.decode.strict_json import mend_surrogates, parse
 
@@ -64,7 +63,7 @@ class DictReader:
 
     def _read_fast(self, block: SmallBlock) -> list[EventDict] | None:
         """Return all events of a block; `None` where it needs the slow parser."""
-        if isinstance(block.text, LongLine):
+        if not block.looks_ordinary:  # the fast parser takes two values on one line, and one on two
             return None
         try:
             events = _raw_dicts(_parse_objects(block.text)) if self._raw else _event_dicts(_parse_lines(block.text))

@@ -32,6 +32,9 @@ from mixpanel_async.decode.strict_json import (
 BOM = b"\xef\xbb\xbf"
 """A byte order mark. It may come before a line, and is not part of it."""
 
+HEAD = b'{"event":'
+"""How Mixpanel begins a line that is an event."""
+
 FIRST_TIME = -62_135_596_800
 """Seconds since 1970 of the year 1, the first that Python and DuckDB both have."""
 END_TIME = 253_402_300_800

@@ -15,7 +15,7 @@ import numpy as np
 from arro3.core import Array, RecordBatch, fixed_size_list_array
 from nanoarrow.c_array import c_array_from_buffers
 
-from mixpanel_async.decode.event import is_event
+from mixpanel_async.decode.event import HEAD, is_event
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.layout import COLUMNS, PARSED, TEXTS, UNPARSED
 from mixpanel_async.decode.lines import BLOCK_SIZE, Blocks, LongLine, last_line
@@ -38,7 +38,7 @@ _SMALL = 1 << 15
 GROUP_SIZE = 16 << 20
 """Bytes of events that travel to the writer together: each step costs a change of threads and some SQL statements."""
 
-_BEGIN = b'\n{"event":'
+_BEGIN = b"\n" + HEAD
 
 _TEXT = nanoarrow.string()
 

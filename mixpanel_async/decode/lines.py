@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ConnectionLostError
@@ -50,40 +51,47 @@ class Blocks:
             ConnectionLostError: the last line is too long, and has no line break.
         """
         held: list[bytes] = []
-        held_size = 0
+        held_size = line_size = 0
         for part in self._parts:
             held.append(part)
             held_size += len(part)
-            if held_size >= self._size and (end := part.rfind(b"\n") + 1):
-                held[-1], rest = part[:end], part[end:]
-                yield b"".join(held)
-                held, held_size = [rest], len(rest)
-            elif held_size > LINE_MAX + self._size:
-                before, line = _split_last_line(b"".join(held))
+            if line_size + len(part) > LINE_MAX and self._is_too_long(line_size, part):
+                before, line = _split_at(b"".join(held), held_size - len(part) - line_size)
                 if before:
                     yield before
-                long, rest = self._skip_rest(line)
+                long, rest = self._long_line(line)
                 yield long
+                held, held_size, line_size = [rest], len(rest), len(rest) - rest.rfind(b"\n") - 1
+                continue
+            end = part.rfind(b"\n") + 1
+            line_size = len(part) - end if end else line_size + len(part)
+            if end and held_size >= self._size:
+                held[-1], rest = part[:end], part[end:]
+                yield b"".join(held)
                 held, held_size = [rest], len(rest)
         if last := b"".join(held):
             self.is_ended = last.endswith(b"\n")
             yield last if self.is_ended else last + b"\n"
 
-    def _skip_rest(self, line: bytes) -> tuple[LongLine, bytes]:
+    def _is_too_long(self, line_size: int, part: bytes) -> bool:
+        """Whether a line is, of which `line_size` bytes came before this part."""
+        end = part.find(b"\n")
+        return line_size + (len(part) if end < 0 else end) > LINE_MAX
+
+    def _long_line(self, text: bytes) -> tuple[LongLine, bytes]:
         """Read a line to its end without keeping it; also return what came after it."""
-        size = len(line)
-        for part in self._parts:
+        size, beginning = 0, text[:_BEGINNING]
+        for part in chain((text,), self._parts):
             end = part.find(b"\n")
             size += len(part) if end < 0 else end
             if end >= 0:
-                long = LongLine(line[:_BEGINNING] + b"\n")
+                long = LongLine(beginning + b"\n")
                 long.size = size
                 return long, part[end + 1 :]
         raise ConnectionLostError("The response was cut: its last line is not whole")
 
 
-def _split_last_line(text: bytes) -> tuple[bytes, bytes]:
-    start = text.rfind(b"\n") + 1
+def _split_at(text: bytes, start: int) -> tuple[bytes, bytes]:
     return text[:start], text[start:]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mixpanel_async.decode.event import is_event
+from mixpanel_async.decode.event import HEAD, is_event
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.lines import Blocks, LongLine, last_line
 from mixpanel_async.decode.slow_parser import SlowParser
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 SMALL_BLOCK = 64 << 10
 """Bytes of a small block, about: it takes some 0.3 ms to parse, and its objects stay in the processor's cache."""
 
-_HEAD = b'{"event":'
-"""How Mixpanel begins a line that is an event."""
-
 
 class SmallBlock(NamedTuple):
     """Whole lines of one body."""
@@ -33,11 +30,11 @@ class SmallBlock(NamedTuple):
     text: bytes
     lines: int
     looks_ordinary: bool
-    """Whether each of them begins as an event does, and the last one of a block is one."""
+    """Whether each of them begins as an event does, and the last is one, so that no event was cut apart at the end."""
 
 
 def small_blocks(block: bytes) -> Iterator[SmallBlock]:
-    """Cut a block into small ones, each before a line that begins an event: another may go on with one."""
+    """Cut a block into small ones."""
     if isinstance(block, LongLine):
         yield SmallBlock(block, 1, looks_ordinary=False)
         return
@@ -45,13 +42,12 @@ def small_blocks(block: bytes) -> Iterator[SmallBlock]:
     looks_ordinary = True
     find, starts = block.find, block.startswith
     while at < len(block):
-        looks_ordinary = starts(_HEAD, at) and looks_ordinary
+        looks_ordinary = starts(HEAD, at) and looks_ordinary
         at = find(b"\n", at) + 1
         lines += 1
-        is_last = at == len(block)
-        if is_last or (at - start >= SMALL_BLOCK and (starts(_HEAD, at) or at - start >= 4 * SMALL_BLOCK)):
+        if at - start >= SMALL_BLOCK or at == len(block):
             text = block[start:at]
-            yield SmallBlock(text, lines, looks_ordinary and not (is_last and not is_event(last_line(text))))
+            yield SmallBlock(text, lines, looks_ordinary and is_event(last_line(text)))
             start, lines, looks_ordinary = at, 0, True
 
 

@@ -11,7 +11,6 @@ import msgspec
 
 from mixpanel_async.decode.dicts import NEEDS_SLOW_PARSER, plain_id_text
 from mixpanel_async.decode.event import END_TIME, FIRST_TIME
-from mixpanel_async.decode.lines import LongLine
 from mixpanel_async.decode.slow_parser import SlowParser
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class RecordBatchReader:
 
     def _read_fast(self, block: SmallBlock) -> Columns | None:
         """Return the columns of a block; `None` where it needs the slow parser."""
-        if isinstance(block.text, LongLine):
+        if not block.looks_ordinary:  # as in `dicts`
             return None
         try:
             self._pa.array([block.text], self._bytes).cast(self._text)  # msgspec accepts what is not UTF-8

@@ -8,6 +8,7 @@ cheap. It misses ids that are spelled in an unusual way; their duplicates are de
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import numpy as np
 from mixpanel_async.decode.event_batches import GROUP_SIZE
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.lines import Blocks
+from mixpanel_async.errors import ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,19 +72,16 @@ class RepeatedIds:
         return IdSet(self._found)
 
     def read(self) -> bool:
-        """Read about `GROUP_SIZE` bytes; return whether there is more.
-
-        Raises:
-            ConnectionLostError: the gzip is cut or damaged.
-        """
+        """Read about `GROUP_SIZE` bytes; return whether there is more. A body that is not whole ends it."""
         size = 0
-        for block in self._blocks:
-            self._read_block(block)
-            size += len(block)
-            if self._is_full():
-                return False
-            if size >= GROUP_SIZE:
-                return True
+        with suppress(ConnectionLostError):  # `decode` will raise it
+            for block in self._blocks:
+                self._read_block(block)
+                size += len(block)
+                if self._is_full():
+                    return False
+                if size >= GROUP_SIZE:
+                    return True
         return False
 
     def _read_block(self, block: bytes) -> None:

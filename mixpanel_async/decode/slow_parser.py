@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mixpanel_async.decode.cut_event import CutEvent
 from mixpanel_async.decode.ending import BrokenEndError, error_from_last_line, error_from_line
-from mixpanel_async.decode.event import BOM, Event, NotAnEventError, RejectedLine, parse_event
+from mixpanel_async.decode.event import BOM, HEAD, Event, NotAnEventError, RejectedLine, parse_event
 from mixpanel_async.decode.lines import LongLine
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ class SlowParser:
 
     def _parse_no_event(self, line: bytes, bare: bytes, error: NotAnEventError) -> EventLine | None:
         rejected = RejectedLine(self.lines, str(error), bare)
+        if bare.startswith(HEAD):  # no line within an event begins so: quotes are escaped there
+            self.end()
         if self._cut is None:
             if (broken_off := error_from_line(bare)) is not None:
                 raise broken_off

@@ -73,9 +73,10 @@ def drop_empty_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
 
 
 def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
-    """Within a transaction: delete all that is known of a table."""
-    for ours in ("selections", "chunks", "out_of_range", "copies", "unchecked", "rejected"):
+    """Within a transaction: delete all that is known of a table, but for the lines of chunks that failed."""
+    for ours in ("selections", "chunks", "out_of_range", "copies", "unchecked"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
+    cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE table_name = lower(?) AND NOT chunk_failed", [name])
 
 
 def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[JournalRow]:
@@ -204,7 +205,10 @@ def _split(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: s
             f" 0 AS retries) FROM {journal} WHERE {hit})",
             {"name": name},
         )
-        cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit}", {"name": name})
+        cursor.execute(
+            f"UPDATE {schema}._mixpanel_rejected SET to_date = {date} - 1 WHERE {hit} AND NOT chunk_failed",
+            {"name": name},
+        )
         cursor.execute(f"DELETE FROM {journal} WHERE {hit}", {"name": name})
         for dates in cursor.execute("SELECT from_date, to_date FROM halves").fetchall():
             rows = out_of_range.count_rows(cursor, schema, name, dates)

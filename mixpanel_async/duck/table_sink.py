@@ -86,10 +86,17 @@ class TableSink:
 
     def reject(self, lines: Sequence[RejectedLine]) -> None:
         """Keep lines that are not events in `_mixpanel_rejected`."""
-        self._cursor.executemany(
+        self._cursor.execute(
             f"INSERT INTO {self._schema}._mixpanel_rejected (table_name, from_date, to_date, line_number, reason, "
-            "line, chunk_failed) VALUES (lower(?), ?, ?, ?, ?, ?, true)",
-            [[self._name, *self._dates, line.line_number, line.reason, line.line] for line in lines],
+            "line, chunk_failed) "
+            "SELECT lower(?), ?, ?, unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::BLOB[]), true",
+            [
+                self._name,
+                *self._dates,
+                [line.line_number for line in lines],
+                [line.reason for line in lines],
+                [line.line for line in lines],
+            ],
         )
 
     def commit(self, record: ChunkRecord, counts: ChunkCounts) -> None:

@@ -16,7 +16,7 @@ from mixpanel_async.api.responses import raise_for_response
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
 from mixpanel_async.decode.ending import BrokenEndError
-from mixpanel_async.errors import ConnectionLostError, DecodeError, ExportError
+from mixpanel_async.errors import ConnectionLostError, ExportError
 from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.spool import MemoryBudget, Spool
@@ -49,22 +49,25 @@ def warn_if_unframed(chunk: DateChunk, bodies: Sequence[Body]) -> None:
 class Body:
     """One request of a chunk, and its body once that has come."""
 
-    def __init__(self, source: Source, chunk: DateChunk, dates: DateChunk, *, is_half: bool = False) -> None:
-        """`is_half`: a request for more dates failed before."""
+    def __init__(self, source: Source, chunk: DateChunk, dates: DateChunk, *, failed_before: int = 0) -> None:
+        """`failed_before`: how many requests for more dates failed, of which this is a part."""
         name = " to ".join(chunk) if dates == chunk else f"{' to '.join(chunk)} (the request for {' to '.join(dates)})"
         self.dates = dates
         self.spool: Spool | None = None
         self.has_end_mark = True
         """Whether the HTTP framing marked its end."""
-        self.known_end: bytes | None = None
-        """See `SlowParser.check_end`."""
-        self.attempts = Attempts(source, name)
-        self._is_half = is_half
+        self.attempts = Attempts(source, name, failed_before=failed_before)
+        self._known_end: bytes | None = None
 
     @property
-    def is_to_be_halved(self) -> bool:
-        """Whether one more failure shows that it may be too large: it is half of what failed, or has failed before."""
-        return self._is_half or self.attempts.number > 1
+    def known_end(self) -> bytes | None:
+        """The broken end of an earlier attempt, if this body is surely whole: then the same end is a bad line."""
+        return self._known_end if self.has_end_mark else None
+
+    @property
+    def has_failed_before(self) -> bool:
+        """Whether the attempt that runs is not the first at these dates."""
+        return self.attempts.failures > 0
 
     @property
     def size(self) -> int:
@@ -88,8 +91,8 @@ class Body:
             await self.spool.close()
             self.spool = None
         if isinstance(error, BrokenEndError) and self.has_end_mark:
-            error.may_be_too_large |= self.known_end is not None  # two different ends: it is cut
-            self.known_end = error.end
+            error.may_be_too_large |= self._known_end is not None  # two different ends: it is cut
+            self._known_end = error.end
 
 
 class Downloads:
@@ -119,7 +122,6 @@ class Downloads:
 
         Raises:
             ExportError: of the last attempt at a request; it names the dates.
-            DecodeError: raised by `use`, and not retried; it names the dates.
             StoreError: the disk is full.
         """
         bodies, attempt = [Body(self._source, chunk, chunk)], 1
@@ -129,24 +131,26 @@ class Downloads:
                     if body.spool is None:
                         await self._fetch(body, stack)
                 return await use(bodies, attempt)
-            except DecodeError as error:
-                error.from_date, error.to_date = chunk
-                error.args = (f"{' to '.join(chunk)}: {error}",)
-                raise
             except ExportError as error:
                 if not error.attempts:  # else it is fatal, and another chunk met it first
                     error.from_date, error.to_date = chunk
-                failed = next(index for index, body in enumerate(bodies) if body.spool is None)
+                failed = next((index for index, body in enumerate(bodies) if body.spool is None), None)
+                if failed is None:
+                    raise
                 bodies[failed : failed + 1] = await self._after_failure(bodies[failed], chunk, error)
             attempt += 1
 
     async def _after_failure(self, body: Body, chunk: DateChunk, error: ExportError) -> list[Body]:
         """Wait, and return what to request instead of a body that failed. Raises the error at the end."""
-        may_halve = error.may_be_too_large and body.is_to_be_halved and self._selection.limit is None
+        may_halve = error.may_be_too_large and body.has_failed_before and self._selection.limit is None
         smaller = halves(body.dates) if may_halve else [body.dates]
         await body.attempts.failed(error, may_exceed=len(smaller) > 1)
         self._meter.retried()
-        return [body] if len(smaller) == 1 else [Body(self._source, chunk, half, is_half=True) for half in smaller]
+        return (
+            [body]
+            if len(smaller) == 1
+            else [Body(self._source, chunk, half, failed_before=body.attempts.failures) for half in smaller]
+        )
 
     async def _fetch(self, body: Body, stack: AsyncExitStack) -> None:
         """Fetch a body. Raises ExportError if the response is not one, or the connection broke."""

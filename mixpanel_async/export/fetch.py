@@ -20,7 +20,7 @@ from mixpanel_async.decode.event_batches import decode, grouped
 from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
 from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.duck.schema import check_table_name
-from mixpanel_async.errors import DecodeError, ExportError, MixpanelError
+from mixpanel_async.errors import ExportError, MixpanelError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.meter import FetchMeter
@@ -175,8 +175,8 @@ class ChunkFetcher:
         async with self._spooled, AsyncExitStack() as stack:
             try:
                 outcome = await self._downloads.with_retries(chunk, stack, partial(self._write, chunk))
-            except (ExportError, DecodeError) as error:
-                if isinstance(error, ExportError) and error.fatal:
+            except ExportError as error:
+                if error.fatal:
                     raise
                 outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
         if outcome.error is not None:

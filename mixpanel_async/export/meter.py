@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.progress import HookCalls
@@ -28,7 +27,9 @@ class FetchMeter:
     def __init__(self, hook: ProgressHook | None, total_chunks: int) -> None:
         self.hooks: HookCalls[FetchProgress] = HookCalls(hook)
         """Its `running` makes the calls."""
-        self._now = FetchProgress(total_chunks)
+        self._total_chunks = total_chunks
+        self._chunks = self._rows = self._bytes = self._retries = self._rejected_rows = 0
+        self._waits: Waiting | None = None
         self._told_at = 0.0
 
     @contextmanager
@@ -43,31 +44,38 @@ class FetchMeter:
 
     def received(self, size: int) -> None:
         """Count bytes."""
-        self._now = replace(self._now, bytes=self._now.bytes + size)
+        self._bytes += size
         if time.monotonic() >= self._told_at + BYTES_EVERY:
             self._tell()
 
     def retried(self) -> None:
         """Count a request that is sent again."""
-        self._now = replace(self._now, retries=self._now.retries + 1)
+        self._retries += 1
         self._tell()
 
     def ended(self, outcome: Outcome) -> None:
         """Count a chunk that is committed or has failed."""
-        now = self._now
-        self._now = replace(
-            now,
-            chunks=now.chunks + 1,
-            rows=now.rows + outcome.result.rows,
-            rejected_rows=now.rejected_rows + outcome.rejected_rows,
-        )
+        self._chunks += 1
+        self._rows += outcome.result.rows
+        self._rejected_rows += outcome.rejected_rows
         self._tell()
 
     def _waiting(self, waiting: Waiting | None) -> None:
-        until, reason = (None, None) if waiting is None else (waiting.until, waiting.reason)
-        self._now = replace(self._now, waiting_until=until, waiting_for=reason)
+        self._waits = waiting
         self._tell()
 
     def _tell(self) -> None:
         self._told_at = time.monotonic()
-        self.hooks.notify_latest(self._now)
+        until, reason = (None, None) if self._waits is None else (self._waits.until, self._waits.reason)
+        self.hooks.notify_latest(
+            FetchProgress(
+                self._total_chunks,
+                self._chunks,
+                self._rows,
+                self._bytes,
+                self._retries,
+                self._rejected_rows,
+                until,
+                reason,
+            )
+        )

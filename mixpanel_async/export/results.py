@@ -62,10 +62,18 @@ def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], start
 
 
 def single_result(table: str, dates: Range, outcomes: Sequence[Outcome], started: float) -> FetchResult:
-    """Return the result of a fetch in one transaction, or raise what ended it."""
+    """Return the result of a fetch in one transaction.
+
+    Raises:
+        ExportError: the error that ended it.
+    """
     for outcome in outcomes:
-        if outcome.error is not None:
+        if isinstance(outcome.error, ExportError):
             raise outcome.error
+        if outcome.error is not None:  # no line is an event
+            error = ExportError(str(outcome.error), status=200)
+            error.from_date, error.to_date = _as_text(dates)
+            raise error from outcome.error
     return FetchResult(
         table=table,
         rows=sum(outcome.result.rows for outcome in outcomes),

@@ -301,6 +301,26 @@ def test_many_lines_that_never_end_an_event_are_each_looked_at_once():
     assert sum(len(call.args[0]) for call in parsing.call_args_list) < 3 * sum(map(len, lines))
 
 
+def test_an_event_of_many_lines_takes_no_longer_a_line_than_one_of_few():
+    """If all that came before were looked at with each line, this would take an hour."""
+    text = "\\n".join(["x"] * 90_000)
+    assert read(event(more=b',"x":"%s"' % text.replace("\\n", "\n").encode()))[0][0][1].endswith(text + '"}')
+
+
+def test_an_event_of_too_many_lines_is_rejected(monkeypatch):
+    monkeypatch.setattr(cut_event, "LINES_MAX", 100)
+    assert len(read(event(more=b',"x":"%s"' % b"\n" * 150) + b"\n" + LAST)[1]) == 151
+
+
+@pytest.mark.parametrize("truncated", [GOOD[:-2], b'{"event":"a","properties":{"time":1,"x":[1,2}}', GOOD[:-9] + b'"'])
+def test_a_truncated_line_takes_no_event_with_it_that_was_cut_apart(truncated):
+    cut_apart = event("cut", b',"x":"a\nterminated early\nb"')
+    body = b"\n".join([truncated, cut_apart, truncated, GOOD, LAST])
+    events, rejected = read(body)
+    assert [name for name, _ in events] == ["cut", "good", "last"]
+    assert rejected == {1: truncated, 5: truncated}
+
+
 def test_a_break_off_within_an_event_is_one():
     cut_off = b'{"event":"a","properties":{"x":"one\nterminated early\n'
     for body in (cut_off, cut_off + LAST):
@@ -481,6 +501,18 @@ def test_a_line_that_is_too_long_is_rejected_and_touches_no_other(place, block, 
     assert [other.line for other in others] == [before] * bool(before)
     assert (rejected.line_number, rejected.line) == (place + len(others) + 1, line[:500])
     assert rejected.reason == f"longer than 1000 bytes: it has {len(line)}, and only its beginning is kept"
+
+
+@pytest.mark.parametrize("size", [20, 100, 1 << 20])
+@pytest.mark.parametrize("piece", [7, 50, 5000])
+@pytest.mark.parametrize("more", [-1, 0, 1, 30])
+def test_how_long_is_too_long_depends_on_the_line_alone(size, piece, more):
+    long = b"x" * (1000 + more)
+    body = b"\n".join([GOOD, GOOD, long, GOOD]) + b"\n"
+    with mock.patch.object(lines, "LINE_MAX", 1000):
+        found = list(Blocks(cut(body, range(0, 6000, piece)), size))
+    assert any(isinstance(block, lines.LongLine) for block in found) == (more > 0)
+    assert b"".join(found).replace(b"x", b"") == body.replace(b"x", b"")
 
 
 def test_a_last_line_that_is_too_long_is_cut_unless_it_is_ended():

@@ -179,8 +179,8 @@ MUTANTS = {
     ),
     "rejected lines that are not cut with their chunk": Mutant(
         "duck/journal.py",
-        '        cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET',
-        '        0 and cursor.execute(f"UPDATE {schema}._mixpanel_rejected SET',
+        "SET to_date = {date} - 1 WHERE",
+        "SET to_date = to_date WHERE",
         "tests/duck/test_journal.py -k bad_line",
     ),
     "rejected lines that stay when their chunk is replaced": Mutant(

@@ -7,9 +7,10 @@ from __future__ import annotations
 import gzip
 import json
 
+import duckdb
 import pytest
 
-from mixpanel_async import ConnectionLostError, DecodeError, ExportError, MixpanelClient
+from mixpanel_async import ConnectionLostError, ExportError, MixpanelClient
 from mixpanel_async.decode import lines as line_limits
 from tests.matrix.conftest import NOON, event, query, text_of
 from tests.matrix.raw import RawServer, chunked, until_close, with_length
@@ -187,6 +188,39 @@ async def test_a_line_that_is_too_long_is_rejected_and_the_day_lands(client_of, 
         assert len(server.requests) == 1
 
 
+@ways
+async def test_a_body_whose_end_is_not_marked_confirms_no_bad_line(client_of, path, read):
+    """The second attempt has the same last line, but nothing proves that nothing followed it."""
+    bad = b"half an event"
+    whole = with_length(text_of(*GOOD, bad), encoding=None)
+    async with RawServer(whole, until_close(text_of(GOOD[0], bad), encoding=None), whole) as server:
+        assert await read(client_of(server), path) == (IDS, [bad])
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("good", range(330, 346))
+async def test_a_stream_yields_nothing_of_a_chunk_that_fails(client_of, path, good):
+    """A truncated line at the end of a small block, then an event that was cut apart, then a break-off."""
+    lines = [event(number) + b" " * 44 for number in range(good)]
+    cut_apart = event(1000).replace(b'{"time"', b'{"x":"a\nterminated early\nb","time"')
+    body = text_of(*lines, GOOD[0][:60], cut_apart, *[event(number) for number in range(2000, 2020)])
+    async with RawServer(with_length(gzip.compress(body))) as server:
+        assert await table_of(client_of(server), path) == await dicts_of(client_of(server), path)
+    async with RawServer(with_length(gzip.compress(body + b"terminated early\n"))) as server:
+        events = []
+        with pytest.raises(ConnectionLostError, match="2026-01-01") as caught:
+            async for each in client_of(server).stream_events(**DAY, on_rejected=print):
+                events.append(each)  # noqa: PERF401 - what came before the error
+        assert (events, caught.value.from_date) == ([], "2026-01-01")
+
+
+@ways
+async def test_two_events_on_one_line_are_a_bad_line(client_of, path, read):
+    lines = [GOOD[0], GOOD[1] + GOOD[2], b"", GOOD[3]]
+    async with RawServer(with_length(gzip.compress(text_of(*lines)))) as server:
+        assert await read(client_of(server), path) == (["id 0", "id 3"], [lines[1]])
+
+
 # A chunk of which no line is an event
 
 WEEK = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
@@ -254,9 +288,14 @@ async def test_old_rows_stay_where_no_line_is_an_event(client_of, path):
 @pytest.mark.parametrize("parallel", [False, True])
 async def test_the_lines_are_kept_also_if_nothing_else_came(client_of, path, parallel):
     async with RawServer(days("2026-01-01")) as server:
-        with pytest.raises((DecodeError, ExportError), match="none of 1000 lines is an event"):
+        with pytest.raises(ExportError, match="none of 1000 lines is an event"):
             await client_of(server).fetch_events(**DAY, parallel=parallel)
     assert query(path, KEPT) == [("2026-01-01", 1000, True)]
+    async with RawServer(days("none")) as server:
+        await client_of(server).fetch_events(from_date="2026-01-02", to_date="2026-01-02")
+    assert query(path, KEPT) == [("2026-01-01", 1000, True)]
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE events")
     async with RawServer(days("none")) as server:
         assert (await client_of(server).fetch_events(**DAY)).rows == 100  # the table can be created
     assert query(path, KEPT) == []

@@ -18,6 +18,7 @@ from mixpanel_async import (
     RetryPolicy,
     ServerError,
 )
+from mixpanel_async.export import fetch as export_fetch
 from mixpanel_async.export.download import Downloads
 from mixpanel_async.export.fetch import CHUNKS_AT_ONCE, ChunkFetcher
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
@@ -200,8 +201,10 @@ async def test_a_chunk_that_keeps_breaking_off_is_asked_for_in_halves_down_to_a_
 
 @pytest.mark.parametrize("fault", [Fault.cut(after_fraction=0.5), Fault.terminated_early(10), Fault.no_trailer()])
 @pytest.mark.parametrize("way", ["table", "stream"])
-async def test_what_came_whole_is_not_requested_again(client_of, path, fault, way):
+async def test_what_came_whole_is_not_requested_again(client_of, path, fault, way, monkeypatch):
     """Of 28 days the last never comes. Each request is sent five times at most, and each good body comes once."""
+    waits = []
+    monkeypatch.setattr(RetryPolicy, "wait", lambda _, attempt, *__, **___: waits.append(attempt) or 0)
     dates = {"from_date": "2026-01-01", "to_date": "2026-01-28"}
     async with FakeMixpanel(GeneratedEvents(per_day=5), today="2026-06-01", limits=None) as server:
         server.faults.add(fault, date="2026-01-28")
@@ -215,6 +218,18 @@ async def test_what_came_whole_is_not_requested_again(client_of, path, fault, wa
 
     halves = [("01", "14"), ("15", "28"), ("15", "21"), ("22", "28"), ("22", "25"), ("26", "28"), ("26", "27")]
     assert asked == {("01", "28"): 2, **dict.fromkeys(halves, 1), ("28", "28"): 5}
+    assert waits == list(range(1, 10))  # they grow from a request to its halves
+
+
+@pytest.mark.parametrize("fault", [Fault.no_trailer(), Fault.bad_crc(), Fault.cut(after_fraction=0.5)])
+async def test_a_long_chunk_that_breaks_off_is_requested_again(fake, client_of, path, monkeypatch, fault):
+    """Its insert ids are read before it is decoded."""
+    monkeypatch.setattr(export_fetch, "LONG_DAY", 1)
+    fake.faults.add(fault, date="2026-01-03", attempts=[1])
+    result = await client_of(fake).fetch_events(**DAYS)
+    assert not result.has_failures
+    assert stored(path) == expected(fake, FIRST, LAST)
+    assert len(fake.requests) == 4
 
 
 @pytest.mark.parametrize("way", ["table", "stream"])
