@@ -127,8 +127,8 @@ class ClientCore:
             raise RuntimeError("This client is closed: make a new one.")
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
             transport = Transport(self._session, self._timeouts)
+            self._loop = loop
             export_url, query_url = self._urls
             for name in get_args(LimitName):
                 url, limiter = export_url if name == "exports" else query_url, Limiter(self._limits.of(name))

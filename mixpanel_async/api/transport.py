@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+import threading
 import warnings
 import weakref
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -289,8 +290,21 @@ def _close_now(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) 
         with suppress(StopIteration):
             closing.send(None)  # the first step closes the connections, and the others only wait
         closing.close()
+    elif _runs_a_loop():  # a thread runs one at a time
+        thread = threading.Thread(target=loop.run_until_complete, args=(closing,))
+        thread.start()
+        thread.join()
     else:
         loop.run_until_complete(closing)
+
+
+def _runs_a_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _translated(error: BaseException, timeout_text: str) -> ExportError:

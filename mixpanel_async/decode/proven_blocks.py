@@ -8,9 +8,11 @@ before the first event is yielded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mixpanel_async.decode.event import HEAD, is_event
+import msgspec
+
+from mixpanel_async.decode.event import HEAD
 from mixpanel_async.decode.gunzip import gunzip
 from mixpanel_async.decode.lines import Blocks, LongLine, last_line
 from mixpanel_async.decode.slow_parser import SlowParser
@@ -24,13 +26,21 @@ SMALL_BLOCK = 64 << 10
 """Bytes of a small block, about: it takes some 0.3 ms to parse, and its objects stay in the processor's cache."""
 
 
+class _Line(msgspec.Struct, gc=False):
+    event: str
+    properties: dict[str, Any]
+
+
+_parse_line = msgspec.json.Decoder(_Line).decode
+
+
 class SmallBlock(NamedTuple):
     """Whole lines of one body."""
 
     text: bytes
     lines: int
     looks_ordinary: bool
-    """Whether each of them begins as an event does, and the last is one, so that no event was cut apart at the end."""
+    """Whether each of them begins as an event does, and the last is whole, so that no event was cut apart there."""
 
 
 def small_blocks(block: bytes) -> Iterator[SmallBlock]:
@@ -47,8 +57,17 @@ def small_blocks(block: bytes) -> Iterator[SmallBlock]:
         lines += 1
         if at - start >= SMALL_BLOCK or at == len(block):
             text = block[start:at]
-            yield SmallBlock(text, lines, looks_ordinary and is_event(last_line(text)))
+            yield SmallBlock(text, lines, looks_ordinary and _is_whole(last_line(text)))
             start, lines, looks_ordinary = at, 0, True
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is not the beginning of an event that was cut apart, or cut off; much faster than `is_event`."""
+    try:
+        _parse_line(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def proven_blocks(body: Iterable[bytes], known_end: bytes | None = None) -> Iterator[list[SmallBlock]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.duck.keys import HASH, KEY_BYTES, PROCESSED
 from mixpanel_async.duck.out_of_range import DIGEST
+from mixpanel_async.duck.schema import has_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -73,7 +74,7 @@ _AFFECTED = f"""
 """The copies of which one belongs to a planned chunk, or whose row in the table does."""
 
 _COUNT = """
-    UPDATE {ours}chunks AS chunk SET rows = rows + change, duplicates = duplicates - change FROM (
+    UPDATE {ours}chunks AS chunk SET rows = rows + change, duplicates = greatest(0, duplicates - change) FROM (
         SELECT from_date, + count(*) AS change FROM {ours}chunks JOIN moved ON day BETWEEN from_date AND to_date
         WHERE table_name = lower($name) GROUP BY from_date
     ) AS counted WHERE table_name = lower($name) AND chunk.from_date = counted.from_date
@@ -95,7 +96,7 @@ def drop(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> dict[d
     Returns:
         How many rows were moved, by a date of the chunk that they belong to.
     """
-    if not _has_rows(cursor, schema, "unchecked", name):
+    if not has_rows(cursor, schema, "unchecked", name):
         return {}
     statements = _Statements(cursor, schema, name)
     statements.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {_LOSERS}")
@@ -120,7 +121,7 @@ def put_back(
     """
     statements = _Statements(cursor, schema, name)
     planned = {"firsts": [first for first, _ in chunks], "lasts": [last for _, last in chunks]}
-    if deduplicate and _has_rows(cursor, schema, "out_of_range", name):
+    if deduplicate and has_rows(cursor, schema, "out_of_range", name):
         statements.execute(
             "INSERT INTO {ours}unchecked (table_name, from_date, to_date) "
             f"SELECT lower($name), first, last FROM {_PLANNED} WHERE EXISTS ("
@@ -128,7 +129,7 @@ def put_back(
             " AND event_time >= first AND event_time < last + 1 AND day NOT BETWEEN first AND last)",
             planned,
         )
-    if not _has_rows(cursor, schema, "copies", name):
+    if not has_rows(cursor, schema, "copies", name):
         return
     statements.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {_AFFECTED}", planned)
     statements.execute(f"INSERT INTO {{table}} ({_COLUMNS}) SELECT {_COLUMNS} FROM moved")
@@ -160,8 +161,3 @@ class _Statements:
         """Run a statement; it may use `{table}`, `{ours}`, `$name` and these values."""
         name = {"name": self._name} if "$name" in statement else {}
         self._cursor.execute(statement.format(**self._names), {**name, **(values or {})})
-
-
-def _has_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, ours: str, name: str) -> bool:
-    query = f"SELECT 1 FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?) LIMIT 1"
-    return bool(cursor.execute(query, [name]).fetchall())

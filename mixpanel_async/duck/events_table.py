@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
-from mixpanel_async.duck.connection import table_cursor
-from mixpanel_async.duck.schema import table_exists
+from mixpanel_async.duck.connection import LONG_ROW, table_cursor
+from mixpanel_async.duck.schema import has_rows, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
@@ -64,16 +64,32 @@ class EventsTable:
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
         return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=deduplicate)
 
+    def has_out_of_range(self) -> bool:
+        """Whether rows are out of range. Of equal ones nobody can tell which chunk has which, so that two chunks at the
+        same time might delete the same row, which is a conflict.
+        """
+        with table_cursor(self._database, self._name) as cursor:
+            return has_rows(cursor, self._database.schema, "out_of_range", self._name)
+
     def put_copies_back(self, chunks: Sequence[DateChunk], *, deduplicate: bool) -> None:
         """Before chunks are fetched: see `copies.put_back`. Drops first what a call that was killed left to drop."""
+        self._make_room_for_copies()
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             copies.drop(cursor, self._database.schema, self._name)
             copies.put_back(cursor, self._database.schema, self._name, chunks, deduplicate=deduplicate)
 
     def drop_copies(self) -> dict[dt.date, int]:
         """After chunks were fetched: see `copies.drop`."""
+        self._make_room_for_copies()
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             return copies.drop(cursor, self._database.schema, self._name)
+
+    def _make_room_for_copies(self) -> None:
+        """Rows are compared whole there, thousands at a time."""
+        with table_cursor(self._database, self._name) as cursor:
+            schema = self._database.schema
+            if any(has_rows(cursor, schema, ours, self._name) for ours in ("copies", "unchecked")):
+                self._database.make_room(LONG_ROW + 1)
 
     def leave(self) -> None:
         """After a call, however it ended: drop copies, and the table if it stayed empty."""

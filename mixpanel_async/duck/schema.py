@@ -83,6 +83,12 @@ def table_exists(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
     return bool(found.fetchall())
 
 
+def has_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, ours: str, name: str) -> bool:
+    """Whether `_mixpanel_<ours>` has rows of a table."""
+    query = f"SELECT 1 FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?) LIMIT 1"
+    return bool(cursor.execute(query, [name]).fetchall())
+
+
 def check_columns(cursor: duckdb.DuckDBPyConnection, table: str, kind: Literal["events", "profiles"]) -> None:
     """Check that a table has the columns of events, or of profiles.
 

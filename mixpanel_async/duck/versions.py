@@ -143,11 +143,9 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
     """Within a transaction: bring our tables from `version` to `VERSION`."""
     if version == 1:
         cursor.execute(f"ALTER TABLE IF EXISTS {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
-    if version in (1, 2):
-        cursor.execute(
-            f"ALTER TABLE IF EXISTS {schema}._mixpanel_rejected "
-            "ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
-        )
+    cursor.execute(
+        f"ALTER TABLE IF EXISTS {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
+    )
     for statement in _TABLES:  # also those that an early file of version 1 lacks
         cursor.execute(statement.format(schema=schema))
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")

@@ -106,11 +106,13 @@ async def fetch_events(
     table = EventsTable(database, fetch.table)
     try:
         chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
-        await finish_in_thread(_prepare, fetch, table, chunks)
+        alone = await finish_in_thread(_prepare, fetch, table, chunks)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits):
-                outcomes = await ChunkFetcher(fetch, source, table, hooks, meter).run(chunks)
+                outcomes = await ChunkFetcher(
+                    fetch, source, table, hooks, meter, at_once=1 if alone else CHUNKS_AT_ONCE
+                ).run(chunks)
         copies = await finish_in_thread(table.drop_copies)
         return [outcome.without_copies(copies) for outcome in outcomes]
     finally:
@@ -122,28 +124,33 @@ def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list
     return plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
 
 
-def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk]) -> None:
+def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk]) -> bool:
+    """Prepare the table; return whether its chunks must be written one at a time."""
     table.prepare(fetch.selection, chunks)
     table.put_copies_back(chunks, deduplicate=fetch.deduplicate)
+    return table.has_out_of_range()
 
 
 class ChunkFetcher:
     """One call's chunks on their way into one table."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a call is made of
         self,
         fetch: EventFetch,
         source: Source,
         table: EventsTable,
         hooks: HookCalls[BatchProgress],
         meter: FetchMeter,
+        *,
+        at_once: int,
     ) -> None:
+        """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
         self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers, meter=meter)
         self._hooks = hooks
         self._meter = meter
         self._cores = Cores()
-        self._writing = asyncio.Semaphore(CHUNKS_AT_ONCE)
+        self._writing = asyncio.Semaphore(at_once)
         self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
         # A limited response is never complete; a day that has not ended may still grow.

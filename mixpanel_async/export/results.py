@@ -28,6 +28,8 @@ class Outcome:
 
     def without_copies(self, copies: Mapping[dt.date, int]) -> Outcome:
         """Return the same without rows that the table shows as another chunk's; see `duck.copies.drop`."""
+        if not self.result.success:  # the copies are of rows that it had before
+            return self
         first, last = self.result.from_date, self.result.to_date
         dropped = sum(count for day, count in copies.items() if first <= day.isoformat() <= last)
         return replace(self, result=replace(self.result, rows=self.result.rows - dropped)) if dropped else self

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
+TEXT_SIZE = 64 << 20
+"""Bytes of text that is kept in memory after its proof; other bodies are gunzipped once more."""
 EXCERPT = 80
 """Bytes of a line that an error shows."""
 
@@ -109,7 +111,7 @@ class EventStream(Generic[T_co]):
         self._reader = reader
         self._on_rejected = on_rejected
         self._spawn = spawn
-        self._text = MemoryBudget()
+        self._text = MemoryBudget(TEXT_SIZE)
         self._has_rejected = False
         self._proving = asyncio.Lock()  # one chunk at a time, so that the event loop is never held up for long
 

@@ -199,3 +199,15 @@ def test_each_key_is_shown_once_and_as_the_newest_of_all_chunks(fetches):
         assert shelf.sql("SELECT count(*) FROM events WHERE event_name = 'edge'") == [(len(truth),)]
     shelf.cursor.close()
     database.close()
+
+
+def test_duplicates_are_never_counted_below_zero(shelf):
+    """They are not split with their chunk, because their dates are not known."""
+    first, rest, friday = ("2024-01-01", "2024-01-03"), ("2024-01-04", "2024-01-10"), "2024-01-08"
+    fetched(shelf, {first: [copy(9, moment=friday)], rest: [copy(5, moment=friday), event("2024-01-09")]})
+    dropped(shelf)
+    fetched(shelf, {("2024-01-04", "2024-01-05"): []})
+    dropped(shelf)
+    fetched(shelf, {first: []})
+    dropped(shelf)
+    assert shelf.sql("SELECT rows, duplicates FROM _mixpanel_chunks ORDER BY from_date") == [(0, 0), (0, 0), (2, 0)]

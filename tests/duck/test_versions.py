@@ -163,3 +163,11 @@ async def test_a_file_of_the_older_version_goes_on_where_it_was(fake, client_of,
     result = await client_of(fake).fetch_events(to_date="2026-01-04", events=["Page View", "b"], resume=True, **january)
 
     assert (result.successful_batches, [made.from_date for made in fake.requests]) == (1, ["2026-01-04"])
+
+
+@pytest.mark.parametrize("odd", ["DELETE FROM _mixpanel_version", "UPDATE _mixpanel_version SET version = 0"])
+def test_an_odd_version_gets_all_that_is_missing(cursor, odd):
+    prepare_our_tables(cursor, MAIN)
+    cursor.execute(f"ALTER TABLE _mixpanel_rejected DROP COLUMN chunk_failed; {odd}")
+    prepare_our_tables(cursor, MAIN)
+    assert "chunk_failed" in [row[0] for row in cursor.execute("DESCRIBE _mixpanel_rejected").fetchall()]

@@ -107,7 +107,7 @@ MUTANTS = {
     ),
     "no bound on the chunks that are written": Mutant(
         "export/fetch.py",
-        "asyncio.Semaphore(CHUNKS_AT_ONCE)",
+        "asyncio.Semaphore(at_once)",
         "asyncio.Semaphore(1000)",
         "tests/system/test_faults.py -k written_at_once",
     ),

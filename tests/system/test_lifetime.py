@@ -147,6 +147,16 @@ ENDS = {
         gc.collect()
         loop.close()
     """,
+    "garbage of a loop that stands still, while another runs": """
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use(URL))
+        async def main():
+            global client
+            client = None
+            gc.collect()
+        asyncio.run(main())
+        loop.close()
+    """,
     "a stream that is left": """
         async def main(url):
             client = MixpanelClient(account, base_url=url, database=":memory:")
@@ -260,6 +270,8 @@ async def test_a_session_of_another_event_loop_is_refused(fake, client_of):
         return aiohttp.ClientSession()
 
     session = await asyncio.to_thread(asyncio.run, make())
-    with pytest.raises(ConfigurationError, match="another event loop"):
-        await client_of(fake, session=session).fetch_events(**DAYS)
+    client = client_of(fake, session=session)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            await client.fetch_events(**DAYS)
     await session.close()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 
 import duckdb
 import pytest
 
+from mixpanel_async.duck import connection
+from mixpanel_async.export.fetch import ChunkFetcher
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 
 DAY = 86_400
@@ -141,3 +144,65 @@ async def test_a_call_that_is_cancelled_compares_what_it_committed(client_of, pa
         with pytest.raises(asyncio.CancelledError):
             await call
         assert shown(path) == [("midnight 0", 1), ("midnight 1", 2), ("midnight 2", 2), ("noon 0", 1), ("noon 1", 1)]
+
+
+def copy_of(day, processed, moment=FIRST + DAY, pad=""):
+    properties = {"time": moment, "distinct_id": "d", "$insert_id": "i", "mp_processing_time_ms": processed, "day": day}
+    return json.dumps({"event": "e", "properties": {**properties, "pad": pad}}).encode()
+
+
+async def test_a_chunk_that_fails_does_not_hide_that_its_old_row_became_a_copy(client_of, path):
+    """The second day's newer row replaces the one that the first day had; the first day itself fails."""
+    lines = {"2026-01-01": [copy_of(1, 1)], "2026-01-02": [copy_of(2, 2)]}
+    async with FakeMixpanel(GivenEvents(lines=lines), today="2026-06-01", limits=None) as server:
+        client = client_of(server)
+        await client.fetch_events(from_date="2026-01-01", to_date="2026-01-01")
+        server.faults.add(Fault.status(500), date="2026-01-01")
+        result = await client.fetch_events(
+            from_date="2026-01-01", to_date="2026-01-02", append=True, parallel=True, chunk_days=1
+        )
+    assert (result.total_rows, result.failed_date_ranges) == (1, (("2026-01-01", "2026-01-01"),))
+    [(_, properties)] = rows(path)
+    assert json.loads(properties)["day"] == 2
+    assert counts(path) == [("2026-01-01", "2026-01-01", 0), ("2026-01-02", "2026-01-02", 1)]
+
+
+async def test_chunks_that_may_have_equal_rows_are_written_one_after_the_other(client_of, path, monkeypatch):
+    """Two that are written at once might delete the same row, which is a conflict in DuckDB."""
+    equal = [line("e", FIRST + DAY) for _ in range(50)]
+    lines = {f"2026-01-0{day}": equal for day in (1, 2, 3)}
+    load, writing, most = ChunkFetcher._load, set(), []
+
+    async def loaded(fetcher, chunk, body, **options):
+        writing.add(chunk)
+        await asyncio.sleep(0.05)
+        most.append(len(writing))
+        await load(fetcher, chunk, body, **options)
+        writing.discard(chunk)
+
+    async with FakeMixpanel(GivenEvents(lines=lines), today="2026-06-01", limits=None) as server:
+        client = client_of(server)
+        dates = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
+        await client.fetch_events(**dates)
+        monkeypatch.setattr(ChunkFetcher, "_load", loaded)
+        for _ in range(3):
+            result = await client.fetch_events(**dates, append=True)
+            assert (result.total_rows, result.has_failures) == (150, False)
+    assert max(most) == 1
+    assert len(rows(path)) == 150
+
+
+async def test_wide_rows_of_two_chunks_are_compared_within_the_memory(client_of, path, monkeypatch):
+    monkeypatch.setattr(connection, "MEMORY_LIMIT", "24MB")
+    pads = ["".join(random.Random(number).choices("0123456789abcdef", k=400_000)) for number in range(60)]
+    lines = {
+        f"2026-01-0{day}": [copy_of(day, day, FIRST + 20 * 3600 + number, pad) for number, pad in enumerate(pads)]
+        for day in (1, 2)
+    }
+    dates = {"from_date": "2026-01-01", "to_date": "2026-01-02", "parallel": True, "chunk_days": 1}
+    async with FakeMixpanel(GivenEvents(lines=lines), today="2026-06-01", limits=None) as server:
+        client = client_of(server)
+        await client.fetch_events(**dates)
+        for more in ({"append": True}, {"resume": True}):
+            assert not (await client.fetch_events(**dates, **more)).has_failures
+            assert [json.loads(properties)["day"] for _, properties in rows(path)] == [2] * 60
