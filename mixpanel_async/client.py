@@ -263,7 +263,7 @@ class MixpanelClient:
         in Mixpanel's own order, and a row that Mixpanel repeats is repeated (`fetch_events` removes those: they have
         the same event, distinct id, time and insert id).
 
-        Memory is bounded, whatever the range: a chunk waits as it came over the wire, above 32 MB in a temporary file,
+        Memory is bounded, whatever the range: a chunk waits as it came over the wire, above 48 MB in a temporary file,
         and a chunk is requested only when it is among the next `max_workers` (without `parallel`: the next one). So a
         slow consumer holds the downloads back. When the loop is left or cancelled, open connections are closed at once;
         if the surrounding function goes on, use `contextlib.aclosing`.

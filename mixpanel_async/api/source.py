@@ -33,7 +33,8 @@ class Source:
     async def wait(
         self, name: str, attempt: int, error: ExportError, *, counted: bool = True, refusals: int = 1
     ) -> None:
-        """Wait after `attempt` (from 1) at `name` failed. A 429 pauses every request that counts in the same limit.
+        """Wait before the next attempt. After a 429 this pauses the limiter, for every request of the same limit, and
+        returns: the next attempt waits there.
 
         Args:
             name: what the log calls it.

@@ -19,16 +19,16 @@ _TERMINATED = re.compile(rb'[\s"(\[]*(?:export )?terminated early\.?[\s")\]]*', 
 
 
 class BrokenEndError(ConnectionLostError):
-    r"""The last line is not JSON.
+    """The last line is not JSON: it was cut, or it is a bad line like any other.
 
-    If it has no line break, it is cut. If it has one, it may be cut, or it may be a bad line like any other: then
-    another attempt at the same response brings the same bytes.
+    A line without its line break was cut. With one, a second attempt decides: a bad line comes again, byte for byte.
     """
 
     def __init__(self, end: bytes, *, is_ended: bool) -> None:
         """`end` is the line, or the lines of an event that raw line breaks cut apart."""
         super().__init__("The response was cut: its last line is not whole", may_be_too_large=not is_ended)
         self.end = end if is_ended else None
+        """What the second attempt is compared with; `None` if the line was surely cut."""
 
 
 def error_from_line(line: bytes) -> ExportError | None:

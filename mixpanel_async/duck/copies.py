@@ -71,7 +71,8 @@ _AFFECTED = f"""
         )
     )
 """
-"""The copies of which one belongs to a planned chunk, or whose row in the table does."""
+"""The copies to put back: those that belong to a planned chunk, those whose time lies in its dates, and those that have
+the time of a row out of range of a planned chunk, because the table may show that row instead of them."""
 
 _COUNT = """
     UPDATE {ours}chunks AS chunk SET rows = rows + change, duplicates = greatest(0, duplicates - change) FROM (
@@ -91,7 +92,8 @@ def mark(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: Da
 
 def drop(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> dict[dt.date, int]:
     """Within a transaction, while no chunk of the table is open: move rows from the table to `_mixpanel_copies`, until
-    there is one a key: the one with the newest `mp_processing_time_ms`, first of all the one within its chunk's dates.
+    there is one a key: the one with the newest `mp_processing_time_ms`. Of equally new ones, it is the one that lies
+    within its chunk's dates.
 
     Returns:
         How many rows were moved, by a date of the chunk that they belong to.

@@ -86,7 +86,8 @@ class DedupBuffer:
 
         Rows of a repeated id are kept, up to `HELD_FOR_DUPLICATES`. So are those of the last row's day, if there are
         several days, up to `HELD_FOR_DAY`: in a body that goes from day to day, duplicates are then never in different
-        inserts. `HELD_FOR_DAY` is half of what the loader holds until it calls this, so a row is seldom copied twice.
+        inserts. `HELD_FOR_DAY` is half of `chunk_loader.HELD`, after which this is called, so a row is seldom copied
+        twice.
         """
         is_event, waits = self.rows.flags("is_event"), self._waits()
         waiting = self._nbytes(waits)

@@ -119,9 +119,9 @@ def delete_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, 
 
 
 def delete_failed(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> None:
-    """Within a transaction: delete the rejected lines of chunks that began on these dates and failed because of them.
+    """Within a transaction: delete the lines that were kept when a chunk failed that began on one of these dates.
 
-    Two chunks of one call never delete the same lines, which would be a conflict.
+    Only the first date is compared: so two chunks of one call never delete the same lines, which would be a conflict.
     """
     cursor.execute(
         f"DELETE FROM {schema}._mixpanel_rejected "
@@ -190,7 +190,8 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
 def _split(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:
     """Split the journal row that begins before `date` and ends on it or after it.
 
-    What was counted for the whole, and its rejected lines, stay with the first part: their dates are not known.
+    The duplicates and bytes that were counted for the whole, and its rejected lines, stay with the first part: nobody
+    knows of which dates they are.
     """
     journal = f"{schema}._mixpanel_chunks"
     hit = f"table_name = lower($name) AND from_date < {date} AND to_date >= {date}"

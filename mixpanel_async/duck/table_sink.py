@@ -68,7 +68,7 @@ class TableSink:
         self._rows = ArrowInput(cursor, "to_insert", MARKED)
 
     def begin(self) -> None:
-        """Open the transaction, and delete in it the rejected lines of an earlier call that failed."""
+        """Open the transaction, and delete in it the lines that were kept when a chunk of these dates failed."""
         self._cursor.execute("BEGIN")
         journal.delete_failed(self._cursor, self._schema, self._name, self._dates)
 
@@ -173,7 +173,8 @@ class TableSink:
         if shown != inserted:
             raise StoreError(
                 f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {shown}: "
-                "this DuckDB numbers rows in another way. Nothing was committed: install duckdb 2.0."
+                "this DuckDB numbers rows in another way. Nothing was committed: install the duckdb release that this "
+                "library was tested with."
             )
 
     def _record_chunk(self, record: ChunkRecord, *, final: bool, rows: int, duplicates: int, rejected: int) -> None:

@@ -130,7 +130,10 @@ class Paging:
         self._failed.add(number)
 
     def take_lost(self) -> list[tuple[int, EmptyPageError]]:
-        """Return the empty pages that cannot be the end, because a page after them has profiles, or failed."""
+        """Return the empty pages that cannot be the end, because a page after them has profiles, or failed.
+
+        Each is returned once; the caller reports it as failed. Call it before `take_end`.
+        """
         last = max(self._last, max(self._failed, default=0))
         lost = [(number, error) for number, error in self._empty.items() if number < last]
         for number, _ in lost:
@@ -139,7 +142,7 @@ class Paging:
         return lost
 
     def take_end(self) -> list[int]:
-        """Return the empty pages that are the end, once all pages have ended."""
+        """Return the empty pages that are the end, once all pages have ended; the caller reports them as kept."""
         if len(self._rows) + len(self._failed) < self._requested:
             return []
         end = list(self._empty)

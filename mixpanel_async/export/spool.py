@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-MEMORY_SIZE = 32 << 20
+MEMORY_SIZE = 48 << 20
 """Bytes in memory, for all spools of a call together."""
 
 SPILL = 1 << 20
