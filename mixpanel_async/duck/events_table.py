@@ -96,7 +96,7 @@ class EventsTable:
         try:
             self.drop_copies()
         except StoreError as error:  # as in `drop_if_empty`
-            logger.warning("%s Some events may be there twice, until the next fetch into this table.", error)
+            logger.info("%s Some events may be there twice, until the next fetch into this table.", error)
         self.drop_if_empty()
 
     def drop_if_empty(self) -> None:

@@ -309,7 +309,7 @@ def test_a_cut_chunk_counts_its_bytes_and_bad_lines_once(shelf):
 
 
 def test_a_bad_line_goes_with_the_pieces_of_its_chunk(shelf):
-    shelf.store(WEEK, rejected=[bad_line(1, b"bad")])
+    shelf.store(WEEK, [event("2024-01-06")], rejected=[bad_line(1, b"bad")])
     plan = [("2024-01-01", "2024-01-03"), ("2024-01-04", "2024-01-07")]
     shelf.align(*plan)
     for dates in plan:
