@@ -67,7 +67,7 @@ class Shelf:
         day = None if complete is None else dt.date.fromisoformat(complete)
         loader = self.table.loader(dates, deduplicate=deduplicate, last_complete_day=day)
         loader.begin()
-        for block in blocks:
+        for block in filter(None, blocks):  # a decoder makes no empty batch
             loader.load([batch(block)])
         if rejected:
             loader.load([EventBatch(rejected=tuple(rejected))])
