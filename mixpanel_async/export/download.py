@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.api.responses import raise_for_response
@@ -22,7 +23,7 @@ from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.spool import MemoryBudget, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from contextlib import AsyncExitStack
 
     from mixpanel_async.api.source import Source
@@ -85,14 +86,19 @@ class Body:
             raise ValueError("this body has not come")
         return self.spool.peek() if keep else self.spool.read()
 
-    async def discard(self, error: ExportError) -> None:
-        """Drop the body, of which decoding showed that it is not whole."""
-        if self.spool is not None:
-            await self.spool.close()
-            self.spool = None
-        if isinstance(error, BrokenEndError) and self.has_end_mark:
-            error.may_be_too_large |= self._known_end is not None  # two different ends: it is cut
-            self._known_end = error.end
+    @asynccontextmanager
+    async def kept_if_whole(self) -> AsyncIterator[None]:
+        """Decode the body in the block. If that raises an ExportError, the body is not whole, and is dropped."""
+        try:
+            yield
+        except ExportError as error:
+            if self.spool is not None:
+                await self.spool.close()
+                self.spool = None
+            if isinstance(error, BrokenEndError) and self.has_end_mark:
+                error.may_be_too_large |= self._known_end is not None  # two different ends: it is cut
+                self._known_end = error.end
+            raise
 
 
 class Downloads:
@@ -117,8 +123,8 @@ class Downloads:
         Args:
             chunk: its dates.
             stack: keeps the spools open.
-            use: gets the bodies, all of them there, and which attempt at the chunk this is, from 1. It calls
-                `discard` on a body that is not whole, and raises.
+            use: gets the bodies, all of them there, and which attempt at the chunk this is, from 1. It decodes each
+                in its `kept_if_whole`.
 
         Raises:
             ExportError: of the last attempt at a request; it names the dates.
@@ -144,13 +150,12 @@ class Downloads:
         """Wait, and return what to request instead of a body that failed. Raises the error at the end."""
         may_halve = error.may_be_too_large and body.has_failed_before and self._selection.limit is None
         smaller = halves(body.dates) if may_halve else [body.dates]
-        await body.attempts.failed(error, may_exceed=len(smaller) > 1)
+        is_cut = len(smaller) > 1
+        await body.attempts.failed(error, may_exceed=is_cut)
         self._meter.retried()
-        return (
-            [body]
-            if len(smaller) == 1
-            else [Body(self._source, chunk, half, failed_before=body.attempts.failures) for half in smaller]
-        )
+        if not is_cut:
+            return [body]
+        return [Body(self._source, chunk, half, failed_before=body.attempts.failures) for half in smaller]
 
     async def _fetch(self, body: Body, stack: AsyncExitStack) -> None:
         """Fetch a body. Raises ExportError if the response is not one, or the connection broke."""

@@ -213,12 +213,9 @@ class ChunkFetcher:
 
     async def _load(self, chunk: DateChunk, body: Body, *, keep: bool) -> None:
         groups = grouped(decode(body.read(keep=keep), body.known_end))
-        try:
+        async with body.kept_if_whole():
             while (batches := await self._cores.run(next, groups, None)) is not None:
                 await self._queue.put(LoadBatches(chunk, batches))
-        except ExportError as error:
-            await body.discard(error)
-            raise
 
     async def _find_repeated_ids(self, chunk: DateChunk, bodies: Sequence[Body]) -> None:
         repeated = RepeatedIds(body.read(keep=True) for body in bodies)

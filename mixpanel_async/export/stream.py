@@ -174,11 +174,8 @@ class EventStream(Generic[T_co]):
             proven = [stack.enter_context(StreamBody(body, self._text)) for body in bodies]
             async with self._proving:
                 for each, body in zip(proven, bodies, strict=True):
-                    try:
+                    async with body.kept_if_whole():
                         await each.prove()
-                    except ExportError as error:
-                        await body.discard(error)
-                        raise
             warn_if_unframed(chunk, bodies)
             return proven, stack.pop_all()
 
