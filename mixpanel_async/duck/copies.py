@@ -76,10 +76,11 @@ the time of a row out of range of a planned chunk, because the table may show th
 
 _COUNT = """
     UPDATE {ours}chunks AS chunk SET rows = rows + change, duplicates = greatest(0, duplicates - change) FROM (
-        SELECT from_date, + count(*) AS change FROM {ours}chunks JOIN moved ON day BETWEEN from_date AND to_date
+        SELECT from_date, $sign * count(*) AS change FROM {ours}chunks JOIN moved ON day BETWEEN from_date AND to_date
         WHERE table_name = lower($name) GROUP BY from_date
     ) AS counted WHERE table_name = lower($name) AND chunk.from_date = counted.from_date
 """
+"""Counts the `moved` rows: with the `$sign` 1 as rows of their chunks, with -1 as duplicates."""
 
 
 def mark(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> None:
@@ -109,7 +110,7 @@ def drop(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> dict[d
         statements.execute(
             f"INSERT INTO {{ours}}copies (table_name, day, {_COLUMNS}) SELECT lower($name), day, {_COLUMNS} FROM moved"
         )
-        statements.execute(_COUNT.replace("+ count", "- count"))
+        statements.execute(_COUNT, {"sign": -1})
     statements.execute("DELETE FROM {ours}unchecked WHERE table_name = lower($name)")
     cursor.execute("DROP TABLE moved")
     return moved
@@ -146,7 +147,7 @@ def put_back(
             "INSERT INTO {ours}unchecked (table_name, from_date, to_date) "
             "SELECT DISTINCT lower($name), day, day FROM moved"
         )
-    statements.execute(_COUNT)
+    statements.execute(_COUNT, {"sign": 1})
     statements.execute("DELETE FROM {ours}copies WHERE rowid IN (SELECT record FROM moved)")
     cursor.execute("DROP TABLE moved")
 

@@ -91,13 +91,12 @@ class EventsTable:
             if any(has_rows(cursor, schema, ours, self._name) for ours in ("copies", "unchecked")):
                 self._database.make_room(LONG_ROW + 1)
 
-    def leave(self) -> None:
-        """After a call, however it ended: drop copies, and the table if it stayed empty."""
+    def drop_copies_after_error(self) -> None:
+        """Drop the copies of the chunks that were committed before a call ended with an error, or was cancelled."""
         try:
             self.drop_copies()
         except StoreError as error:  # as in `drop_if_empty`
             logger.info("%s Some events may be there twice, until the next fetch into this table.", error)
-        self.drop_if_empty()
 
     def drop_if_empty(self) -> None:
         """Drop a table that this object created and nothing was committed to, so that the next call can create it."""

@@ -115,8 +115,11 @@ async def fetch_events(
                 ).run(chunks)
         copies = await finish_in_thread(table.drop_copies)
         return [outcome.without_copies(copies) for outcome in outcomes]
+    except BaseException:
+        await finish_in_thread(table.drop_copies_after_error)
+        raise
     finally:
-        await finish_in_thread(table.leave)
+        await finish_in_thread(table.drop_if_empty)
 
 
 def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
