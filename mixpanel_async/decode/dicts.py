@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.proven_blocks import Line
 from mixpanel_async.decode.slow_parser import SlowParser
 from mixpanel_async.decode.strict_json import mend_surrogates, parse
 
@@ -31,12 +32,7 @@ NEEDS_SLOW_PARSER = (msgspec.MsgspecError, ValueError, LookupError, TypeError, R
 """What a fast parser raises at a block that only the slow parser can read."""
 
 
-class _Line(msgspec.Struct, gc=False):
-    event: str
-    properties: dict[str, Any]
-
-
-_parse_lines = msgspec.json.Decoder(_Line).decode_lines
+_parse_lines = msgspec.json.Decoder(Line).decode_lines
 _parse_objects = msgspec.json.Decoder().decode_lines
 _from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
 
@@ -100,7 +96,7 @@ def _raw_dicts(events: list[EventDict]) -> list[EventDict]:
     return events
 
 
-def _event_dicts(lines: list[_Line]) -> list[EventDict]:
+def _event_dicts(lines: list[Line]) -> list[EventDict]:
     """Return events with the columns of a table, in one loop: a function call per event would cost a tenth of the time.
 
     Raises:

@@ -56,10 +56,10 @@ class Blocks:
             held.append(part)
             held_size += len(part)
             if line_size + len(part) > LINE_MAX and self._is_too_long(line_size, part):
-                before, line = _split_at(b"".join(held), held_size - len(part) - line_size)
-                if before:
-                    yield before
-                long, rest = self._long_line(line)
+                text, start = b"".join(held), held_size - len(part) - line_size
+                if start:
+                    yield text[:start]
+                long, rest = self._long_line(text[start:])
                 yield long
                 held, held_size, line_size = [rest], len(rest), len(rest) - rest.rfind(b"\n") - 1
                 continue
@@ -89,10 +89,6 @@ class Blocks:
                 long.size = size
                 return long, part[end + 1 :]
         raise ConnectionLostError("The response was cut: its last line is not whole")
-
-
-def _split_at(text: bytes, start: int) -> tuple[bytes, bytes]:
-    return text[:start], text[start:]
 
 
 def last_line(block: bytes) -> bytes:

@@ -26,12 +26,14 @@ SMALL_BLOCK = 64 << 10
 """Bytes of a small block, about: it takes some 0.3 ms to parse, and its objects stay in the processor's cache."""
 
 
-class _Line(msgspec.Struct, gc=False):
+class Line(msgspec.Struct, gc=False):
+    """A line of Mixpanel's own shape, as msgspec parses it."""
+
     event: str
     properties: dict[str, Any]
 
 
-_parse_line = msgspec.json.Decoder(_Line).decode
+_parse_line = msgspec.json.Decoder(Line).decode
 
 
 class SmallBlock(NamedTuple):
@@ -99,4 +101,4 @@ def _check_lines(prover: SlowParser, block: SmallBlock) -> None:
 
 
 def _ignore(_: RejectedLine) -> None:
-    """Do nothing with a rejected line: whoever reads the proven blocks is told of it."""
+    """Ignore a rejected line here: the reader of the proven blocks reports it."""
