@@ -2,7 +2,7 @@
 
 credentials  who the client is
 hosts        the hosts of a region's APIs
-waiting      tells of long waits
+waiting      long waits, and the log lines about them
 limits       how many requests at once, a second, a minute and an hour
 retry        how often and when to try again
 transport    the connection: the one module that imports aiohttp

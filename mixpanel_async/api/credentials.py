@@ -106,7 +106,7 @@ Credentials = ServiceAccount | ProjectSecret | OAuthToken
 
 
 def not_credentials(kind: type) -> ConfigurationError:
-    """Return the error for a value that is none of the three. It tells the value's type only: it may be the secret."""
+    """Return the error for a value that is not credentials. It names only the type: the value may be a secret."""
     return ConfigurationError(
         "credentials must be a ServiceAccount, a ProjectSecret or an OAuthToken, such as ServiceAccount(username, "
         f"secret, project_id), not {kind.__name__}."

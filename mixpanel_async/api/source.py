@@ -46,7 +46,7 @@ class Source:
         is_limit = isinstance(error, RateLimitError)
         number = refusals if is_limit else attempt
         seconds = self.retry.wait(number, getattr(error, "retry_after", None), limited=is_limit)
-        when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter tells of long waits, all in one line
+        when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter logs long waits
         logger.info("%s: %s. Attempt %d follows%s.", name, error, attempt + 1, when)
         if isinstance(error, RateLimitError):
             reason = f"Mixpanel's {'hourly' if error.is_window_full else 'rate'} limit (a 429)"
@@ -57,7 +57,7 @@ class Source:
 
 
 class Attempts:
-    """The attempts at one request, or at one chunk: counted, with a wait between two of them."""
+    """The attempts at one request: counted, with a wait between two of them."""
 
     def __init__(self, source: Source, name: str, *, counted: bool = True, failed_before: int = 0) -> None:
         """`name` is what errors and logs call it; `counted` is the limiter's (`Limiter.slot`).

@@ -50,7 +50,7 @@ class Waits:
 
     @property
     def current(self) -> Waiting | None:
-        """Of the long waits the one that ends last; `None` if there is none."""
+        """The long wait that ends last; `None` if no request waits for long."""
         return self._last()[1] if self._long else None
 
     @contextmanager

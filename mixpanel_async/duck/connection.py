@@ -56,7 +56,7 @@ class Database:
     until `close`. A caller's connection is never closed and its settings stay.
 
     Raises:
-        ConfigurationError: the target is none of the three.
+        ConfigurationError: the target is not a path, `:memory:` or a connection.
     """
 
     def __init__(self, target: str | os.PathLike[str] | duckdb.DuckDBPyConnection) -> None:

@@ -118,7 +118,7 @@ class EventStream(Generic[T_co]):
     async def run(
         self, get_source: Callable[[], Source], *, if_empty: Iterable[T_co] = ()
     ) -> AsyncGenerator[T_co, None]:
-        """Yield all events, in the order of their chunks, or `if_empty` if there are none.
+        """Yield all events in the order of their chunks. If there is no event, yield `if_empty`.
 
         Raises:
             ExportError: a chunk failed; all events of the dates before it were yielded, none of its own.
