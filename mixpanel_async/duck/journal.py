@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import out_of_range
-from mixpanel_async.duck.schema import EVENTS_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.schema import EVENTS_COLUMNS, UTC_NOW, check_columns, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
 from mixpanel_async.records import JournalRow
@@ -60,7 +60,7 @@ def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, s
         forget(cursor, schema, name)  # what is left of a table that somebody else dropped
         cursor.execute(
             f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at) "
-            "VALUES (lower(?), 'events', ?, now())",
+            f"VALUES (lower(?), 'events', ?, {UTC_NOW})",
             [name, selection.to_json()],
         )
 
@@ -151,10 +151,11 @@ def record_chunk(  # noqa: PLR0913 - the row's columns
     rejected: int,
 ) -> None:
     """Within a chunk's transaction: write its row. A resume asks again for one that is not `final`."""
+    fetched_at = stored_time(chunk.fetched_at)
     cursor.execute(
         f"INSERT INTO {schema}._mixpanel_chunks (table_name, from_date, to_date, final, rows, duplicates, rejected, "
         "bytes, retries, fetched_at) VALUES (lower(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [name, *chunk.dates, final, rows, duplicates, rejected, chunk.bytes, chunk.retries, chunk.fetched_at],
+        [name, *chunk.dates, final, rows, duplicates, rejected, chunk.bytes, chunk.retries, fetched_at],
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.journal import forget
-from mixpanel_async.duck.schema import quoted, table_exists
+from mixpanel_async.duck.schema import UTC_NOW, quoted, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     import duckdb
@@ -41,13 +41,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "annotations": {
         "id": "BIGINT",
-        "date": "TIMESTAMPTZ",
+        "date": "TIMESTAMP",
         "description": "VARCHAR",
         "user": "JSON",
         "tags": "JSON",
     },
 }
-"""For each kind (the table's `type` in `_mixpanel_selections`) its columns, without `fetched_at TIMESTAMPTZ`."""
+"""For each kind (the table's `type` in `_mixpanel_selections`) its columns, without `fetched_at`. Times are in UTC."""
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -61,7 +61,7 @@ class LookupTable:
         self._name = name
         self._table = database.schema.table(name)
         self._kind = kind
-        self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMPTZ"}
+        self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMP"}
 
     def check(self) -> None:
         """Check that the name is free, or that of this lookup's table.
@@ -101,8 +101,8 @@ class LookupTable:
         lists = [[_stored_value(row[place], of) for row in rows] for place, of in enumerate(types)]
         unnested = ", ".join(f"unnest(?::{of}[])" for of in types)
         columns = ", ".join(map(quoted, self._columns))
-        insert = f"INSERT INTO {self._table} ({columns}) SELECT {unnested}, ?::TIMESTAMPTZ"
-        cursor.execute(insert, [*lists, fetched_at])
+        insert = f"INSERT INTO {self._table} ({columns}) SELECT {unnested}, ?::TIMESTAMP"
+        cursor.execute(insert, [*lists, stored_time(fetched_at)])
 
     def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
         columns = ", ".join(f"{quoted(column)} {of}" for column, of in self._columns.items())
@@ -110,7 +110,7 @@ class LookupTable:
         forget(cursor, self._schema, self._name)  # what is left of a table that somebody else dropped
         cursor.execute(
             f"INSERT INTO {self._schema}._mixpanel_selections (table_name, type, selection, created_at) "
-            "VALUES (lower(?), ?, '{}', now())",
+            f"VALUES (lower(?), ?, '{{}}', {UTC_NOW})",
             [self._name, self._kind],
         )
 
@@ -129,4 +129,6 @@ class LookupTable:
 
 
 def _stored_value(value: object, of: str) -> object:
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return stored_time(value)
     return _json.encode(value).decode() if of == "JSON" and value is not None else value

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.connection import translate_errors
-from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, check_columns, table_exists
+from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, check_columns, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
@@ -144,7 +144,7 @@ class ProfilesTable:
             )
             self._cursor.execute(
                 f"INSERT INTO {self._pages} (table_name, part, page, rows, session_id, total, page_size, fetched_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, now())",
+                f"VALUES (?, ?, ?, ?, ?, ?, ?, {UTC_NOW})",
                 [self._kept, *astuple(page)],
             )
 
@@ -229,7 +229,7 @@ class ProfilesTable:
     def _record(self, name: str, kind: str) -> None:
         self._cursor.execute(
             f"INSERT OR REPLACE INTO {self._selections} (table_name, type, selection, created_at) "
-            "VALUES (?, ?, ?, now())",
+            f"VALUES (?, ?, ?, {UTC_NOW})",
             [name, kind, self._selection.to_json()],
         )
 

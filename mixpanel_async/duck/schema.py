@@ -7,6 +7,7 @@ describes.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -31,6 +32,9 @@ PROFILES_COLUMNS = """(
     last_seen TIMESTAMP,
     properties JSON NOT NULL USING COMPRESSION zstd
 )"""
+
+UTC_NOW = "make_timestamp(epoch_us(now()))"
+"""In SQL: the time, as our tables have times: `TIMESTAMP`, in UTC, whatever time zone a connection has."""
 
 _COLUMNS = {
     "events": ["event_name", "event_time", "distinct_id", "insert_id", "properties"],
@@ -57,6 +61,11 @@ def check_table_name(name: str, argument: str = "name") -> str:
 def quoted(name: str) -> str:
     """Return a name as an SQL identifier, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def stored_time(time: dt.datetime) -> dt.datetime:
+    """Return an aware time as our tables have it. DuckDB itself would convert it to the connection's time zone."""
+    return time.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 class Schema(NamedTuple):

@@ -22,6 +22,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from mixpanel_async.duck.schema import OWN_PREFIX, quoted, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.schema import Schema
 
-VERSION = 3
+VERSION = 4
 """1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
-`_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`.
+`_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`. 3: `created_at`,
+`fetched_at` and the `date` of annotations were `TIMESTAMPTZ`.
 """
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
@@ -43,7 +45,7 @@ _TABLES = (
         table_name VARCHAR PRIMARY KEY,
         type VARCHAR NOT NULL,
         selection JSON NOT NULL,
-        created_at TIMESTAMPTZ NOT NULL
+        created_at TIMESTAMP NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_chunks (
         table_name VARCHAR NOT NULL,
@@ -55,7 +57,7 @@ _TABLES = (
         rejected BIGINT NOT NULL,
         bytes BIGINT NOT NULL,
         retries INTEGER NOT NULL,
-        fetched_at TIMESTAMPTZ NOT NULL,
+        fetched_at TIMESTAMP NOT NULL,
         PRIMARY KEY (table_name, from_date)
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_out_of_range (
@@ -95,7 +97,7 @@ _TABLES = (
         session_id VARCHAR,
         total BIGINT,
         page_size BIGINT NOT NULL,
-        fetched_at TIMESTAMPTZ NOT NULL,
+        fetched_at TIMESTAMP NOT NULL,
         PRIMARY KEY (table_name, part, page)
     )""",
 )
@@ -141,12 +143,30 @@ def _version(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> int:
 
 def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) -> None:
     """Within a transaction: bring our tables from `version` to `VERSION`."""
-    if version == 1:
-        cursor.execute(f"ALTER TABLE IF EXISTS {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
-    cursor.execute(
-        f"ALTER TABLE IF EXISTS {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
-    )
+    if version == 1 and table_exists(cursor, schema, "_mixpanel_strays"):
+        cursor.execute(f"ALTER TABLE {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
     for statement in _TABLES:  # also those that an early file of version 1 lacks
         cursor.execute(statement.format(schema=schema))
+    cursor.execute(
+        f"ALTER TABLE {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
+    )
+    _remove_time_zones(cursor, schema)
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")
     cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])
+
+
+def _remove_time_zones(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> None:
+    """Within a transaction: change the `TIMESTAMPTZ` columns of our tables and of lookups to `TIMESTAMP` in UTC."""
+    found = cursor.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_catalog = ? AND table_schema = ? AND data_type = 'TIMESTAMP WITH TIME ZONE' "
+        "AND (starts_with(table_name, ?) "
+        f"OR lower(table_name) IN (SELECT table_name FROM {schema}._mixpanel_selections))",
+        [*schema, OWN_PREFIX],
+    )
+    for table, name in found.fetchall():
+        column = quoted(name)
+        cursor.execute(
+            f"ALTER TABLE {schema.table(table)} ALTER COLUMN {column} TYPE TIMESTAMP "
+            f"USING make_timestamp(epoch_us({column}))"
+        )

@@ -131,7 +131,7 @@ class Lookups:
         Args:
             from_date: first date, inclusive, in the project's days.
             to_date: last date, inclusive; both or neither.
-            save: see the class. Table `annotations`: `id`, `date` (TIMESTAMPTZ), `description`, `user`, `tags`,
+            save: see the class. Table `annotations`: `id`, `date` (TIMESTAMP, UTC), `description`, `user`, `tags`,
                 `fetched_at`.
 
         Raises:

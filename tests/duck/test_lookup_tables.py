@@ -11,6 +11,7 @@ import pytest
 from mixpanel_async import catalog
 from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.duck.lookup_tables import COLUMNS, LookupTable
+from mixpanel_async.duck.schema import stored_time
 from mixpanel_async.errors import StoreError
 from mixpanel_async.selections import EventSelection
 
@@ -56,11 +57,11 @@ def test_columns_are_the_fields(kind, of):
 
 def test_rows_are_stored_as_they_are_and_replaced(replace, sql):
     replace([ONE, TWO], selection='{"a":1}')
-    assert sql("SELECT * FROM cohorts ORDER BY id") == [(*ONE, AT), (*TWO, AT)]
+    assert sql("SELECT * FROM cohorts ORDER BY id") == [(*ONE, stored_time(AT)), (*TWO, stored_time(AT))]
     assert described(sql) == [("cohorts", "cohorts", '{"a":1}')]
 
     replace([TWO], at=LATER)
-    assert sql("SELECT * FROM cohorts") == [(*TWO, LATER)]
+    assert sql("SELECT * FROM cohorts") == [(*TWO, stored_time(LATER))]
     replace([])
     assert sql("SELECT * FROM cohorts") == []
     assert described(sql) == [("cohorts", "cohorts", "{}")]
@@ -126,7 +127,7 @@ def test_a_table_that_somebody_dropped_is_created_again(replace, sql, database):
     EventsTable(database, "mine").prepare(EventSelection(), [])
     sql("DROP TABLE mine")
     replace([ONE], name="mine")
-    assert sql("SELECT * FROM mine") == [(*ONE, AT)]
+    assert sql("SELECT * FROM mine") == [(*ONE, stored_time(AT))]
     assert described(sql) == [("mine", "cohorts", "{}")]
 
 
@@ -141,7 +142,7 @@ def test_what_cannot_be_stored_leaves_all_as_it_was(replace, sql, first):
     if first:
         assert ("cohorts",) not in sql("SHOW TABLES")
     else:
-        assert sql("SELECT * FROM cohorts") == [(*ONE, AT)]
+        assert sql("SELECT * FROM cohorts") == [(*ONE, stored_time(AT))]
     replace([TWO])
     assert sql("SELECT id FROM cohorts") == [(2,)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import threading
 
 import duckdb
@@ -40,7 +41,16 @@ def tables(cursor):
 
 
 def all_rows(cursor):
-    return {name: cursor.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in sorted(tables(cursor))}
+    return {name: rows_of(cursor, name) for name in sorted(tables(cursor))}
+
+
+def rows_of(cursor, name):
+    """All rows of a table, times with and without a zone as microseconds since 1970."""
+    columns = [
+        f"epoch_us({column})" if kind.startswith("TIMESTAMP") else column
+        for column, kind, *_ in cursor.execute(f"DESCRIBE {name}").fetchall()
+    ]
+    return cursor.execute(f"SELECT {', '.join(columns)} FROM {name} ORDER BY ALL").fetchall()
 
 
 def as_version_1(path):
@@ -101,6 +111,26 @@ def test_version_2_gets_the_tables_for_copies_and_a_column(cursor):
     assert cursor.execute("SELECT line_number, chunk_failed FROM _mixpanel_rejected").fetchall() == [(1, False)]
     assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
     assert cursor.execute("SELECT digest FROM _mixpanel_out_of_range").fetchall() == [("digest",)]
+
+
+def test_times_of_version_3_are_the_same_without_a_zone(cursor):
+    cursor.execute("SET TimeZone = 'America/Los_Angeles'")
+    for statement in VERSION_1:
+        cursor.execute(statement)
+    cursor.execute("CREATE TABLE Notes (id BIGINT, date TIMESTAMPTZ, fetched_at TIMESTAMPTZ)")
+    cursor.execute("CREATE TABLE somebodys (moment TIMESTAMPTZ)")
+    cursor.execute("INSERT INTO Notes VALUES (1, '2026-03-08 09:59:59.123456+00', NULL)")
+    cursor.execute("INSERT INTO _mixpanel_selections VALUES ('notes', 'annotations', '{}', '2026-03-08 10:00:00+00')")
+
+    prepare_our_tables(cursor, MAIN)
+
+    date = dt.datetime.fromisoformat("2026-03-08 09:59:59.123456")
+    assert cursor.execute("FROM Notes").fetchall() == [(1, date, None)]
+    assert cursor.execute("SELECT created_at::VARCHAR FROM _mixpanel_selections").fetchall() == [
+        ("2026-03-08 10:00:00",)
+    ]
+    zones = "SELECT table_name FROM information_schema.columns WHERE data_type = 'TIMESTAMP WITH TIME ZONE'"
+    assert cursor.execute(zones).fetchall() == [("somebodys",)]
 
 
 def test_a_migration_that_fails_leaves_the_old_tables(cursor, monkeypatch):

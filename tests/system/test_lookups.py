@@ -284,7 +284,7 @@ async def test_saved_and_saved_again(client, fake, path, name):
     found = await ask(client, name, save=True)
     once = rows(path, f"FROM {name}")
     assert len(once) == len(found) > 0
-    assert {row[-1].tzinfo is not None for row in once} == {True}
+    assert {row[-1].tzinfo for row in once} == {None}
     assert await ask(client, name, save=True) == found
     again = rows(path, f"FROM {name}")
     assert [row[:-1] for row in again] == [row[:-1] for row in once]
@@ -312,7 +312,7 @@ async def test_columns_have_the_types_that_the_values_have(client, path):
         ("$user", None, None),
         ("Signed up", None, "true"),
     ]
-    notes = "SELECT date = TIMESTAMPTZ '2026-01-15 12:00:00+00', tags->>'$[0].name' FROM annotations ORDER BY id"
+    notes = "SELECT date = TIMESTAMP '2026-01-15 12:00:00', tags->>'$[0].name' FROM annotations ORDER BY id"
     assert rows(path, notes) == [(True, "release"), (False, None)]
 
 
