@@ -21,6 +21,7 @@ from mixpanel_async.cli.charts import weeks
 from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.duck.connection import translate_open_errors
+from mixpanel_async.duck.files import STORAGE_VERSION
 from mixpanel_async.duck.schema import OWN_PREFIX
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
@@ -191,7 +192,7 @@ def _box(found: duckdb.DuckDBPyRelation, columns: int) -> Iterator[str]:
 
 def _make_empty(path: Path) -> None:
     """Create a database that has only the demo's mark."""
-    with duckdb.connect(path) as connection:
+    with duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
         connection.execute(f"CREATE TABLE {NOTE} AS SELECT 'Generated events. The next demo replaces them.' AS note")
 
 

@@ -64,7 +64,7 @@ class Database:
         self._callers: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
-        self._has_memory_limit = False
+        self._ample_memory: str | None = None
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -85,10 +85,10 @@ class Database:
 
     def make_room(self, row_bytes: int) -> None:
         """Raise the memory limit to DuckDB's own if rows are so long that a row group may not fit."""
-        if row_bytes > LONG_ROW and self.path is not None and self._has_memory_limit:
-            self._has_memory_limit = False
+        if row_bytes > LONG_ROW and self._ample_memory is not None:
+            ample, self._ample_memory = self._ample_memory, None
             with self.cursor() as cursor:
-                cursor.execute("RESET memory_limit")
+                cursor.execute(f"SET memory_limit = {as_literal(ample)}")  # DuckDB 1.5 does nothing on RESET
 
     def close(self) -> None:
         """Close it, checkpointed; a database in memory is then gone. Every cursor must be closed before."""
@@ -129,7 +129,6 @@ class Database:
                 self.schema = _writable_schema(connection)
             else:
                 connection = self._connect(opened)
-                self._has_memory_limit = True
             prepare_our_tables(connection, self.schema)
             self._opened = opened.pop_all()
         self._connection = connection
@@ -143,6 +142,7 @@ class Database:
                 create_file(connection, self.path)
             opened.enter_context(_open_once(self.path))
             connection.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
+            ((self._ample_memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
             connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
             attach_file(connection, self.path)

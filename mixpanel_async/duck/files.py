@@ -27,6 +27,11 @@ rest through the write-ahead log, to be compressed again at the next checkpoint.
 ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
 """
 
+STORAGE_VERSION = "v1.5.0"
+"""The format of new files: DuckDB 1.5 and all later releases open them. Without it, a file that DuckDB 2 creates
+cannot be opened by last year's tools. A file that exists keeps its format.
+"""
+
 LEFT_BEHIND = 3600
 """Seconds after which no process can still be creating a file, which takes some milliseconds."""
 
@@ -35,8 +40,8 @@ _CREATING = ".mixpanel-async-creating-"
 
 
 def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Attach a file as `CATALOG`."""
-    connection.execute(f"ATTACH {as_literal(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP})")
+    """Attach a file as `CATALOG`; it keeps its format."""
+    _attach(connection, path, f"ROW_GROUP_SIZE {ROW_GROUP}")
 
 
 def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -51,7 +56,7 @@ def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         ) from None
     with creating as directory:
         made = Path(directory) / path.name
-        attach_file(connection, made)
+        _attach(connection, made, f"STORAGE_VERSION '{STORAGE_VERSION}'")
         connection.execute(f"DETACH {quoted(CATALOG)}")
         try:
             os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
@@ -76,6 +81,10 @@ def remove_left_behind(path: Path) -> None:
                 for each in ours:
                     each.unlink(missing_ok=True)
                 directory.rmdir()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, option: str) -> None:
+    connection.execute(f"ATTACH {as_literal(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, {option})")
 
 
 def as_literal(value: str) -> str:

@@ -88,7 +88,7 @@ def test_a_kill_while_the_file_is_made_leaves_no_half_file(path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "attach_file", killed)
+    monkeypatch.setattr(files, "_attach", killed)
     with pytest.raises(KeyboardInterrupt):
         Database(path).lease().open()
     monkeypatch.undo()
@@ -311,6 +311,21 @@ def test_the_memory_limit_is_raised_before_long_rows_are_parsed(path, monkeypatc
     assert shelf.store(WEEK, long).rows == 4  # its own parser needs more than 16 MB for them
     shelf.cursor.close()
     database.release()
+
+
+@pytest.mark.parametrize(("made_by", "version"), [("us", "v1.5.0+"), ("v1.4.0", "v1.4.0+"), ("latest", None)])
+def test_a_new_file_opens_in_duckdb_1_5_and_any_other_keeps_its_format(path, made_by, version):
+    if made_by != "us":
+        duckdb.connect(str(path), config={"storage_compatibility_version": made_by}).close()
+    before = storage_version(path) if path.exists() else version
+    fill(Database(path))
+    assert storage_version(path) == before == (version or before)
+
+
+def storage_version(path):
+    with duckdb.connect(str(path)) as connection:
+        tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()[0][0]
+    return tags["storage_version"]
 
 
 def test_two_databases_in_memory_are_two():

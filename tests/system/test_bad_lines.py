@@ -149,7 +149,7 @@ async def test_raw_line_breaks_in_a_text_keep_the_event_and_its_text(client_of, 
     async with RawServer(with_length(gzip.compress(text_of(*lines)))) as server:
         client = client_of(server)
         assert await table_of(client, path) == (IDS, [])
-        assert query(path, "SELECT properties->>'x' FROM events WHERE properties->>'x' IS NOT NULL") == [(text,)]
+        assert query(path, "SELECT properties->>'x' FROM events WHERE (properties->>'x') IS NOT NULL") == [(text,)]
         raw = [each async for each in client.stream_events(**DAY, raw=True)]
         assert raw[place]["properties"]["x"] == text
         assert [each["properties"]["$insert_id"] for each in raw] == IDS
