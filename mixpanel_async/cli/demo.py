@@ -20,9 +20,9 @@ from mixpanel_async.cli import signals
 from mixpanel_async.cli.charts import weeks
 from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
-from mixpanel_async.duck.connection import translate_open_errors
 from mixpanel_async.duck.files import STORAGE_VERSION
 from mixpanel_async.duck.schema import OWN_PREFIX
+from mixpanel_async.duck.translation import translate_open_errors
 from mixpanel_async.errors import DatabaseLockedError, StoreError
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 

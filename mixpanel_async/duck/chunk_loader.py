@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mixpanel_async.duck.connection import translate_errors
 from mixpanel_async.duck.dedup import DedupBuffer
 from mixpanel_async.duck.parser import EventParser
+from mixpanel_async.duck.translation import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import duckdb
 
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
+from mixpanel_async.duck.translation import translate_errors, translate_open_errors
 from mixpanel_async.duck.versions import prepare_our_tables
 from mixpanel_async.errors import ConfigurationError, DatabaseLockedError, StoreError
 from mixpanel_async.selections import is_text
@@ -231,48 +231,8 @@ def _has_bytes(path: Path) -> bool:
         return False
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error of DuckDB or the system, and what to do where that is known."""
-    message = str(error)
-    hint = ": No space left on the disk. Free some space and resume." if "No space left" in message else ""
-    return message.partition("\n")[0][:300] + hint
-
-
-@contextmanager
-def translate_errors(what: str) -> Iterator[None]:
-    """Turn an error of DuckDB into a StoreError that begins with `what`."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise StoreError(f"{what}: {first_line(error)}") from None
-
-
 @contextmanager
 def table_cursor(database: Database, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a cursor for one piece of work on a table; its errors become StoreErrors that name the table."""
     with closing(database.cursor()) as cursor, translate_errors(f"Table {name!r}"):
         yield cursor
-
-
-@contextmanager
-def translate_open_errors(path: Path | None) -> Iterator[None]:
-    """Turn the ways in which a file cannot be opened into errors that say what to do."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        message = str(error)
-        if "Could not set lock" in message:
-            holder = re.search(r"Conflicting lock is held in (.*?\(PID [0-9]+\))", message)
-            who = holder[1] if holder else "another process"
-            raise DatabaseLockedError(f"{path} is held by {who}: close it there first.") from None
-        if "already attached" in message or "different configuration" in message:
-            raise DatabaseLockedError(
-                f"{path} is open in this process (PID {os.getpid()}): close that connection, or pass it as `database`."
-            ) from None
-        if "Connection already closed" in message:
-            raise ConfigurationError(
-                "The connection passed as database= is closed: keep it open for as long as the client is used."
-            ) from None
-        if "not a valid DuckDB database" in message or "Could not read enough bytes" in message:
-            raise StoreError(f"{path} is not a DuckDB database: choose another path, or move that file away.") from None
-        raise StoreError(f"{path or 'The database'} cannot be opened: {first_line(error)}") from error

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
-from mixpanel_async.duck.connection import translate_errors
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, check_columns, table_exists
 from mixpanel_async.duck.transactions import transaction
+from mixpanel_async.duck.translation import translate_errors
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
 
