@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, remove_left_behind
+from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
 from mixpanel_async.duck.versions import prepare_our_tables
@@ -52,8 +52,9 @@ _OPEN_LOCK = threading.Lock()
 class Database:
     """A DuckDB file, a database in memory, or a caller's open connection.
 
-    A file is attached while a lease is open; otherwise others can `duckdb.connect` it. A database in memory lives
-    until `close`. A caller's connection is never closed and its settings stay.
+    A file is attached to a DuckDB instance in memory while a lease is open; otherwise others can `duckdb.connect` it.
+    If this process has it open already, that connection's instance is used, with its settings. A database in memory
+    lives until `close`. A caller's connection is never closed and its settings stay.
 
     Raises:
         ConfigurationError: the target is not a path, `:memory:` or a connection.
@@ -61,10 +62,15 @@ class Database:
 
     def __init__(self, target: str | os.PathLike[str] | duckdb.DuckDBPyConnection) -> None:
         self.path: Path | None = None
+        self.openings = 0
+        """How often a file was opened. Between two openings others may have changed it."""
         self._callers: duckdb.DuckDBPyConnection | None = None
+        self._instance: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
-        self._ample_memory: str | None = None
+        self._ample_memory = ""
+        self._has_ample_memory = False
+        self._has_told_of_log = False
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -72,6 +78,11 @@ class Database:
         else:
             self.path = _path_of(target)
         self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a lease keeps it open; for a database in memory, whether it has begun to live."""
+        return self._connection is not None
 
     def lease(self) -> Lease:
         """Return a lease, which opens the database with its own `open`."""
@@ -85,15 +96,17 @@ class Database:
 
     def make_room(self, row_bytes: int) -> None:
         """Raise the memory limit to DuckDB's own if rows are so long that a row group may not fit."""
-        if row_bytes > LONG_ROW and self._ample_memory is not None:
-            ample, self._ample_memory = self._ample_memory, None
-            with self.cursor() as cursor:
-                cursor.execute(f"SET memory_limit = {as_literal(ample)}")  # DuckDB 1.5 does nothing on RESET
+        if row_bytes > LONG_ROW and self._instance is not None and self.path is not None and not self._has_ample_memory:
+            self._has_ample_memory = True
+            with self._instance.cursor() as cursor:
+                # DuckDB 1.5 does nothing on RESET
+                cursor.execute(f"SET memory_limit = {as_literal(self._ample_memory)}")
 
     def close(self) -> None:
         """Close it, checkpointed; a database in memory is then gone. Every cursor must be closed before."""
         with self._lock:
             self._close()
+            self._drop_instance()
 
     def acquire(self) -> None:
         """Add a user; the first one opens the database."""
@@ -109,44 +122,84 @@ class Database:
             if self._leases == 0 and self.path is not None:
                 self._close()
 
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        self._opened.close()
-        if self.path is not None and _has_bytes(log := self.path.with_name(f"{self.path.name}.wal")):
-            logger.warning(
-                "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
-                "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
-                self.path,
-                log,
-            )
-
     def _open(self) -> None:
         with translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
                 self.schema = _writable_schema(connection)
+            elif self.path is not None:
+                connection = self._open_file(self.path, opened)
             else:
-                connection = self._connect(opened)
+                connection = self._living_instance()
             prepare_our_tables(connection, self.schema)
             self._opened = opened.pop_all()
         self._connection = connection
+        self.openings += 1
 
-    def _connect(self, opened: ExitStack) -> duckdb.DuckDBPyConnection:
+    def _open_file(self, path: Path, opened: ExitStack) -> duckdb.DuckDBPyConnection:
+        instance = self._living_instance()
+        if not path.exists():
+            create_file(instance, path)
+        opened.enter_context(_open_once(path))
+        try:
+            attach_file(instance, path)
+        except duckdb.Error as error:
+            if "already attached" not in str(error):
+                raise
+            connection = opened.enter_context(closing(duckdb.connect(str(path))))
+            self.schema = _writable_schema(connection)
+            return connection
+        opened.callback(self._detach)
+        self.schema = Schema(CATALOG, "main")
+        if self._has_ample_memory:
+            self._has_ample_memory = False
+            instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        return instance
+
+    def _living_instance(self) -> duckdb.DuckDBPyConnection:
+        """Return the instance in memory, made by the first call."""
+        if self._instance is None:
+            instance = duckdb.connect(":memory:", config=dict(_SETTINGS))
+            if self.path is not None:
+                remove_left_behind(self.path)
+                ((self._ample_memory,),) = instance.execute("SELECT current_setting('memory_limit')").fetchall()
+                instance.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
+                instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+                instance.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
+            self._instance = instance
+        return self._instance
+
+    def _detach(self) -> None:
+        """Detach the file. After an error that made the instance unusable, drop the instance: that closes the file."""
+        try:
+            if self._instance is not None:
+                detach_file(self._instance)
+        except duckdb.Error:
+            self._drop_instance()
+
+    def _drop_instance(self) -> None:
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._opened.close()
         if self.path is not None:
-            remove_left_behind(self.path)
-        connection = opened.enter_context(closing(duckdb.connect(":memory:", config=dict(_SETTINGS))))
-        if self.path is not None:
-            if not self.path.exists():
-                create_file(connection, self.path)
-            opened.enter_context(_open_once(self.path))
-            connection.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
-            ((self._ample_memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-            connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
-            attach_file(connection, self.path)
-        return connection
+            self._tell_of_log(self.path)
+
+    def _tell_of_log(self, path: Path) -> None:
+        """Warn, once, if a write-ahead log is left beside the file."""
+        had_told, self._has_told_of_log = self._has_told_of_log, _has_bytes(log := path.with_name(f"{path.name}.wal"))
+        if self._has_told_of_log and not had_told:
+            logger.warning(
+                "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
+                "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
+                path,
+                log,
+            )
 
 
 class Lease:

@@ -44,6 +44,11 @@ def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     _attach(connection, path, f"ROW_GROUP_SIZE {ROW_GROUP}")
 
 
+def detach_file(connection: duckdb.DuckDBPyConnection) -> None:
+    """Detach the file that is attached, checkpointed. Every cursor that used it must be closed before."""
+    connection.execute(f"DETACH {quoted(CATALOG)}")
+
+
 def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Create an empty database, under another name first: DuckDB never opens a half written one."""
     if not path.parent.is_dir():
@@ -57,7 +62,7 @@ def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     with creating as directory:
         made = Path(directory) / path.name
         _attach(connection, made, f"STORAGE_VERSION '{STORAGE_VERSION}'")
-        connection.execute(f"DETACH {quoted(CATALOG)}")
+        detach_file(connection)
         try:
             os.link(made, path)  # unlike a rename, it never replaces a file that another process made meanwhile
         except FileExistsError:

@@ -13,6 +13,7 @@ import pytest
 
 from mixpanel_async.duck import connection, files
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.files import as_literal
 from mixpanel_async.errors import ConfigurationError, DatabaseLockedError, StoreError
 
 from .conftest import Shelf, event
@@ -193,10 +194,8 @@ def test_a_file_that_another_process_holds_names_that_process(path):
     fill(database)
 
 
-def test_a_file_that_is_open_in_this_process_says_so(path):
+def test_two_clients_of_one_process_do_not_open_a_file_twice(path):
     fill(Database(path))
-    with duckdb.connect(path), pytest.raises(DatabaseLockedError, match=rf"open in this process \(PID {os.getpid()}\)"):
-        Database(path).lease().open()
     holder, other = Database(path), Database(path)
     lease = holder.lease()
     lease.open()
@@ -204,6 +203,47 @@ def test_a_file_that_is_open_in_this_process_says_so(path):
         other.lease().open()
     lease.close()
     fill(other)
+
+
+def test_a_connection_of_this_process_stays_open_and_is_used(path):
+    """As one that a notebook keeps."""
+    with duckdb.connect(path) as own:
+        own.execute("SET threads = 1; CREATE TABLE mine (x INT); BEGIN; INSERT INTO mine VALUES (1)")
+        database = Database(path)
+        fill(database)
+        assert own.execute("SELECT current_setting('threads')").fetchall() == [(1,)]
+        own.execute("COMMIT")
+        assert own.execute("SELECT event_name FROM events").fetchall() == [("a",)]
+        fill(database, "more")
+        assert own.execute("SELECT count(*) FROM more").fetchall() == [(1,)]
+    fill(database, "others")  # attached, as usual
+    with duckdb.connect(path, read_only=True) as own:
+        found = own.execute("SELECT count(*) FROM events, more, others, mine").fetchall()
+    assert found == [(1,)]
+
+
+def test_a_connection_that_a_result_keeps_alive_is_used(path):
+    relation = duckdb.connect(path).sql("SELECT 1 AS one")
+    fill(Database(path))
+    assert relation.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"read_only": True}, "with read_only or config: close that connection"),
+        ({"config": {"threads": 1}}, "with read_only or config: close that connection"),
+        (None, "attached to another connection .* DETACH it there"),
+    ],
+)
+def test_a_connection_of_this_process_that_cannot_be_used_says_so(path, given, message):
+    fill(Database(path))
+    with duckdb.connect() if given is None else duckdb.connect(path, **given) as own:
+        if given is None:
+            own.execute(f"ATTACH {as_literal(str(path))} AS theirs")
+        with pytest.raises(DatabaseLockedError, match=message):
+            Database(path).lease().open()
+    fill(Database(path))
 
 
 def test_a_file_with_two_names_is_one_file(path, tmp_path):
