@@ -14,7 +14,7 @@ from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts, check_session
-from mixpanel_async.arguments import check_flags
+from mixpanel_async.arguments import check_flags, is_seconds
 from mixpanel_async.core import ClientCore
 from mixpanel_async.decode.dicts import DictReader
 from mixpanel_async.decode.record_batches import RecordBatchReader, empty_batch
@@ -68,14 +68,15 @@ class MixpanelClient:
         database: a path, `":memory:"`, or an open `duckdb` connection, which the caller closes. A `~` in a path is the
             home directory. Only the client can use a `":memory:"` database: to query rows that are in memory, pass a
             connection. On a connection, tables are created in its default database and schema, whatever it `USE`s, and
-            a read-only one is refused. A file is open only while a call runs, so between calls others can
-            `duckdb.connect` it.
+            a read-only one is refused. A file is open only while something is read or written, so that
+            others can `duckdb.connect` it, also while a fetch downloads or waits.
         region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
         base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
             `MP_BASE_URL`.
         limits: requests at once, a second and an hour, for all calls of this client together.
         retry: how often a request is tried, and how long to wait in between.
         timeouts: how long to wait in silence, in seconds.
+        lock_timeout: for how many seconds to wait for a database file that another process holds.
         session: the caller's own `aiohttp.ClientSession`, which is never closed here.
 
     Raises:
@@ -93,6 +94,7 @@ class MixpanelClient:
         limits: RateLimits = RateLimits(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        lock_timeout: float = 60.0,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         if credentials is None:
@@ -103,12 +105,14 @@ class MixpanelClient:
             raise not_credentials(kind)
         _check_settings(limits, retry, timeouts)
         check_session(session)
+        if not is_seconds(lock_timeout):
+            raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
         self._core = ClientCore(
             credentials, Database(database),
             export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),
-            limits=limits, retry=retry, timeouts=timeouts, session=session,
+            limits=limits, retry=retry, timeouts=timeouts, lock_timeout=lock_timeout, session=session,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from mixpanel_async.api.limits import Limiter, LimitName
 from mixpanel_async.api.source import Source
 from mixpanel_async.api.transport import Transport
+from mixpanel_async.holding import HeldDatabase
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ class ClientCore:
         limits: RateLimits,
         retry: RetryPolicy,
         timeouts: Timeouts,
+        lock_timeout: float,
         session: aiohttp.ClientSession | None,
     ) -> None:
         self._credentials = credentials
-        self._database = database
+        self._held = HeldDatabase(database, lock_timeout)
         self._urls = export_url, query_url
         self._limits = limits
         self._retry = retry
@@ -91,9 +93,11 @@ class ClientCore:
         task.add_done_callback(self._calls.discard)
         return task
 
-    async def call_on_table(self, name: str, work: Callable[[Database], Coroutine[object, object, T]]) -> T:
-        """Run a call that writes to a table; `work` gets the open database. Calls on one table wait for each other."""
-        return await self.call(self._open_and_run(name, work))
+    async def call_on_table(self, name: str, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
+        """Run a call that writes to a table. Calls on one table wait for each other. Afterwards the file is free,
+        unless another call uses it.
+        """
+        return await self.call(self._run_and_let_go(name, work))
 
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.
@@ -110,16 +114,14 @@ class ClientCore:
             await asyncio.wait(self._calls)
         if self._sources:
             await self._sources["exports"].transport.close()
-        await finish_in_thread(self._database.close)
+        await finish_in_thread(self._held.database.close)
 
-    async def _open_and_run(self, name: str, work: Callable[[Database], Coroutine[object, object, T]]) -> T:
+    async def _run_and_let_go(self, name: str, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
         async with self._tables[name.lower()]:
-            lease = self._database.lease()
             try:
-                await finish_in_thread(lease.open)
-                return await work(self._database)
+                return await work(self._held)
             finally:
-                await finish_in_thread(lease.close)
+                await self._held.let_go()
 
     def _open_sources(self) -> dict[LimitName, Source]:
         """Return a source for each limit, created on the event loop that they will run on."""

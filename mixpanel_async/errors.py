@@ -149,3 +149,8 @@ class SelectionMismatchError(StoreError):
 
 class DatabaseLockedError(StoreError):
     """Another process or connection holds the database file; the message names file and holder."""
+
+    def __init__(self, message: str, *, holder: str = "another process") -> None:
+        super().__init__(message)
+        self.holder = holder
+        """Who holds it: a program and its process number, or "this process"."""

@@ -19,6 +19,7 @@ LAYERS = [
     {"records"},
     {"sinks", "api"},
     {"duck"},
+    {"holding"},
     {"export", "engage", "lookups"},
     {"core"},
     {"client"},

@@ -41,7 +41,7 @@ class Steps:
             text = list(gunzip(body[place : place + PIECE] for place in range(0, len(body), PIECE)))
         with self._step("cut"):
             decoded = list(grouped(decode(text)))
-        chunk = self._table.loader((day, day), deduplicate=True, last_complete_day=None)
+        chunk = self._table.loader((day, day), last_complete_day=None)
         with self._step("parse"):
             chunk.begin()
             for batches in decoded:

@@ -35,14 +35,15 @@ class Waiting:
 class Waits:
     """The long waits of one limiter's requests, told in the log: all of them together in one line."""
 
-    def __init__(self, clock: Callable[[], float], now: Callable[[], dt.datetime]) -> None:
-        """`clock` measures waits, in seconds; `now` is the local time."""
+    def __init__(self, clock: Callable[[], float], now: Callable[[], dt.datetime], who: str = "request") -> None:
+        """`clock` measures waits, in seconds; `now` is the local time. `who` waits, in the log."""
         self.requests = 0
         """Requests that wait: for any time, or behind one that does."""
         self.watchers: list[Callable[[Waiting | None], object]] = []
         """Each is called on the event loop with `current` when that has changed."""
         self._clock = clock
         self._now = now
+        self._who = who
         self._long: dict[object, tuple[float, Waiting]] = {}
         self._shown: Waiting | None = None
         self._will_report = False
@@ -111,6 +112,6 @@ class Waits:
         is_due = now >= min(self._told_until, self._told_at + REPEAT_AFTER - 1)
         if (is_new or is_due) and until - now > LONG_WAIT:
             self._told_at, self._told_until = now, until
-            wait = "1 request waits" if self.requests == 1 else f"{self.requests:,} requests wait"
+            wait = f"1 {self._who} waits" if self.requests == 1 else f"{self.requests:,} {self._who}s wait"
             level = logging.WARNING if is_new else logging.INFO
             logger.log(level, "Waiting for %s until %s; %s.", waiting.reason, f"{waiting.until:%H:%M:%S}", wait)

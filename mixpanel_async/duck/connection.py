@@ -266,7 +266,8 @@ def _open_once(path: Path) -> Iterator[None]:
         if file in _OPEN:
             raise DatabaseLockedError(
                 f"{path} is open in this process (PID {os.getpid()}), under this name or another: use one client for "
-                "both, or open a connection and pass it as `database`."
+                "both, or open a connection and pass it as `database`.",
+                holder="this process",
             )
         _OPEN.add(file)
     try:

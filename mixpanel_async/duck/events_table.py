@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import copies, journal
@@ -22,16 +22,27 @@ if TYPE_CHECKING:
     from mixpanel_async.records import JournalRow
     from mixpanel_async.selections import EventSelection
 
-logger = logging.getLogger("mixpanel_async")
-
 
 class EventsTable:
-    """One table of an open database. Its methods block, so they run in threads."""
+    """One table of a database, for one call that fetches into it. Its methods block, so they run in threads, while the
+    database is open. It may be closed and opened again between them, but for `prepare`, which must see what `check`
+    has seen.
+    """
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, *, deduplicate: bool = True) -> None:
         self._database = database
         self._name = name
+        self._deduplicate = deduplicate
+        self._chunks: Sequence[DateChunk] = ()
+        self._description: tuple[object, ...] | None = None
+        self._seen_opening = 0
+        self._refreshing = Lock()
         self._is_new = False
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare` began, so that there is something to `finish`."""
+        return self._seen_opening > 0
 
     def check(self, selection: EventSelection, *, append: bool, resume: bool) -> None:
         """Check that the table may take this selection; see `journal.check_table`. Writes nothing."""
@@ -46,23 +57,29 @@ class EventsTable:
             return journal.read_journal(cursor, self._database.schema, self._name)
 
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
-        """Create the table if it is missing, and align its journal with the chunks that will be loaded."""
+        """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
+        self._chunks, self._seen_opening = chunks, self._database.openings
         with table_cursor(self._database, self._name) as cursor:
-            if table_exists(cursor, self._database.schema, self._name):
-                journal.align(cursor, self._database.schema, self._name, chunks)
-            else:
+            if not table_exists(cursor, self._database.schema, self._name):
                 journal.create_table(cursor, self._database.schema, self._name, selection)
                 self._is_new = True
+            self._description = journal.describe(cursor, self._database.schema, self._name)
+        self._prepare_for_chunks()
 
-    def loader(self, dates: DateChunk, *, deduplicate: bool, last_complete_day: dt.date | None) -> ChunkLoader:
-        """Return what loads a chunk; it has not begun yet. A resume asks again for dates after `last_complete_day`."""
+    def loader(self, dates: DateChunk, *, last_complete_day: dt.date | None) -> ChunkLoader:
+        """Return what loads a chunk; it has not begun yet. A resume asks again for dates after `last_complete_day`.
+
+        Raises:
+            StoreError: the table is no longer the one that was prepared.
+        """
+        self._look_again()
         cursor = self._database.cursor()
         sink = TableSink(
             self._database.schema, cursor, self._name, dates,
-            last_complete_day=last_complete_day, deduplicate=deduplicate,
+            last_complete_day=last_complete_day, deduplicate=self._deduplicate,
         )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
-        return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=deduplicate)
+        return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=self._deduplicate)
 
     def has_out_of_range(self) -> bool:
         """Whether rows are out of range. Of equal ones nobody can tell which chunk has which, so that two chunks at the
@@ -71,15 +88,45 @@ class EventsTable:
         with table_cursor(self._database, self._name) as cursor:
             return has_rows(cursor, self._database.schema, "out_of_range", self._name)
 
-    def put_copies_back(self, chunks: Sequence[DateChunk], *, deduplicate: bool) -> None:
-        """Before chunks are fetched: see `copies.put_back`. Drops first what a call that was killed left to drop."""
-        self._make_room_for_copies()
-        with table_cursor(self._database, self._name) as cursor, transaction(cursor):
-            copies.drop(cursor, self._database.schema, self._name)
-            copies.put_back(cursor, self._database.schema, self._name, chunks, deduplicate=deduplicate)
+    def finish(self) -> dict[dt.date, int]:
+        """After chunks were fetched: see `copies.drop`. Drop a table that this object created and that stayed empty, so
+        that the next call can create it.
+        """
+        dropped = self._drop_copies()
+        if self._is_new:
+            self._drop_if_empty()
+        return dropped
 
-    def drop_copies(self) -> dict[dt.date, int]:
-        """After chunks were fetched: see `copies.drop`."""
+    def _look_again(self) -> None:
+        """If the file was closed and opened meanwhile, look again at what others may have changed. No chunk of this
+        table is open then, because none is ever open while the file is closed.
+        """
+        with self._refreshing:
+            if self._seen_opening == self._database.openings:
+                return
+            with table_cursor(self._database, self._name) as cursor:
+                if journal.describe(cursor, self._database.schema, self._name) != self._description:
+                    raise StoreError(
+                        f"Table {self._name!r} was dropped or replaced while it was fetched. Nothing more is written, "
+                        "and what was fetched before is gone with the old table: fetch it again."
+                    )
+                journal.check_not_cut(cursor, self._database.schema, self._name, self._chunks)
+            self._prepare_for_chunks()
+            self._seen_opening = self._database.openings
+
+    def _prepare_for_chunks(self) -> None:
+        """Align the journal with the chunks, and put back their copies; see `copies.put_back`. Drops first what a call
+        that was killed, or that of another process, left to drop.
+        """
+        self._make_room_for_copies()
+        schema = self._database.schema
+        with table_cursor(self._database, self._name) as cursor:
+            journal.align(cursor, schema, self._name, self._chunks)
+            with transaction(cursor):
+                copies.drop(cursor, schema, self._name)
+                copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
+
+    def _drop_copies(self) -> dict[dt.date, int]:
         self._make_room_for_copies()
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             return copies.drop(cursor, self._database.schema, self._name)
@@ -91,20 +138,9 @@ class EventsTable:
             if any(has_rows(cursor, schema, ours, self._name) for ours in ("copies", "unchecked")):
                 self._database.make_room(LONG_ROW + 1)
 
-    def drop_copies_after_error(self) -> None:
-        """Drop the copies of the chunks that were committed before a call ended with an error, or was cancelled."""
-        try:
-            self.drop_copies()
-        except StoreError as error:  # as in `drop_if_empty`
-            logger.info("%s Some events may be there twice, until the next fetch into this table.", error)
-
-    def drop_if_empty(self) -> None:
-        """Drop a table that this object created and nothing was committed to, so that the next call can create it."""
-        if not self._is_new:
-            return
-        try:
-            with table_cursor(self._database, self._name) as cursor:
-                if not journal.read_journal(cursor, self._database.schema, self._name):
-                    journal.drop_empty_table(cursor, self._database.schema, self._name)
-        except StoreError as error:  # the error that ended the fetch is on its way to the caller, and says more
-            logger.warning("%s The table stays; resume=True goes on with it.", error)
+    def _drop_if_empty(self) -> None:
+        with table_cursor(self._database, self._name) as cursor:
+            schema = self._database.schema
+            is_ours = journal.describe(cursor, schema, self._name) == self._description
+            if is_ours and not journal.read_journal(cursor, schema, self._name):
+                journal.drop_empty_table(cursor, schema, self._name)

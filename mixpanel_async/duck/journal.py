@@ -65,6 +65,33 @@ def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, s
         )
 
 
+def describe(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> tuple[object, ...] | None:
+    """Return what tells a table from any other of its name; `None` where it is missing."""
+    if not table_exists(cursor, schema, name):
+        return None
+    query = f"SELECT type, selection, created_at FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
+    columns = tuple(row[:2] for row in cursor.execute(f"DESCRIBE {schema.table(name)}").fetchall())
+    return (columns, *cursor.execute(query, [name]).fetchall())
+
+
+def check_not_cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> None:
+    """Check that the chunks replace whole ones that can only be replaced as a whole.
+
+    Raises:
+        StoreError: names the dates of one of which they replace a part.
+    """
+    for first, last in out_of_range.atomic_chunks(cursor, schema, name):
+        held = first.isoformat(), last.isoformat()
+        if any(
+            chunk[0] <= held[1] and held[0] <= chunk[1] and not (chunk[0] <= held[0] and held[1] <= chunk[1])
+            for chunk in chunks
+        ):
+            raise StoreError(
+                f"Table {name!r}: {held[0]} to {held[1]} were fetched elsewhere meanwhile, and can only be fetched "
+                "again together. Nothing more is written: call again."
+            )
+
+
 def drop_empty_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
     """Drop a table without chunks, in one transaction. The rejected lines of chunks that failed stay."""
     with transaction(cursor):

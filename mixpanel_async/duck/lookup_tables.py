@@ -57,11 +57,13 @@ class LookupTable:
 
     def __init__(self, database: Database, name: str, kind: str) -> None:
         self._database = database
-        self._schema = database.schema
         self._name = name
-        self._table = database.schema.table(name)
         self._kind = kind
         self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMP"}
+
+    @property
+    def _table(self) -> str:
+        return self._database.schema.table(self._name)
 
     def check(self) -> None:
         """Check that the name is free, or that of this lookup's table.
@@ -84,7 +86,7 @@ class LookupTable:
             if not self._exists(cursor):
                 self._create(cursor)
             cursor.execute(
-                f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
+                f"UPDATE {self._database.schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
                 [selection, self._name],
             )
             if event_name is None:
@@ -107,17 +109,17 @@ class LookupTable:
     def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
         columns = ", ".join(f"{quoted(column)} {of}" for column, of in self._columns.items())
         cursor.execute(f"CREATE TABLE {self._table} ({columns})")
-        forget(cursor, self._schema, self._name)  # what is left of a table that somebody else dropped
+        forget(cursor, self._database.schema, self._name)  # what is left of a table that somebody else dropped
         cursor.execute(
-            f"INSERT INTO {self._schema}._mixpanel_selections (table_name, type, selection, created_at) "
+            f"INSERT INTO {self._database.schema}._mixpanel_selections (table_name, type, selection, created_at) "
             f"VALUES (lower(?), ?, '{{}}', {UTC_NOW})",
             [self._name, self._kind],
         )
 
     def _exists(self, cursor: duckdb.DuckDBPyConnection) -> bool:
-        if not table_exists(cursor, self._schema, self._name):
+        if not table_exists(cursor, self._database.schema, self._name):
             return False
-        query = f"SELECT type FROM {self._schema}._mixpanel_selections WHERE table_name = lower(?)"
+        query = f"SELECT type FROM {self._database.schema}._mixpanel_selections WHERE table_name = lower(?)"
         kinds = [row[0] for row in cursor.execute(query, [self._name]).fetchall()]
         if kinds != [self._kind]:
             what = f"holds {kinds[0]}" if kinds else "was not made by this library"

@@ -6,15 +6,15 @@ broken off leaves the fetched table as it was, and keeps what the next call need
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
+from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, check_columns, table_exists
 from mixpanel_async.duck.transactions import transaction
-from mixpanel_async.duck.translation import translate_errors
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
 from mixpanel_async.selections import ProfileSelection
 
@@ -42,27 +42,19 @@ class KeptPage:
 
 
 class ProfilesTable:
-    """One table of an open database, on a cursor of its own. Its methods block: one thread at a time."""
+    """One table of a database, for one download. Its methods block: one thread at a time, while the database is open.
+    It may be closed and opened again between them.
+    """
 
     def __init__(self, database: Database, name: str, selection: ProfileSelection, *, append: bool) -> None:
         """`append`: each profile replaces the one with its distinct id, and the others stay."""
-        schema = database.schema
         self._database = database
         self._name = name
         self._kept = f"{OWN_PREFIX}profiles_{name.lower()}"
-        self._table, self._aside = schema.table(name), schema.table(self._kept)
-        self._pages, self._selections = f"{schema}._mixpanel_pages", f"{schema}._mixpanel_selections"
         self._selection = selection
         self._append = append
         self._download = "profiles to append" if append else "profiles to come"
         self._began_at: int | None = None
-        self._is_open = False
-
-    def open(self) -> None:
-        """Open the cursor; `close` closes it."""
-        self._cursor = self._database.cursor()
-        self._page = ArrowInput(self._cursor, "page", PROFILES)
-        self._is_open = True
 
     def check(self) -> None:
         """Check that the table is missing, or may take this selection.
@@ -71,16 +63,15 @@ class ProfilesTable:
             TableNotFoundError, SelectionMismatchError: by `append`.
             StoreError: a table of that name is not a profiles table of this library.
         """
-        with translate_errors(f"Table {self._name!r}"):
+        with self._opened():
             if not self._exists(self._name):
                 if self._append:
                     raise TableNotFoundError(f"There is no table {self._name!r} to append to: fetch it first.")
                 return
             kind, held = self._find(self._name)
-        if kind != "profiles":
-            what = f"holds {kind}" if kind else "was not made by this library"
-            raise StoreError(f"Table {self._name!r} {what}: choose another name.")
-        with translate_errors(f"Table {self._name!r}"):
+            if kind != "profiles":
+                what = f"holds {kind}" if kind else "was not made by this library"
+                raise StoreError(f"Table {self._name!r} {what}: choose another name.")
             check_columns(self._cursor, self._table, "profiles")  # somebody may have dropped ours and created another
         if not self._may_take(held):
             raise SelectionMismatchError(
@@ -103,7 +94,7 @@ class ProfilesTable:
         Raises:
             SelectionMismatchError: it selected other profiles.
         """
-        with translate_errors(f"Table {self._name!r}"):
+        with self._opened():
             kind, selection = self._find(self._kept)
             if not kind or not self._exists(self._kept):
                 return None
@@ -124,7 +115,7 @@ class ProfilesTable:
 
     def has_new(self, profiles: RecordBatch) -> bool:
         """Whether any of these profiles is not on a page that is kept."""
-        with self._page.holding([profiles]), translate_errors(f"Table {self._name!r}"):
+        with self._opened(), ArrowInput(self._cursor, "page", PROFILES).holding([profiles]):
             query = (
                 f"SELECT 1 FROM page ANTI JOIN {self._aside} AS aside "
                 "ON encode(page.distinct_id) = encode(aside.distinct_id) LIMIT 1"
@@ -136,7 +127,11 @@ class ProfilesTable:
         own.
         """
         self._database.make_room(profiles.nbytes // max(1, profiles.num_rows))
-        with self._page.holding([profiles]), self._transaction():
+        with (
+            self._opened(),
+            ArrowInput(self._cursor, "page", PROFILES).holding([profiles]),
+            transaction(self._cursor),
+        ):
             self._check_owner()
             self._cursor.execute(
                 f"INSERT INTO {self._aside} (distinct_id, last_seen, properties) "
@@ -174,11 +169,9 @@ class ProfilesTable:
             self._forget(self._kept)
         return rows
 
-    def close(self) -> None:
-        """Close. Pages that were kept stay for `resume`."""
-        if not self._is_open:
-            return
-        with closing(self._cursor), suppress(StoreError), self._transaction():  # the next fetch cleans up, too
+    def finish(self) -> None:
+        """End the download. Pages that were kept stay for `resume`; a download without pages is forgotten."""
+        with self._transaction():
             query = f"SELECT count(*) FROM {self._pages} WHERE table_name = ?"
             if self._began() == self._began_at and not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:
                 self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
@@ -222,7 +215,7 @@ class ProfilesTable:
         return int(found[0][0]) if found else None
 
     def _check_owner(self) -> None:
-        """Check that no other client of the same connection began a download of its own."""
+        """Check that no other client or process began a download of its own meanwhile."""
         if self._began() != self._began_at:
             raise StoreError(f"Table {self._name!r}: another client fetches into it. Use one client for both calls.")
 
@@ -238,8 +231,17 @@ class ProfilesTable:
             self._cursor.execute(f"DELETE FROM {table} WHERE table_name = ?", [name])
 
     @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Open a cursor for one piece of work."""
+        schema = self._database.schema
+        self._table, self._aside = schema.table(self._name), schema.table(self._kept)
+        self._pages, self._selections = f"{schema}._mixpanel_pages", f"{schema}._mixpanel_selections"
+        with table_cursor(self._database, self._name) as self._cursor:
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translate_errors(f"Table {self._name!r}"), transaction(self._cursor):
+        with self._opened(), transaction(self._cursor):
             yield
 
 

@@ -42,17 +42,19 @@ def translate_open_errors(path: Path | None) -> Iterator[None]:
         if "Could not set lock" in message:
             holder = re.search(r"Conflicting lock is held in (.*?\(PID [0-9]+\))", message)
             who = holder[1] if holder else "another process"
-            raise DatabaseLockedError(f"{path} is held by {who}: close it there first.") from None
+            raise DatabaseLockedError(f"{path} is held by {who}: close it there first.", holder=who) from None
         if "different configuration" in message:
             raise DatabaseLockedError(
                 f"{path} is open in this process (PID {os.getpid()}) with read_only or config: close that connection "
                 "(a notebook also keeps one that a cell has shown: `%reset -f out`), or open it without them. Then it "
-                "can stay open."
+                "can stay open.",
+                holder="this process",
             ) from None
         if "already attached" in message:
             raise DatabaseLockedError(
                 f"{path} is attached to another connection of this process (PID {os.getpid()}): DETACH it there, or "
-                "open it with duckdb.connect instead. Then it can stay open."
+                "open it with duckdb.connect instead. Then it can stay open.",
+                holder="this process",
             ) from None
         if "Connection already closed" in message:
             raise ConfigurationError(

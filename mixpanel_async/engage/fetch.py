@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from mixpanel_async.engage.paging import EmptyPageError, Paging, Session
 from mixpanel_async.engage.request import SessionExpiredError, session_parameters
 from mixpanel_async.engage.results import ProfileOutcome
 from mixpanel_async.engage.sessions import PageKey, ProfileSessions
-from mixpanel_async.errors import ExportError, QueryError
+from mixpanel_async.errors import ExportError, QueryError, StoreError
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.tasks import check_workers, raise_first_cause
 from mixpanel_async.threads import finish_in_thread
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatch
 
     from mixpanel_async.api.source import Source
-    from mixpanel_async.duck.connection import Database
+    from mixpanel_async.holding import HeldDatabase
     from mixpanel_async.selections import ProfileSelection
 
     PageHook = Callable[[ProfileBatchProgress], object]
@@ -67,7 +68,7 @@ class ProfileFetch:
 
 
 async def fetch_profiles(
-    fetch: ProfileFetch, source: Source, hook: PageHook | None, database: Database
+    fetch: ProfileFetch, source: Source, hook: PageHook | None, held: HeldDatabase
 ) -> ProfileOutcome:
     """Keep all pages, then replace the table.
 
@@ -75,33 +76,39 @@ async def fetch_profiles(
         ExportError: a fatal one, which every other page would meet, too; any, if the fetch is not parallel.
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
-    table = ProfilesTable(database, fetch.table, fetch.selection, append=fetch.append)
+    table = ProfilesTable(held.database, fetch.table, fetch.selection, append=fetch.append)
+    await held.run(table.check)
     try:
-        await finish_in_thread(table.open)
-        await finish_in_thread(table.check)
         hooks = HookCalls(hook)
         async with hooks.running():
-            outcome, sessions = await _fetch_pages(fetch, source, table, hooks)
+            outcome, sessions = await _fetch_pages(fetch, source, table, held, hooks)
             if not outcome.errors:
-                outcome.rows = await finish_in_thread(table.publish)
+                outcome.rows = await held.run(table.publish)
                 outcome.warnings = sessions.report(repeated=outcome.fetched - outcome.rows)
         return outcome
     finally:
-        await finish_in_thread(table.close)
+        with suppress(StoreError):  # the next fetch into this table does it, too
+            async with held.opened(wait=False):
+                await finish_in_thread(table.finish)
 
 
 async def _fetch_pages(
-    fetch: ProfileFetch, source: Source, table: ProfilesTable, hooks: HookCalls[ProfileBatchProgress]
+    fetch: ProfileFetch,
+    source: Source,
+    table: ProfilesTable,
+    held: HeldDatabase,
+    hooks: HookCalls[ProfileBatchProgress],
 ) -> tuple[ProfileOutcome, ProfileSessions]:
     """Resume the download that was broken off, or begin one; begin again if its session has expired."""
     workers = asyncio.Semaphore(_workers(fetch, source.limiter.concurrent))
-    resumed = await finish_in_thread(table.resume) if fetch.resume else None
+    resumed = await held.run(table.resume) if fetch.resume else None
     attempts = Attempts(source, "All profiles, from the first page")
     while True:
-        began, kept = resumed or (await finish_in_thread(table.begin), [])
+        began, kept = resumed or (await held.run(table.begin), [])
         sessions = ProfileSessions(source, session_parameters(fetch.selection, began))
+        pages = PageFetcher(sessions, table, held, hooks, workers=workers, parallel=fetch.parallel)
         try:
-            return await PageFetcher(sessions, table, hooks, workers, parallel=fetch.parallel).run(kept), sessions
+            return await pages.run(kept), sessions
         except QueryError as error:
             # In a resumed session any rejection may mean, in other words, that it has expired.
             has_expired = resumed is not None or isinstance(error, SessionExpiredError)
@@ -112,17 +119,19 @@ async def _fetch_pages(
 class PageFetcher:
     """One download's pages on their way to where they are kept."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a download is made of
         self,
         sessions: ProfileSessions,
         table: ProfilesTable,
+        held: HeldDatabase,
         hooks: HookCalls[ProfileBatchProgress],
-        workers: asyncio.Semaphore,
         *,
+        workers: asyncio.Semaphore,
         parallel: bool,
     ) -> None:
         self._sessions = sessions
         self._table = table
+        self._held = held
         self._hooks = hooks
         self._workers = workers
         self._parallel = parallel
@@ -190,7 +199,7 @@ class PageFetcher:
             page = KeptPage(*key, profiles.num_rows, session.id, session.total, session.page_size)
             async with self._writing:
                 await self._check_new(key, profiles)
-                await finish_in_thread(self._table.keep, page, profiles)
+                await self._held.run(self._table.keep, page, profiles)
             return page.rows
 
     async def _fetch_batch(self, key: PageKey) -> RecordBatch:
@@ -199,7 +208,7 @@ class PageFetcher:
     async def _check_new(self, key: PageKey, profiles: RecordBatch) -> None:
         """Raise ServerError for a page past the total whose profiles are all kept already."""
         error = self._sessions.error_if_repeated(key, profiles.num_rows)
-        if error is not None and not await finish_in_thread(self._table.has_new, profiles):
+        if error is not None and not await self._held.run(self._table.has_new, profiles):
             raise error
 
     def _succeeded(self, key: PageKey, rows: int, *, is_new: bool) -> None:

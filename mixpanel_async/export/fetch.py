@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +20,7 @@ from mixpanel_async.decode.event_batches import decode, grouped
 from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
 from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.duck.schema import check_table_name
-from mixpanel_async.errors import ExportError, MixpanelError
+from mixpanel_async.errors import ExportError, MixpanelError, StoreError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.meter import FetchMeter
@@ -34,14 +34,14 @@ from mixpanel_async.threads import CORES, Cores, finish_in_thread
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
-    from mixpanel_async.duck.connection import Database
     from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
     from mixpanel_async.export.meter import ProgressHook
+    from mixpanel_async.holding import HeldDatabase
 
     BatchHook = Callable[[BatchProgress], object]
 
@@ -97,41 +97,47 @@ class EventFetch:
 
 
 async def fetch_events(
-    fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, database: Database
+    fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, held: HeldDatabase
 ) -> list[Outcome]:
     """Fetch what the table lacks. A table that was created for it and stayed empty is dropped again.
 
     Raises, and leaves on a cancel, what `ChunkFetcher.run` does.
     """
-    table = EventsTable(database, fetch.table)
+    table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
-        alone = await finish_in_thread(_prepare, fetch, table, chunks)
+        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.per_hour)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
-            with meter.watching(source.limiter.waits):
+            with meter.watching(source.limiter.waits, held.waits):
                 outcomes = await ChunkFetcher(
-                    fetch, source, table, hooks, meter, at_once=1 if alone else CHUNKS_AT_ONCE
+                    fetch, source, table, held, hooks=hooks, meter=meter, at_once=at_once
                 ).run(chunks)
-        copies = await finish_in_thread(table.drop_copies)
-        return [outcome.without_copies(copies) for outcome in outcomes]
     except BaseException:
-        await finish_in_thread(table.drop_copies_after_error)
+        await _finish(table, held, wait=False)
         raise
-    finally:
-        await finish_in_thread(table.drop_if_empty)
+    copies = await _finish(table, held, wait=True)
+    return [outcome.without_copies(copies) for outcome in outcomes]
 
 
-def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
+def _prepare(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> tuple[list[DateChunk], int]:
+    """Plan and prepare the table; return the chunks, and how many of them may be written at the same time."""
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
-    return plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
-
-
-def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk]) -> bool:
-    """Prepare the table; return whether its chunks must be written one at a time."""
+    chunks = plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
     table.prepare(fetch.selection, chunks)
-    table.put_copies_back(chunks, deduplicate=fetch.deduplicate)
-    return table.has_out_of_range()
+    return chunks, 1 if table.has_out_of_range() else CHUNKS_AT_ONCE
+
+
+async def _finish(table: EventsTable, held: HeldDatabase, *, wait: bool) -> dict[dt.date, int]:
+    """Finish the table. If that fails, the next fetch into it does it: all that is committed stays."""
+    if not table.is_prepared:
+        return {}
+    try:
+        async with held.opened(wait=wait):
+            return await finish_in_thread(table.finish)
+    except StoreError as error:
+        level = logging.WARNING if wait else logging.INFO  # else the error that ended the call says more
+        logger.log(level, "%s The next fetch into this table does it; until then, events may be there twice.", error)
+        return {}
 
 
 class ChunkFetcher:
@@ -142,14 +148,17 @@ class ChunkFetcher:
         fetch: EventFetch,
         source: Source,
         table: EventsTable,
+        held: HeldDatabase,
+        *,
         hooks: HookCalls[BatchProgress],
         meter: FetchMeter,
-        *,
         at_once: int,
     ) -> None:
         """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
         self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers, meter=meter)
+        self._held = held
+        self._chunks_held = 0
         self._hooks = hooks
         self._meter = meter
         self._cores = Cores()
@@ -158,7 +167,7 @@ class ChunkFetcher:
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
         # A limited response is never complete; a day that has not ended may still grow.
         last_day = None if fetch.selection.limit else last_complete_day(dt.datetime.now(dt.UTC))
-        loader = partial(table.loader, deduplicate=fetch.deduplicate, last_complete_day=last_day)
+        loader = partial(table.loader, last_complete_day=last_day)
         self._writer = Writer(self._queue, loader, self._cores)
 
     async def run(self, chunks: Sequence[DateChunk]) -> list[Outcome]:
@@ -171,14 +180,19 @@ class ChunkFetcher:
             ExportError: a fatal one, which every other chunk would meet, too.
             StoreError: DuckDB cannot write.
         """
-        with raise_first_cause():
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._writer.run())
-                async with asyncio.TaskGroup() as inner:
-                    tasks = [
-                        inner.create_task(self._fetch(chunk, index, len(chunks))) for index, chunk in enumerate(chunks)
-                    ]
-                await self._queue.put(None)
+        try:
+            with raise_first_cause():
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._writer.run())
+                    async with asyncio.TaskGroup() as inner:
+                        tasks = [
+                            inner.create_task(self._fetch(chunk, index, len(chunks)))
+                            for index, chunk in enumerate(chunks)
+                        ]
+                    await self._queue.put(None)
+        finally:
+            for _ in range(self._chunks_held):
+                self._held.close()
         return [task.result() for task in tasks]
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
@@ -200,7 +214,7 @@ class ChunkFetcher:
 
     async def _write(self, chunk: DateChunk, bodies: Sequence[Body], attempt: int) -> Outcome:
         """Write the chunk's bodies in its one transaction."""
-        async with self._writing:
+        async with self._writing, self._database_open():
             size = sum(body.size for body in bodies)
             try:
                 if self._deduplicate and size >= LONG_DAY * days_in(chunk):
@@ -213,6 +227,24 @@ class ChunkFetcher:
             outcome = await self._end(chunk, size, attempt, whole=True)
         warn_if_unframed(chunk, bodies)
         return outcome
+
+    @asynccontextmanager
+    async def _database_open(self) -> AsyncIterator[None]:
+        """Keep the database open for one chunk, whose transaction ends in the block. If the block is cancelled, that
+        takes longer: then `run` closes the database, after the writer has rolled the chunk back.
+        """
+        await self._held.open()
+        self._chunks_held += 1
+        try:
+            yield
+        except MixpanelError:
+            self._close_database()
+            raise
+        self._close_database()
+
+    def _close_database(self) -> None:
+        self._chunks_held -= 1
+        self._held.close()
 
     async def _load(self, chunk: DateChunk, body: Body, *, keep: bool) -> None:
         groups = grouped(decode(body.read(keep=keep), body.known_end))

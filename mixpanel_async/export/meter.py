@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mixpanel_async.progress import HookCalls
@@ -29,18 +30,19 @@ class FetchMeter:
         """Its `running` makes the calls."""
         self._total_chunks = total_chunks
         self._chunks = self._rows = self._bytes = self._retries = self._rejected_rows = 0
-        self._waits: Waiting | None = None
+        self._waiting: dict[Waits, Waiting] = {}
         self._told_at = 0.0
 
     @contextmanager
-    def watching(self, waits: Waits) -> Iterator[None]:
+    def watching(self, *watched: Waits) -> Iterator[None]:
         """Tell also of long waits, while the block runs; first of all that nothing has come yet."""
-        self._waiting(waits.current)
-        waits.watchers.append(self._waiting)
-        try:
+        with ExitStack() as stack:
+            for waits in watched:
+                watcher = partial(self._waits, waits)
+                watcher(waits.current)
+                waits.watchers.append(watcher)
+                stack.callback(waits.watchers.remove, watcher)
             yield
-        finally:
-            waits.watchers.remove(self._waiting)
 
     def received(self, size: int) -> None:
         """Count bytes."""
@@ -60,13 +62,15 @@ class FetchMeter:
         self._rejected_rows += outcome.rejected_rows
         self._tell()
 
-    def _waiting(self, waiting: Waiting | None) -> None:
-        self._waits = waiting
+    def _waits(self, waits: Waits, waiting: Waiting | None) -> None:
+        self._waiting.pop(waits, None)
+        if waiting is not None:
+            self._waiting[waits] = waiting
         self._tell()
 
     def _tell(self) -> None:
         self._told_at = time.monotonic()
-        until, reason = (None, None) if self._waits is None else (self._waits.until, self._waits.reason)
+        until, reason = next(((each.until, each.reason) for each in self._waiting.values()), (None, None))
         self.hooks.notify_latest(
             FetchProgress(
                 self._total_chunks,

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from mixpanel_async.api.send_query import read_json, send_query
 from mixpanel_async.duck.lookup_tables import LookupTable
 from mixpanel_async.lookups.request import next_page, read_response
-from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from mixpanel_async.api.query import Query
     from mixpanel_async.api.source import Source
-    from mixpanel_async.duck.connection import Database
+    from mixpanel_async.holding import HeldDatabase
     from mixpanel_async.lookups.request import LookupRequest
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ async def fetch_lookup(lookup: LookupRequest[T], source: Source) -> tuple[T, ...
     return tuple(results)
 
 
-async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, database: Database) -> tuple[T, ...]:
+async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, held: HeldDatabase) -> tuple[T, ...]:
     """Fetch a lookup, and replace what the table of this name held.
 
     A cancel returns when the thread that writes has ended: the table is the old one or the new one.
@@ -49,8 +48,8 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, da
         StoreError: the table holds something else, and nothing was requested; or it cannot be written.
         ExportError: as `fetch_lookup`.
     """
-    table = LookupTable(database, name, lookup.kind)
-    await finish_in_thread(table.check)
+    table = LookupTable(held.database, name, lookup.kind)
+    await held.run(table.check)
     results = await fetch_lookup(lookup, source)
     replace = partial(
         table.replace,
@@ -59,7 +58,7 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, da
         selection="{}" if lookup.event_name else json.dumps(lookup.query.parameters, ensure_ascii=False),
         fetched_at=dt.datetime.now(dt.UTC),
     )
-    await finish_in_thread(replace)
+    await held.run(replace)
     return results
 
 

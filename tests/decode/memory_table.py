@@ -27,9 +27,8 @@ class MemoryTable:
         """Empty the table; gives the writer of a chunk."""
         for table in ("events", "_mixpanel_chunks", "_mixpanel_rejected"):
             self._cursor.execute(f"DELETE FROM {table}")
-        return ChunkWriter(
-            DATES, lambda dates: self._table.loader(dates, deduplicate=deduplicate, last_complete_day=None)
-        )
+        self._table._deduplicate = deduplicate
+        return ChunkWriter(DATES, lambda dates: self._table.loader(dates, last_complete_day=None))
 
     def query(self, sql):
         return self._cursor.execute(sql).fetchall()

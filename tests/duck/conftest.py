@@ -58,14 +58,16 @@ class Shelf:
         self.table.check(self.selection, append=append, resume=resume)
         return self.align()
 
-    def align(self, *chunks):
+    def align(self, *chunks, deduplicate=True):
+        self.table = EventsTable(self.database, self.name, deduplicate=deduplicate)
         self.table.prepare(self.selection, chunks)
         return self
 
     def begun(self, dates, *blocks, deduplicate=True, complete="2024-06-01", rejected=()):
         """A chunk with these blocks loaded, not committed yet."""
         day = None if complete is None else dt.date.fromisoformat(complete)
-        loader = self.table.loader(dates, deduplicate=deduplicate, last_complete_day=day)
+        self.table._deduplicate = deduplicate
+        loader = self.table.loader(dates, last_complete_day=day)
         loader.begin()
         for block in filter(None, blocks):  # a decoder makes no empty batch
             loader.load([batch(block)])

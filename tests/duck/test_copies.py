@@ -28,8 +28,7 @@ def copy(processed, *, moment=MIDNIGHT, insert_id="i", **more):
 
 def fetched(shelf, chunks, *, deduplicate=True, order=None):
     """As `fetch_events` does: every chunk is begun before the first is committed."""
-    shelf.align(*chunks)
-    shelf.table.put_copies_back(list(chunks), deduplicate=deduplicate)
+    shelf.align(*chunks, deduplicate=deduplicate)
     loaders = {
         dates: shelf.begun(dates, rows, deduplicate=deduplicate) for dates, rows in chunks.items() if rows is not None
     }
@@ -38,7 +37,7 @@ def fetched(shelf, chunks, *, deduplicate=True, order=None):
 
 
 def dropped(shelf):
-    counts = shelf.table.drop_copies()
+    counts = shelf.table.finish()
     assert_counts(shelf)
     assert shelf.sql("FROM _mixpanel_unchecked") == []
     return {str(day): count for day, count in counts.items()}

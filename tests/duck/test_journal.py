@@ -94,18 +94,18 @@ def test_a_table_that_was_dropped_behind_our_back_is_made_anew_and_its_journal_f
 
 def test_a_new_table_that_nothing_came_to_is_taken_away_again(database):
     shelf = Shelf(database).prepare()
-    shelf.table.drop_if_empty()
+    shelf.table.finish()
     with pytest.raises(TableNotFoundError):
         shelf.prepare(append=True)
     shelf.prepare()
     shelf.store(WEEK)
-    shelf.table.drop_if_empty()
+    shelf.table.finish()
     assert shelf.journal() == [(*WEEK, 0)]
 
 
 def test_an_old_table_stays_though_nothing_came_to_it(shelf):
     again = Shelf(shelf.database).prepare(resume=True)
-    again.table.drop_if_empty()
+    again.table.finish()
     assert again.rows() == []
 
 

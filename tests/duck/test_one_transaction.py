@@ -38,7 +38,7 @@ def table(path):
 
 
 def begun(table):
-    loader = table.loader(DATES, deduplicate=True, last_complete_day=dt.date(2026, 1, 1))
+    loader = table.loader(DATES, last_complete_day=dt.date(2026, 1, 1))
     loader.begin()
     loader.load([EVENTS])
     return loader

@@ -15,19 +15,33 @@ SELECTION = ProfileSelection()
 
 
 class Failing:
-    """A cursor whose statement of this number, counted from 0, fails; `None` for none."""
+    """A database of which the statement of this number, counted from 0, fails; `None` for none."""
 
-    def __init__(self, cursor, number=None):
-        self._cursor, self._number, self.count = cursor, number, 0
+    def __init__(self, of, number=None):
+        self._of, self._number, self.count = of, number, 0
 
-    def execute(self, *statement):
+    def __getattr__(self, name):
+        return getattr(self._of, name)
+
+    def cursor(self):
+        return Cursor(self._of.cursor(), self)
+
+    def counted(self):
         self.count += 1
         if self.count - 1 == self._number:
             raise duckdb.IOException("No space left on device")
-        return self._cursor.execute(*statement)
 
-    def close(self):
-        self._cursor.close()
+
+class Cursor:
+    def __init__(self, of, failing):
+        self._of, self._failing = of, failing
+
+    def __getattr__(self, name):
+        return getattr(self._of, name)
+
+    def execute(self, *statement):
+        self._failing.counted()
+        return self._of.execute(*statement)
 
 
 def profiles(*ids, text="{}"):
@@ -39,9 +53,7 @@ def kept(page, rows):
 
 
 def opened(database, name, *, append=False):
-    table = ProfilesTable(database, name, SELECTION, append=append)
-    table.open()
-    return table
+    return ProfilesTable(database, name, SELECTION, append=append)
 
 
 def with_pages(database, *, append=False, text='{"new":1}'):
@@ -85,12 +97,13 @@ STEPS = {
 def test_a_statement_that_fails_leaves_all_as_it_was(database, step, append):
     first = with_pages(database, text='{"old":1}')
     first.publish()
-    first.close()
+    first.finish()
     number = 0
     while True:
         table = with_pages(database, append=append)
         before = state(database)
-        table._cursor = failing = Failing(table._cursor, number)
+        failing = Failing(database, number)
+        table._database = failing
         if failed := fails(step, table):
             assert "Free some space" in str(failed)
             assert state(database) == before
@@ -98,10 +111,11 @@ def test_a_statement_that_fails_leaves_all_as_it_was(database, step, append):
         else:
             assert failing.count == number > 2
             assert state(database) != before
-            table.close()
+            failing._number = None
+            table.finish()
             return
         failing._number = None
-        table.close()
+        table.finish()
         number += 1
 
 
@@ -109,13 +123,13 @@ def test_a_statement_that_fails_leaves_all_as_it_was(database, step, append):
 def test_pages_become_the_table_and_nothing_else_is_left(database, append):
     first = with_pages(database, text='{"old":1}')
     assert first.publish() == 3
-    first.close()
+    first.finish()
     second = opened(database, "people", append=append)
     second.check()
     second.begin()
     second.keep(kept(0, 1), profiles("b", text='{"new":1}'))
     assert second.publish() == 1
-    second.close()
+    second.finish()
 
     shown = state(database)
     kept_old = [("a", None, '{"old":1}'), ("c", None, '{"old":1}')] if append else []
@@ -127,17 +141,17 @@ def test_pages_become_the_table_and_nothing_else_is_left(database, append):
 
 
 def test_resume_returns_the_kept_pages(database):
-    with_pages(database).close()
+    with_pages(database).finish()
     again = opened(database, "PEOPLE")
     began, pages = again.resume()
     assert began > 1_700_000_000
     assert pages == [kept(0, 2), kept(1, 2)]
-    again.close()
+    again.finish()
     fresh = opened(database, "others")
     assert fresh.resume() is None
     fresh.begin()  # and a kill
     assert opened(database, "others").resume() is None
-    fresh.close()
+    fresh.finish()
 
 
 @pytest.mark.parametrize("append", [False, True])
@@ -151,11 +165,11 @@ def test_two_downloads_of_one_table_are_never_mixed(database, append):
 
     for step in (lambda table: table.keep(kept(2, 1), profiles("d")), lambda table: table.publish()):
         assert "another client fetches into it" in str(fails(step, first))
-    first.close()
+    first.finish()
     assert state(database) == before
 
     assert second.publish() == 2
-    second.close()
+    second.finish()
 
 
 def test_one_that_ends_leaves_what_another_has_just_begun(database):
@@ -163,10 +177,10 @@ def test_one_that_ends_leaves_what_another_has_just_begun(database):
     first.begin()
     second = opened(database, "people")
     second.begin()
-    first.close()
+    first.finish()
     second.keep(kept(0, 2), profiles("x", "y"))
     assert second.publish() == 2
-    second.close()
+    second.finish()
 
 
 @pytest.mark.parametrize("append", [False, True])
@@ -179,13 +193,13 @@ def test_distinct_ids_are_compared_as_bytes_whatever_the_caller_has_set(append):
         first.begin()
         first.keep(kept(0, 3), profiles("a", "A", "a", text='{"old":1}'))
         assert first.publish() == 2
-        first.close()
+        first.finish()
         second = opened(database, "people", append=append)
         second.check()
         second.begin()
         second.keep(kept(0, 1), profiles("A", text='{"new":1}'))
         assert second.publish() == 1
-        second.close()
+        second.finish()
         rows = connection.execute("SELECT encode(distinct_id), properties FROM people").fetchall()
         assert sorted(rows) == ([(b"A", '{"new":1}'), (b"a", '{"old":1}')] if append else [(b"A", '{"new":1}')])
 
@@ -218,13 +232,13 @@ def test_ids_that_look_alike_are_other_profiles(database, append):
     first.begin()
     first.keep(kept(0, len(ALIKE)), profiles(*ALIKE, text='{"old":1}'))
     assert first.publish() == len(ALIKE)
-    first.close()
+    first.finish()
     again = opened(database, "people", append=append)
     again.begin()
     again.keep(kept(0, 3), profiles(*ALIKE[::2], text='{"old":2}'))
     again.keep(kept(1, 3), profiles(*ALIKE[::2], "new", text='{"new":1}'))
     assert again.publish() == len(ALIKE[::2]) + 1
-    again.close()
+    again.finish()
     new, old = [*ALIKE[::2], "new"], ALIKE[1::2] if append else []
     rows = [(row[0], row[2]) for row in state(database)["people"]]
     assert sorted(rows) == sorted([(it, '{"new":1}') for it in new] + [(it, '{"old":1}') for it in old])
@@ -238,7 +252,7 @@ def test_an_id_that_is_a_number_is_the_same_as_its_text(database):
     table.begin()
     table.keep(kept(0, len(ids)), profiles_batch(read_page(f'{{"results":[{results}]}}'.encode(), 0)))
     assert table.publish() == 4
-    table.close()
+    table.finish()
     rows = [(row[0], row[2]) for row in state(database)["people"]]
     assert sorted(rows) == [("1.5", '{"n":4}'), ("1.50", '{"n":3}'), ("12", '{"n":1}'), ("true", '{"n":6}')]
 
@@ -250,7 +264,7 @@ def test_of_100_000_profiles_on_two_pages_each_is_stored_once(database, append):
         table.begin()
         table.keep(kept(0, 3), profiles("other", "0", "99999", text='{"page":9}'))
         table.publish()
-        table.close()
+        table.finish()
     table = opened(database, "people", append=append)
     table.begin()
     for page in range(2):
@@ -260,7 +274,7 @@ def test_of_100_000_profiles_on_two_pages_each_is_stored_once(database, append):
                 profiles(*map(str, range(start, start + 10_000)), text=f'{{"page":{page}}}'),
             )
     assert table.publish() == 100_000
-    table.close()
+    table.finish()
     with database.cursor() as cursor:
         query = f"SELECT properties, count(*), count(DISTINCT distinct_id) FROM {database.schema.table('people')} GROUP BY 1"
         rows = sorted(cursor.execute(query).fetchall())
@@ -275,4 +289,4 @@ def test_whether_a_page_has_new_profiles(database):
     assert not table.has_new(profiles("b", "a", "a", ""))
     assert table.has_new(profiles("a", "A"))
     assert not table.has_new(profiles())
-    table.close()
+    table.finish()

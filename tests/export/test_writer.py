@@ -35,7 +35,7 @@ class Bench:
         self.table = EventsTable(database, "events")
         self.table.prepare(EventSelection(), [])
         self.queue = asyncio.Queue()
-        self.begin = partial(self.table.loader, deduplicate=True, last_complete_day=dt.date(2024, 6, 1))
+        self.begin = partial(self.table.loader, last_complete_day=dt.date(2024, 6, 1))
         self.opened = []
         self.cores = Cores(2)
         self._cursor = database.cursor()

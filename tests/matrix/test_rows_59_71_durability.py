@@ -157,13 +157,13 @@ def interrupted(loader):
 def test_row_59_what_was_interrupted_is_never_committed():
     opened = Database(":memory:")
     opened.lease().open()
-    table = EventsTable(opened, "events")
+    table = EventsTable(opened, "events", deduplicate=False)
     table.prepare(EventSelection(), [])
     dates = ("2026-01-01", "2026-01-01")
     events = [(b'"e"', b'{"time":1767225600,"distinct_id":"d"}')]
     chunk = ChunkRecord(dates, 1, 0, NOW)
 
-    loader = table.loader(dates, deduplicate=False, last_complete_day=LAST)
+    loader = table.loader(dates, last_complete_day=LAST)
     loader.begin()
     loader.load([batch(events)])
     assert isinstance(interrupted(loader), duckdb.InterruptException)
@@ -174,7 +174,7 @@ def test_row_59_what_was_interrupted_is_never_committed():
     with opened.cursor() as cursor:
         tables = (f"{opened.schema}.events", f"{opened.schema}._mixpanel_chunks")
         assert [cursor.execute(f"SELECT count(*) FROM {each}").fetchall() for each in tables] == [[(0,)], [(0,)]]
-    again = table.loader(dates, deduplicate=False, last_complete_day=LAST)
+    again = table.loader(dates, last_complete_day=LAST)
     again.begin()
     again.load([batch(events)])
     assert again.commit(chunk).rows == 1
@@ -510,25 +510,21 @@ async def test_row_70_a_damaged_log_is_told_and_left_as_it_is(fake, client_of, p
 
 
 async def test_row_71_a_second_name_of_a_file_that_is_open_is_refused(fake, client_of, promise, tmp_path):
-    first = client_of(promise.path)
-    await first.fetch_events(**{**DAYS, "to_date": str(FIRST)})
+    await client_of(promise.path).fetch_events(**{**DAYS, "to_date": str(FIRST)})
     links = [tmp_path / "hard.duckdb", tmp_path / "soft.duckdb"]
     links[0].hardlink_to(promise.path)
     links[1].symlink_to(promise.path)
-    others = [client_of(path) for path in (promise.path, *links)]
-    fake.faults.add(Fault.stall(), date=str(LAST))
-    call = asyncio.ensure_future(first.fetch_events(**DAYS, resume=True))
-    await fake.until(lambda: len(fake.requests) == 12 and fake.open == 1)
+    others = [client_of(path, lock_timeout=0) for path in (promise.path, *links)]
+    asked = len(fake.requests)
+    lease = Database(promise.path).lease()
+    lease.open()
 
     for other in others:
         with pytest.raises(DatabaseLockedError, match=rf"is open in this process \(PID {os.getpid()}\)"):
             await other.fetch_events(**DAYS, resume=True)
 
-    assert len(fake.requests) == 12
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    fake.faults.clear()
+    assert len(fake.requests) == asked
+    lease.close()
     for other in others:
         await complete(other, promise)
 

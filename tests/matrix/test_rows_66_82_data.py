@@ -54,7 +54,7 @@ async def test_row_66_a_file_that_another_process_holds_is_told_with_its_pid_and
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
         assert await asyncio.to_thread(holder.stdout.readline) == b"held\n"
         with pytest.raises(DatabaseLockedError, match=rf"PID {holder.pid}\): close it there first"):
-            await client_of(fake).fetch_events(**ONE_DAY)
+            await client_of(fake, lock_timeout=0).fetch_events(**ONE_DAY)
         holder.communicate(timeout=10)
     assert fake.requests == []
 

@@ -126,22 +126,24 @@ async def test_a_slow_hook_holds_nothing_back_and_a_failing_one_ends_nothing(fak
     assert "A progress hook failed" in caplog.text
 
 
-async def test_the_file_is_free_between_calls_and_held_during_them(fake, client_of, path):
+async def test_the_file_is_free_after_each_call(fake, client_of, path):
+    client = client_of(fake)
+    await client.fetch_events(**DAYS)
+    duckdb.connect(str(path)).close()
     fake.faults.add(Fault.stall(after_bytes=100), date="2026-01-11", times=1)
-    task = asyncio.ensure_future(client_of(fake).fetch_events(**DAYS))
-    await fake.until(lambda: len(fake.requests) == 6)
-
-    with pytest.raises(duckdb.Error):
-        duckdb.connect(str(path)).close()
+    task = asyncio.ensure_future(client.fetch_events(**DAYS, append=True))
+    await fake.until(lambda: len(fake.requests) == 12)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     duckdb.connect(str(path)).close()
 
 
-async def test_a_file_that_another_connection_holds_is_refused_before_anything_is_asked(fake, client_of, path):
-    with duckdb.connect(str(path)), pytest.raises(DatabaseLockedError, match=r"mixpanel\.duckdb"):
-        await client_of(fake).fetch_events(**DAYS)
+async def test_a_file_that_this_process_only_reads_is_refused_before_anything_is_asked(fake, client_of, path):
+    duckdb.connect(str(path)).close()
+    client = client_of(fake, lock_timeout=0)
+    with duckdb.connect(str(path), read_only=True), pytest.raises(DatabaseLockedError, match=r"duckdb.*read_only"):
+        await client.fetch_events(**DAYS)
     assert fake.requests == []
 
 

@@ -355,9 +355,10 @@ async def test_a_table_of_events_is_refused_and_so_is_a_fetch_into_a_lookups(cli
     assert rows(path, "SELECT count(*) FROM events") == [(3,)]
 
 
-async def test_a_file_that_another_connection_holds_is_refused_before_anything_is_asked(client, fake, path):
-    with duckdb.connect(str(path)), pytest.raises(DatabaseLockedError):
-        await client.lookups.cohorts(save=True)
+async def test_a_file_that_this_process_only_reads_is_refused_before_anything_is_asked(client_of, fake, path):
+    duckdb.connect(str(path)).close()
+    with duckdb.connect(str(path), read_only=True), pytest.raises(DatabaseLockedError):
+        await client_of(fake, lock_timeout=0).lookups.cohorts(save=True)
     assert fake.requests == []
 
 

@@ -1,0 +1,148 @@
+"""Holds the database's file while something is read or written, and lets go of it in between.
+
+A file that another process or connection holds is waited for. One that is held without a break is let go after `TURN`
+seconds, as soon as no chunk is being written, so that others get their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from mixpanel_async.api.waiting import Waits
+from mixpanel_async.errors import DatabaseLockedError
+from mixpanel_async.threads import finish_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from mixpanel_async.duck.connection import Database
+
+T = TypeVar("T")
+
+LINGER = 0.05
+"""Seconds for which a file stays open when nobody uses it: letting go checkpoints it."""
+TURN = 2.0
+"""Seconds after which a file is let go, even if more is to be written."""
+PAUSE = 0.05
+"""Seconds for which it is then free: longer than `POLL`, so that whoever waits gets it."""
+POLL = 0.02
+"""Seconds between two attempts to open a file that somebody else holds. An attempt takes 0.3 ms."""
+TELL_AFTER = 1.0
+"""Seconds of waiting after which it is told."""
+
+
+class HeldDatabase:
+    """A client's database, and who uses it at present: several calls and chunks at the same time.
+
+    It belongs to one event loop. Whoever has opened it must close it without waiting for another `open` before.
+    """
+
+    def __init__(self, database: Database, lock_timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`lock_timeout`: for how many seconds to wait for a file that somebody else holds."""
+        self.database = database
+        self.waits = Waits(clock, lambda: dt.datetime.now().astimezone(), who="write")
+        self._lock_timeout = lock_timeout
+        self._clock = clock
+        self._users = 0
+        self._began = 0.0
+        self._changing = asyncio.Lock()
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._locked: DatabaseLockedError | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+        self._letting_go: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def opened(self, *, wait: bool = True) -> AsyncIterator[Database]:
+        """Keep it open while the block runs. With `wait=False`, do not wait for somebody else who holds the file.
+
+        Raises:
+            DatabaseLockedError, StoreError: as `open`.
+        """
+        await self.open(wait=wait)
+        try:
+            yield self.database
+        finally:
+            self.close()
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function in a thread that is always waited for, and keep the database open meanwhile.
+
+        Raises:
+            DatabaseLockedError, StoreError: as `open`; and what the function raises.
+        """
+        async with self.opened():
+            return await finish_in_thread(function, *arguments)
+
+    async def open(self, *, wait: bool = True) -> None:
+        """Keep it open until `close`. With `wait=False`, do not wait for somebody else who holds the file.
+
+        Raises:
+            DatabaseLockedError: somebody else held the file for all of `lock_timeout`.
+            StoreError: it cannot be created, read or written, or a newer version of this library made it.
+        """
+        if self._locked is not None and not wait:  # another call waits for the file already
+            raise self._locked
+        async with self._changing:
+            if self.database.path is not None and self.database.is_open and self._clock() >= self._began + TURN:
+                await self._unused.wait()
+                await self._release()
+                await asyncio.sleep(PAUSE)
+            if not self.database.is_open:
+                await self._acquire(self._lock_timeout if wait else 0.0)
+            self._users += 1
+            self._unused.clear()
+
+    def close(self) -> None:
+        """End one use. After the last one, the file is let go soon."""
+        self._users -= 1
+        if not self._users:
+            self._unused.set()
+            if self.database.path is not None and self._lingering is None:
+                self._lingering = asyncio.get_running_loop().call_later(LINGER, self._end_lingering)
+
+    async def let_go(self) -> None:
+        """Let go of the file now if nobody uses it."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        async with self._changing:
+            if not self._users:
+                await self._release()
+
+    def _end_lingering(self) -> None:
+        self._lingering = None
+        if not self._users:
+            self._letting_go = asyncio.create_task(self.let_go())
+
+    async def _acquire(self, lock_timeout: float) -> None:
+        since = self._clock()
+        try:
+            with self.waits.telling() as tell, self.waits.request():
+                while (locked := await self._try_to_acquire()) is not None:
+                    self._locked = locked
+                    waited = self._clock() - since
+                    if waited >= lock_timeout:
+                        raise locked
+                    if waited >= TELL_AFTER:
+                        tell(lock_timeout - waited, f"{locked.holder} to close {self.database.path}")
+                    await asyncio.sleep(POLL)
+        finally:
+            self._locked = None
+        self._began = self._clock()
+
+    async def _try_to_acquire(self) -> DatabaseLockedError | None:
+        """Open the database; return the error if somebody else holds it."""
+        try:
+            await finish_in_thread(self.database.acquire)
+        except DatabaseLockedError as error:
+            return error
+        return None
+
+    async def _release(self) -> None:
+        if self.database.path is not None and self.database.is_open:
+            await finish_in_thread(self.database.release)
