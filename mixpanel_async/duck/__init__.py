@@ -6,6 +6,7 @@ schema          names and columns
 transactions    a transaction around a few statements
 versions        the library's own tables, their version and migrations
 files           a database file: created whole, and attached
+merging         whether DuckDB may merge row groups
 translation     errors of DuckDB as errors of ours
 connection      which file is open, for how long, and who else has it open
 arrow_input     Arrow batches as a table that SQL reads

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from mixpanel_async.duck import merging
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
@@ -166,6 +167,7 @@ class Database:
                 instance.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
                 instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
                 instance.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
+                merging.forbid(instance)
             self._instance = instance
         return self._instance
 
@@ -173,7 +175,9 @@ class Database:
         """Detach the file. After an error that made the instance unusable, drop the instance: that closes the file."""
         try:
             if self._instance is not None:
+                merging.allow_for_small_chunks(self._instance, self.schema)
                 detach_file(self._instance)
+                merging.forbid(self._instance)
         except duckdb.Error:
             self._drop_instance()
 

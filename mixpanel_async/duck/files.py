@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 CATALOG = "mixpanel"
 """The name under which a file is attached."""
 
-ROW_GROUP = 8192
+ROW_GROUP = 16_384
 """Rows in a row group of what is written here.
 
-DuckDB writes a transaction's rows straight to their place only in full row groups (122,880 by default), and the
-rest through the write-ahead log, to be compressed again at the next checkpoint. Small groups let a chunk of some
-ten thousand rows be written once. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
+DuckDB writes a transaction's rows straight to their place only if they fill a row group (122,880 rows by default), and
+others through the write-ahead log first. Smaller groups let smaller chunks be written once; larger ones take less
+space. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
 """
 
 STORAGE_VERSION = "v1.5.0"

@@ -422,3 +422,28 @@ def test_a_callers_read_only_connection_is_refused_before_anything_is_requested(
         with pytest.raises(StoreError, match="read-only: pass a connection that can write"):
             database.lease().open()
         database.close()
+
+
+def row_groups(path):
+    with duckdb.connect(path, read_only=True) as connection:
+        query = "SELECT count(DISTINCT row_group_id) FROM pragma_storage_info('events')"
+        return connection.execute(query).fetchall()[0][0]
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(200, 1), (3000, 10)])
+def test_row_groups_are_merged_only_if_all_chunks_are_small(path, rows, groups):
+    """Ten days, each written by itself: small ones would take four times the space, larger ones would be written again
+    and again.
+    """
+    database = Database(path)
+    for day in range(1, 11):
+        lease = database.lease()
+        lease.open()
+        shelf = Shelf(database).prepare(resume=True)
+        date = f"2024-01-{day:02}"
+        shelf.store((date, date), [event(date, insert_id=str(row)) for row in range(rows)])
+        shelf.cursor.close()
+        lease.close()
+    assert row_groups(path) == groups
+    with duckdb.connect(path, read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchall() == [(10 * rows,)]

@@ -89,9 +89,33 @@ MUTANTS = {
     ),
     "a page and its row apart": Mutant(
         "duck/profiles_table.py",
-        "with self._page.holding([profiles]), self._transaction():",
-        'with self._page.holding([profiles]), translate_errors(""):',
+        "            transaction(self._cursor),\n",
+        "",
         "tests/duck/test_profiles_table.py",
+    ),
+    "a table that was replaced meanwhile": Mutant(
+        "duck/events_table.py",
+        "!= self._description:",
+        "is None:",
+        "tests/system/test_turns.py -k replaced",
+    ),
+    "dates that were fetched elsewhere meanwhile": Mutant(
+        "duck/events_table.py",
+        "        self._look_again()\n",
+        "",
+        "tests/system/test_turns.py -k other_chunks",
+    ),
+    "a file that is let go before the rollback": Mutant(
+        "export/fetch.py",
+        "        except MixpanelError:\n            self._close_database()",
+        "        except BaseException:\n            self._close_database()",
+        "tests/cancellation",
+    ),
+    "a file that is never let go": Mutant(
+        "holding.py",
+        "call_later(LINGER",
+        "call_later(3600",
+        "tests/system/test_turns.py -k free_while",
     ),
     "a committed broken body": Mutant(
         "export/fetch.py",
