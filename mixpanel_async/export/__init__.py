@@ -2,6 +2,7 @@
 
 Read in the order in which an event travels. Into a table:
 
+weights      how heavy a table's dates are, from its journal; pure
 plan         the chunks to fetch, from arguments, journal rows and limits; pure
 request      a chunk's query parameters
 no_event     the warning that no event has the names that were asked for

@@ -36,6 +36,7 @@ from mixpanel_async.types import BatchProgress, BatchResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from mixpanel_async.api.limits import Budget
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
@@ -105,7 +106,7 @@ async def fetch_events(
     """
     table = EventsTable(database, fetch.table)
     try:
-        chunks = await finish_in_thread(_plan, fetch, table, source.limiter.per_hour)
+        chunks = await finish_in_thread(_plan, fetch, table, source.limiter.budget())
         alone = await finish_in_thread(_prepare, fetch, table, chunks)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
@@ -122,9 +123,9 @@ async def fetch_events(
         await finish_in_thread(table.drop_if_empty)
 
 
-def _plan(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> list[DateChunk]:
+def _plan(fetch: EventFetch, table: EventsTable, budget: Budget) -> list[DateChunk]:
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
-    return plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
+    return plan_chunks(fetch.dates, fetch.chunking, table.journal(), budget, resume=fetch.resume)
 
 
 def _prepare(fetch: EventFetch, table: EventsTable, chunks: Sequence[DateChunk]) -> bool:

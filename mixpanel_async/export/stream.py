@@ -147,7 +147,7 @@ class EventStream(Generic[T_co]):
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
         streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, max_workers=workers)
-        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.per_hour, resume=False))
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.budget(), resume=False))
         downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:
             while chunks or downloading:

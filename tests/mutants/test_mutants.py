@@ -201,6 +201,18 @@ MUTANTS = {
         "            pass\n",
         "tests/duck/test_copies.py -k shown",
     ),
+    "days whose weight does not count": Mutant(
+        "export/weights.py",
+        "min(run, room // self._bytes[index]) if self._bytes[index] else run",
+        "run",
+        "tests/export/test_plan.py -k weight",
+    ),
+    "an hour that always counts as full": Mutant(
+        "export/plan.py",
+        "for requests in (budget.left, budget.per_hour)",
+        "for requests in (budget.per_hour,)",
+        "tests/export/test_plan.py -k short_for",
+    ),
     "copies that are thrown away": Mutant(
         "duck/events_table.py",
         "            copies.put_back(cursor,",
