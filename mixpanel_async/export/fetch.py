@@ -150,7 +150,7 @@ class ChunkFetcher:
     ) -> None:
         """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
-        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers, meter=meter)
+        self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter)
         self._hooks = hooks
         self._meter = meter
         self._cores = Cores()
@@ -172,6 +172,7 @@ class ChunkFetcher:
             ExportError: a fatal one, which every other chunk would meet, too.
             StoreError: DuckDB cannot write.
         """
+        self._downloads.expect(len(chunks))
         with raise_first_cause():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._writer.run())

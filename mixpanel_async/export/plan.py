@@ -55,6 +55,11 @@ class Chunking:
         one_request = limit is not None or not (parallel or stream)
         return cls(None if one_request else chunk_days, max_workers if parallel else 1)
 
+    @property
+    def is_auto(self) -> bool:
+        """Whether the library chooses, and may request a chunk in parts."""
+        return self.chunk_days == "auto"
+
 
 def plan_chunks(
     dates: Range, chunking: Chunking, journal: Sequence[JournalRow], budget: Budget, *, resume: bool

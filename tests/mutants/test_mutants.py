@@ -143,8 +143,10 @@ MUTANTS = {
     ),
     "a good half requested again": Mutant(
         "export/download.py",
-        "                    if body.spool is None:\n",
-        "                    if True:\n",
+        "            failures = body.attempts.failures\n",
+        "            failures = body.attempts.failures\n"
+        "            for other in bodies:\n"
+        "                other.spool = None\n",
         "tests/system/test_faults.py -k not_requested_again",
     ),
     "rows that wait for duplicates, inserted too early": Mutant(

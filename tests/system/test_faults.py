@@ -308,8 +308,8 @@ async def test_no_more_chunks_are_written_at_once_than_there_are_cores(fake, cli
     fetch, load = Downloads._fetch, ChunkFetcher._load
     come, writing, most = asyncio.Semaphore(0), set(), []
 
-    async def fetched(downloads, body, stack):
-        await fetch(downloads, body, stack)
+    async def fetched(downloads, *what):
+        await fetch(downloads, *what)
         come.release()
 
     async def loaded(fetcher, chunk, body, **options):
