@@ -83,7 +83,7 @@ class EventFetch:
         deduplicate: bool = True,
         parallel: bool = False,
         max_workers: int = 10,
-        chunk_days: int | Literal["auto"] = 7,
+        chunk_days: int | Literal["auto"] = "auto",
     ) -> EventFetch:
         """Check the arguments.
 

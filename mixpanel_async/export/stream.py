@@ -65,7 +65,7 @@ class StreamedEvents:
         limit: int | None = None,
         parallel: bool = False,
         max_workers: int = 10,
-        chunk_days: int | Literal["auto"] = 7,
+        chunk_days: int | Literal["auto"] = "auto",
     ) -> StreamedEvents:
         """Check the arguments.
 

@@ -207,13 +207,19 @@ MUTANTS = {
         "export/weights.py",
         "min(run, room // self._bytes[index]) if self._bytes[index] else run",
         "run",
-        "tests/export/test_plan.py -k weight",
+        "tests/system/test_auto_chunks.py -k weight",
     ),
     "an hour that always counts as full": Mutant(
         "export/plan.py",
         "for requests in (budget.left, budget.per_hour)",
         "for requests in (budget.per_hour,)",
-        "tests/export/test_plan.py -k short_for",
+        "tests/system/test_auto_chunks.py -k second_call",
+    ),
+    "parts that take the requests of other chunks": Mutant(
+        "export/request_days.py",
+        "1 + max(0, left - self._unsent)",
+        "1 + left",
+        "tests/system/test_auto_chunks.py -k within_the_hour",
     ),
     "copies that are thrown away": Mutant(
         "duck/events_table.py",
