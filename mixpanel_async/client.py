@@ -222,7 +222,10 @@ class MixpanelClient:
                   Mixpanel processed last; the raw export repeats rows (Mixpanel's docs). Rows without an insert id all
                   stay.
                 - `max_workers=10`: requests that are open at once.
-                - `chunk_days=7`: dates in a chunk; `"auto"` keeps all workers busy within the hourly limit.
+                - `chunk_days="auto"`: dates in a chunk. `"auto"` makes chunks short enough to keep all workers busy, at
+                  most 7 days if the hour has enough requests left, and at most about 128 MB where the table's journal
+                  knows the bytes of the dates. It requests chunks in parts after one turned out too large. A number
+                  makes each chunk that long. docs/api.md has the whole rule.
 
         Returns:
             `ParallelFetchResult` with `parallel=True`; its `failed_date_ranges` are the chunks that failed, whose rows
@@ -287,8 +290,8 @@ class MixpanelClient:
                   so the range is not cut. Not with `parallel`.
                 - `parallel=False`: read chunks ahead. They still come in the order of their dates.
                 - `max_workers=10`: chunks that are read ahead, and requests that are open at once.
-                - `chunk_days=7`: dates in a chunk, or `"auto"`; fewer bring the first event sooner, and use more of the
-                  hourly limit.
+                - `chunk_days="auto"`: dates in a chunk, as in `fetch_events`, but without a journal. Fewer bring the
+                  first event sooner, and use more of the hourly limit.
 
         Yields:
             Without `raw`: `{"event_name": str, "event_time": datetime, "distinct_id": str | None, "insert_id":

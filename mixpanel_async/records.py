@@ -23,6 +23,8 @@ class JournalRow:
     """Whether its dates were complete when they were fetched, so that `resume` need not ask for them again."""
     is_atomic: bool
     """Whether it can only be replaced as a whole: it has rows whose own time is out of its range of dates."""
+    bytes: int = 0
+    """Of its bodies, gzip; 0 if it was split off from another row, which has the bytes of both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,15 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Requests of the rolling hour."""
+
+    left: int
+    """How many could be sent now."""
+    per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimits:
     """The limits that a client keeps to, in requests."""
 
@@ -167,6 +176,14 @@ class Limiter:
     def wait(self) -> float:
         """Return the seconds until the limits let the next counted request pass; free slots are not considered."""
         return max(0.0, self._free_at()[0] - self._clock())
+
+    def budget(self) -> Budget:
+        """Return what is left of the hour: nothing while Mixpanel says that it is used up."""
+        now, per_hour = self._clock(), self.per_hour
+        while self._started and self._started[0] + HOUR <= now:
+            self._started.popleft()  # no window counts it any more
+        left = per_hour - len(self._started)
+        return Budget(0 if self._counted_pause[0] > now else max(0, left), per_hour)
 
     def _free_at(self) -> tuple[float, str]:
         """Return when the limits let the next counted request pass, and what holds it up."""

@@ -23,10 +23,10 @@ PATIENCE = 67
 class RetryPolicy:
     """How often a request is tried, and how long to wait in between.
 
-    A chunk begins as one request. Its response is kept once it is whole. If it broke off twice, its dates are requested
-    in halves, each a request with attempts of its own; what came whole is not requested again. So a chunk of 28 days of
-    which one day never comes takes 14 to 16 requests: 2 for all, 5 for the day, and the rest for halves. The waits grow
-    from a request to its halves.
+    A chunk begins as one request, or as several if its days are known to be many bytes. A response is kept once it is
+    whole. If it broke off twice, its dates are requested in halves, each a request with attempts of its own; what came
+    whole is not requested again. So a chunk of 28 days of which one day never comes takes 14 to 16 requests: 2 for all,
+    5 for the day, and the rest for halves. The waits grow from a request to its halves.
 
     After an error it waits: for the response's Retry-After, or by exponential backoff with full jitter.
 

@@ -110,11 +110,11 @@ def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
     """Return a table's committed chunks, in the order of their dates."""
     atomic = set(out_of_range.atomic_chunks(cursor, schema, name))
     rows = cursor.execute(
-        f"SELECT from_date, to_date, final FROM {schema}._mixpanel_chunks "
+        f"SELECT from_date, to_date, final, bytes FROM {schema}._mixpanel_chunks "
         "WHERE table_name = lower(?) ORDER BY from_date ASC",
         [name],
     ).fetchall()
-    return [JournalRow(first, last, is_final, (first, last) in atomic) for first, last, is_final in rows]
+    return [JournalRow(first, last, is_final, (first, last) in atomic, size) for first, last, is_final, size in rows]
 
 
 def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> None:

@@ -1,9 +1,9 @@
 """Downloads a chunk's bodies into spools, each until it is whole.
 
-A chunk begins as one request. What came whole is kept, and only what failed is requested again: in halves, if it may
-have been too large. Only decoding shows whether a body is whole, so a retry repeats the decoding of all bodies, but not
-their download. Back-pressure: `max_workers` limits the open requests, and one `MemoryBudget` limits the bytes of all
-bodies in memory.
+A chunk begins as one request, or as several if a request for as many dates has turned out too large. What came whole is
+kept, and only what failed is requested again: in halves, if it may have been too large. Only decoding shows whether a
+body is whole, so a retry repeats the decoding of all bodies, but not their download. Back-pressure: `max_workers`
+limits the open requests, and one `MemoryBudget` limits the bytes of all bodies in memory.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mixpanel_async.decode.ending import BrokenEndError
 from mixpanel_async.errors import ConnectionLostError, ExportError
 from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.request import export_parameters
+from mixpanel_async.export.request_days import RequestDays
 from mixpanel_async.export.spool import MemoryBudget, Spool
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.api.transport import Response
     from mixpanel_async.dates import DateChunk
+    from mixpanel_async.export.plan import Chunking
     from mixpanel_async.selections import EventSelection
 
 logger = logging.getLogger("mixpanel_async")
@@ -101,19 +103,29 @@ class Body:
             raise
 
 
+def _first_missing(bodies: Sequence[Body]) -> int | None:
+    """Return the index of the first body that has not come, or was dropped."""
+    return next((index for index, body in enumerate(bodies) if body.spool is None), None)
+
+
 class Downloads:
     """The downloads of one call."""
 
     def __init__(
-        self, source: Source, selection: EventSelection, *, max_workers: int, meter: FetchMeter | None = None
+        self, source: Source, selection: EventSelection, chunking: Chunking, meter: FetchMeter | None = None
     ) -> None:
         """`meter` counts bytes and retries."""
         self._memory = MemoryBudget()
         self._source = source
         self._selection = selection
         self._meter = meter or FetchMeter(None, 0)
-        self._workers = asyncio.Semaphore(max_workers)
+        self._workers = asyncio.Semaphore(chunking.max_workers)
+        self._days = RequestDays(adapts=chunking.is_auto)
         self._fatal: ExportError | None = None
+
+    def expect(self, chunks: int) -> None:
+        """Tell how many chunks the call has: each of them needs a request."""
+        self._days.expect(chunks)
 
     async def with_retries(
         self, chunk: DateChunk, stack: AsyncExitStack, use: Callable[[list[Body], int], Awaitable[T]]
@@ -133,37 +145,48 @@ class Downloads:
         bodies, attempt = [Body(self._source, chunk, chunk)], 1
         while True:
             try:
-                for body in bodies:
-                    if body.spool is None:
-                        await self._fetch(body, stack)
+                while (index := _first_missing(bodies)) is not None:
+                    await self._fetch(bodies, index, chunk, stack)
                 return await use(bodies, attempt)
             except ExportError as error:
                 if not error.attempts:  # else it is fatal, and another chunk met it first
                     error.from_date, error.to_date = chunk
-                failed = next((index for index, body in enumerate(bodies) if body.spool is None), None)
-                if failed is None:
+                if (failed := _first_missing(bodies)) is None:
                     raise
-                bodies[failed : failed + 1] = await self._after_failure(bodies[failed], chunk, error)
+                await self._after_failure(bodies, failed, chunk, error)
             attempt += 1
 
-    async def _after_failure(self, body: Body, chunk: DateChunk, error: ExportError) -> list[Body]:
-        """Wait, and return what to request instead of a body that failed. Raises the error at the end."""
+    async def _after_failure(self, bodies: list[Body], failed: int, chunk: DateChunk, error: ExportError) -> None:
+        """Wait, and put what to request in the place of a body that failed. Raises the error at the end.
+
+        Requests that pass meanwhile already know of it.
+        """
+        body = bodies[failed]
         may_halve = error.may_be_too_large and body.has_failed_before and self._selection.limit is None
         smaller = halves(body.dates) if may_halve else [body.dates]
         is_cut = len(smaller) > 1
+        self._days.expect(len(smaller))
+        if is_cut:
+            self._days.broke_off(chunk, smaller + [other.dates for other in bodies if other is not body])
         await body.attempts.failed(error, may_exceed=is_cut)
         self._meter.retried()
-        if not is_cut:
-            return [body]
-        return [Body(self._source, chunk, half, failed_before=body.attempts.failures) for half in smaller]
+        if is_cut:
+            failures = body.attempts.failures
+            bodies[failed : failed + 1] = [Body(self._source, chunk, half, failed_before=failures) for half in smaller]
 
-    async def _fetch(self, body: Body, stack: AsyncExitStack) -> None:
-        """Fetch a body. Raises ExportError if the response is not one, or the connection broke."""
+    async def _fetch(self, bodies: list[Body], index: int, chunk: DateChunk, stack: AsyncExitStack) -> None:
+        """Fetch one of a chunk's bodies, or its first part. Raises ExportError if the response is not one, or the
+        connection broke.
+        """
         source = self._source
-        parameters = export_parameters(body.dates, self._selection)
         async with self._workers, source.limiter.slot():
             if self._fatal is not None:
                 raise self._fatal  # this chunk would meet the same error, so it costs no request
+            self._days.sent()
+            if not bodies[index].has_failed_before:
+                bodies[index : index + 1] = self._parts(bodies[index], chunk)
+            body = bodies[index]
+            parameters = export_parameters(body.dates, self._selection)
             try:
                 async with source.transport.get(source.url, parameters, source.credentials) as response:
                     await self._receive(response, body, stack)
@@ -171,6 +194,11 @@ class Downloads:
                 if error.fatal:
                     self._fatal = error
                 raise
+
+    def _parts(self, body: Body, chunk: DateChunk) -> list[Body]:
+        """Return what to request instead of a body for which no request was sent yet."""
+        parts = self._days.parts(body.dates, self._source.limiter.budget().left)
+        return [Body(self._source, chunk, part) for part in parts]
 
     async def _receive(self, response: Response, body: Body, stack: AsyncExitStack) -> None:
         """Check a response and spool its body."""
@@ -187,3 +215,4 @@ class Downloads:
             await spool.close()
             raise
         body.spool, body.has_end_mark = spool, response.has_end_mark
+        self._days.came(body.dates, spool.size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -34,8 +34,9 @@ from mixpanel_async.threads import CORES, Cores, finish_in_thread
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
+    from mixpanel_async.api.limits import Budget
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.export.download import Body
@@ -82,7 +83,7 @@ class EventFetch:
         deduplicate: bool = True,
         parallel: bool = False,
         max_workers: int = 10,
-        chunk_days: int | Literal["auto"] = 7,
+        chunk_days: int | Literal["auto"] = "auto",
     ) -> EventFetch:
         """Check the arguments.
 
@@ -105,7 +106,7 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.per_hour)
+        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.budget())
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):
@@ -119,10 +120,10 @@ async def fetch_events(
     return [outcome.without_copies(copies) for outcome in outcomes]
 
 
-def _prepare(fetch: EventFetch, table: EventsTable, requests_per_hour: int) -> tuple[list[DateChunk], int]:
+def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> tuple[list[DateChunk], int]:
     """Plan and prepare the table; return the chunks, and how many of them may be written at the same time."""
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
-    chunks = plan_chunks(fetch.dates, fetch.chunking, table.journal(), requests_per_hour, resume=fetch.resume)
+    chunks = plan_chunks(fetch.dates, fetch.chunking, table.journal(), budget, resume=fetch.resume)
     table.prepare(fetch.selection, chunks)
     return chunks, 1 if table.has_out_of_range() else CHUNKS_AT_ONCE
 
@@ -156,7 +157,7 @@ class ChunkFetcher:
     ) -> None:
         """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
-        self._downloads = Downloads(source, fetch.selection, max_workers=fetch.chunking.max_workers, meter=meter)
+        self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter)
         self._held = held
         self._chunks_held = 0
         self._hooks = hooks
@@ -180,19 +181,15 @@ class ChunkFetcher:
             ExportError: a fatal one, which every other chunk would meet, too.
             StoreError: DuckDB cannot write.
         """
-        try:
-            with raise_first_cause():
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._writer.run())
-                    async with asyncio.TaskGroup() as inner:
-                        tasks = [
-                            inner.create_task(self._fetch(chunk, index, len(chunks)))
-                            for index, chunk in enumerate(chunks)
-                        ]
-                    await self._queue.put(None)
-        finally:
-            for _ in range(self._chunks_held):
-                self._held.close()
+        self._downloads.expect(len(chunks))
+        with self._closed_at_the_end(), raise_first_cause():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._writer.run())
+                async with asyncio.TaskGroup() as inner:
+                    tasks = [
+                        inner.create_task(self._fetch(chunk, index, len(chunks))) for index, chunk in enumerate(chunks)
+                    ]
+                await self._queue.put(None)
         return [task.result() for task in tasks]
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
@@ -230,8 +227,8 @@ class ChunkFetcher:
 
     @asynccontextmanager
     async def _database_open(self) -> AsyncIterator[None]:
-        """Keep the database open for one chunk, whose transaction ends in the block. If the block is cancelled, that
-        takes longer: then `run` closes the database, after the writer has rolled the chunk back.
+        """Keep the database open for one chunk, whose transaction ends in the block. If the block is cancelled, it ends
+        later, with the writer: then `run` closes the database.
         """
         await self._held.open()
         self._chunks_held += 1
@@ -241,6 +238,15 @@ class ChunkFetcher:
             self._close_database()
             raise
         self._close_database()
+
+    @contextmanager
+    def _closed_at_the_end(self) -> Iterator[None]:
+        """Close the database, after the block, for chunks that could not."""
+        try:
+            yield
+        finally:
+            while self._chunks_held:
+                self._close_database()
 
     def _close_database(self) -> None:
         self._chunks_held -= 1

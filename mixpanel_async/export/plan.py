@@ -5,21 +5,30 @@ written.
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 from mixpanel_async.dates import ONE_DAY, check_chunk_days, split_date_range
+from mixpanel_async.export.weights import Weights
 from mixpanel_async.tasks import check_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from mixpanel_async.api.limits import Budget
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.records import JournalRow
 
     Range = tuple[dt.date, dt.date]
     """First and last date, both inclusive."""
+
+USUAL_DAYS = 7
+"""The most dates of a chunk with `chunk_days="auto"`, if the hour has enough requests left."""
+MOST_DAYS = 28
+"""The most dates of a chunk that is longer because little is left of the hour; more only if a full hour needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,14 @@ class Chunking:
         one_request = limit is not None or not (parallel or stream)
         return cls(None if one_request else chunk_days, max_workers if parallel else 1)
 
+    @property
+    def is_auto(self) -> bool:
+        """Whether the library chooses, and may request a chunk in parts."""
+        return self.chunk_days == "auto"
+
 
 def plan_chunks(
-    dates: Range, chunking: Chunking, journal: Sequence[JournalRow], requests_per_hour: int, *, resume: bool
+    dates: Range, chunking: Chunking, journal: Sequence[JournalRow], budget: Budget, *, resume: bool
 ) -> list[DateChunk]:
     """Return the chunks to fetch, in order.
 
@@ -60,16 +74,48 @@ def plan_chunks(
     ranges = [_widened(*each, atomic) for each in _without(*dates, completed)]
     days = sum((last - first).days + 1 for first, last in ranges)
     if chunking.chunk_days == "auto":
-        chunk_days = auto_chunk_days(days, chunking.max_workers, requests_per_hour)
+        chunks = _auto_chunks(ranges, days, chunking.max_workers, Weights(journal), budget)
     else:
         chunk_days = chunking.chunk_days or max(days, 1)
-    chunks = [chunk for first, last in ranges for chunk in split_date_range(first, last, chunk_days)]
+        chunks = [chunk for first, last in ranges for chunk in split_date_range(first, last, chunk_days)]
     return _join_across(chunks, atomic)
 
 
-def auto_chunk_days(days: int, max_workers: int, requests: int) -> int:
-    """Return what `chunk_days="auto"` means: two chunks for each worker, in no more than `requests` requests."""
-    return max(1, ceil(days / max(1, min(2 * max_workers, requests))))
+def _auto_chunks(
+    ranges: Sequence[Range], days: int, max_workers: int, weights: Weights, budget: Budget
+) -> list[DateChunk]:
+    """Return what `chunk_days="auto"` means; docs/api.md has the rule."""
+    busy = min(USUAL_DAYS, ceil(days / (2 * max_workers)))
+    longest = max(MOST_DAYS, ceil(days / budget.per_hour))
+    fewest = next(
+        (size for requests in (budget.left, budget.per_hour) if (size := _least(ranges, weights, requests, longest))),
+        longest,
+    )
+    return list(_cut(ranges, weights, max(busy, fewest)))
+
+
+def _least(ranges: Sequence[Range], weights: Weights, requests: int, longest: int) -> int | None:
+    """Return the least days of a chunk, up to `longest`, with which the ranges need at most so many requests."""
+
+    def fits(days: int) -> bool:
+        return sum(1 for _ in islice(_cut(ranges, weights, days), requests + 1)) <= requests
+
+    days = 1 + bisect_left(range(1, longest + 1), True, key=fits)  # noqa: FBT003 - fits is False, then True
+    return days if days <= longest else None
+
+
+def _cut(ranges: Iterable[Range], weights: Weights, most_days: int) -> Iterator[DateChunk]:
+    """Cut ranges into as few chunks as the weights and `most_days` allow."""
+    for first, last in ranges:
+        start, end = first.toordinal(), last.toordinal()
+        while start <= end:
+            days = weights.days_within(start, min(most_days, end - start + 1))
+            yield _iso(start), _iso(start + days - 1)
+            start += days
+
+
+def _iso(ordinal: int) -> str:
+    return dt.date.fromordinal(ordinal).isoformat()
 
 
 def _without(first: dt.date, last: dt.date, completed: Iterable[Range]) -> list[Range]:

@@ -65,7 +65,7 @@ class StreamedEvents:
         limit: int | None = None,
         parallel: bool = False,
         max_workers: int = 10,
-        chunk_days: int | Literal["auto"] = 7,
+        chunk_days: int | Literal["auto"] = "auto",
     ) -> StreamedEvents:
         """Check the arguments.
 
@@ -146,8 +146,9 @@ class EventStream(Generic[T_co]):
     async def _bodies(self, source: Source) -> AsyncGenerator[StreamBody, None]:
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
         streamed, workers = self._streamed, self._streamed.chunking.max_workers
-        downloads = Downloads(source, streamed.selection, max_workers=workers)
-        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.per_hour, resume=False))
+        downloads = Downloads(source, streamed.selection, streamed.chunking)
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.budget(), resume=False))
+        downloads.expect(len(chunks))
         downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:
             while chunks or downloading:

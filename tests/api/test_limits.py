@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpanel_async.api.limits import Limit, Limiter, RateLimits
+from mixpanel_async.api.limits import HOUR, Budget, Limit, Limiter, RateLimits
 from tests.api.clock import Clock
 
 
@@ -178,6 +178,43 @@ async def test_a_full_window_pauses_those_alone_that_it_counts():
     assert visitors.limiter.wait() == 3600
     await visitors.clock.run(*tasks)
     assert visitors.went == [("page", 1010.0), ("counted", 4600.0)]
+
+
+@given(st.lists(st.floats(0, 9000), max_size=30), st.integers(1, 25), st.floats(0, 9000))
+@settings(deadline=None)
+async def test_what_is_left_of_the_hour_passes_without_a_wait_for_it(arrivals, per_hour, later):
+    visitors = Visitors(per_second=10_000, per_hour=per_hour, concurrent=100)
+    await visitors.clock.run(*[visitors.start(n, arrive=at) for n, at in enumerate(arrivals)])
+    visitors.clock.now += later
+    budget = visitors.limiter.budget()
+    recent = sum(visitors.clock.now - HOUR < at for _, at in visitors.went)
+    assert budget == Budget(left=per_hour - recent, per_hour=per_hour)
+    for _ in range(budget.left):
+        assert visitors.limiter.wait() == 0
+        await visitors.visit("more")
+    assert visitors.limiter.budget().left == 0
+    assert visitors.limiter.wait() > 0
+
+
+async def test_nothing_is_left_while_mixpanel_says_that_the_hour_is_used_up():
+    visitors = Visitors(per_hour=9)
+    visitors.limiter.pause(20, "")
+    assert visitors.limiter.budget().left == 9
+    visitors.limiter.pause(3600, "", counted_only=True)
+    assert visitors.limiter.budget() == Budget(left=0, per_hour=9)
+    visitors.clock.now += 3600
+    assert visitors.limiter.budget().left == 9
+
+
+async def test_what_left_the_hour_still_counts_in_no_other_window():
+    """What `budget` forgets changes no wait."""
+    visitors = Visitors(per_second=2, per_hour=3)
+    await visitors.clock.run(*[visitors.start(number) for number in range(3)])
+    visitors.clock.now += HOUR - 1
+    assert visitors.limiter.budget().left == 2  # the third came a second after the others
+    assert visitors.limiter.wait() == 0
+    await visitors.clock.run(*[visitors.start(number) for number in range(2)])
+    assert visitors.limiter.wait() > 0
 
 
 async def test_a_minute():

@@ -167,8 +167,10 @@ MUTANTS = {
     ),
     "a good half requested again": Mutant(
         "export/download.py",
-        "                    if body.spool is None:\n",
-        "                    if True:\n",
+        "            failures = body.attempts.failures\n",
+        "            failures = body.attempts.failures\n"
+        "            for other in bodies:\n"
+        "                other.spool = None\n",
         "tests/system/test_faults.py -k not_requested_again",
     ),
     "rows that wait for duplicates, inserted too early": Mutant(
@@ -224,6 +226,24 @@ MUTANTS = {
         "            copies.mark(self._cursor, self._schema, self._name, self._dates)\n",
         "            pass\n",
         "tests/duck/test_copies.py -k shown",
+    ),
+    "days whose weight does not count": Mutant(
+        "export/weights.py",
+        "min(run, room // self._bytes[index]) if self._bytes[index] else run",
+        "run",
+        "tests/system/test_auto_chunks.py -k weight",
+    ),
+    "an hour that always counts as full": Mutant(
+        "export/plan.py",
+        "for requests in (budget.left, budget.per_hour)",
+        "for requests in (budget.per_hour,)",
+        "tests/system/test_auto_chunks.py -k second_call",
+    ),
+    "parts that take the requests of other chunks": Mutant(
+        "export/request_days.py",
+        "1 + max(0, left - self._unsent)",
+        "1 + left",
+        "tests/system/test_auto_chunks.py -k within_the_hour",
     ),
     "copies that are thrown away": Mutant(
         "duck/events_table.py",

@@ -155,7 +155,7 @@ async def test_a_bad_line_is_kept_word_for_word_and_fails_no_other(fake, client_
 
 async def test_an_empty_range_is_a_table_without_rows(client_of, path):
     async with FakeMixpanel(GivenEvents(), today="2026-06-01", limits=None) as server:
-        result = await client_of(server).fetch_events(from_date=FIRST, to_date=LAST[30], parallel=True)
+        result = await client_of(server).fetch_events(from_date=FIRST, to_date=LAST[30], parallel=True, chunk_days=7)
 
     assert (result.total_rows, result.successful_batches) == (0, 5)
     assert stored(path).total() == 0

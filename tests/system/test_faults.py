@@ -189,7 +189,7 @@ async def test_a_chunk_that_keeps_breaking_off_is_asked_for_in_halves_down_to_a_
             fake.faults.add(Fault.cut(after_fraction=0.5), **dates)
 
     client = client_of(fake, retry=AT_ONCE)
-    await client.fetch_events(from_date=FIRST, to_date=LAST, parallel=parallel)
+    await client.fetch_events(from_date=FIRST, to_date=LAST, parallel=parallel, chunk_days=7)
 
     assert stored(path) == expected(fake, FIRST, LAST)
     assert [chunk[:2] for chunk in journal(path)] == [(FIRST, LAST)]
@@ -244,7 +244,7 @@ async def test_good_halves_are_kept_while_others_come(client_of, path, way):
             await client.fetch_events(**dates)
             assert stored(path) == expected(server, "2026-01-01", "2026-01-04")
         else:
-            events = [event async for event in client.stream_events(**dates, raw=True)]
+            events = [event async for event in client.stream_events(**dates, raw=True, chunk_days=7)]
             assert len(events) == len(list(server.truth_lines(*dates.values())))
         asked = Counter((request.from_date[-1], request.to_date[-1]) for request in server.requests)
     assert asked == {("1", "4"): 2, ("1", "2"): 1, ("3", "4"): 1, ("3", "3"): 1, ("4", "4"): 3}
@@ -298,7 +298,7 @@ async def test_the_framing_of_each_body_of_a_chunk_is_looked_at(client_of, caplo
         if way == "table":
             await client.fetch_events(**dates)
         else:
-            assert len([event async for event in client.stream_events(**dates)]) == 2
+            assert len([event async for event in client.stream_events(**dates, chunk_days=2)]) == 2
     [warning] = [record.getMessage() for record in caplog.records if "nor an end mark" in record.getMessage()]
     assert warning.startswith("2026-01-01 to 2026-01-02: the response's headers gave neither its length")
 
@@ -308,8 +308,8 @@ async def test_no_more_chunks_are_written_at_once_than_there_are_cores(fake, cli
     fetch, load = Downloads._fetch, ChunkFetcher._load
     come, writing, most = asyncio.Semaphore(0), set(), []
 
-    async def fetched(downloads, body, stack):
-        await fetch(downloads, body, stack)
+    async def fetched(downloads, *what):
+        await fetch(downloads, *what)
         come.release()
 
     async def loaded(fetcher, chunk, body, **options):

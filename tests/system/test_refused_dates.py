@@ -97,7 +97,7 @@ async def test_days_before_what_the_plan_keeps_fail_their_chunks_alone(fake, cli
 
 async def test_both_ends_at_once(fake, client_of, path):
     fake.faults.add(REFUSALS["403, JSON"], date=FIRST)
-    result = await client_of(fake).fetch_events(**RANGE, parallel=True)
+    result = await client_of(fake).fetch_events(**RANGE, parallel=True, chunk_days=7)
     assert result.failed_date_ranges == ((FIRST, "2026-05-09"), ("2026-05-31", TOMORROW))
     assert TOO_OLD in result.failures[0].error
     assert FUTURE in result.failures[1].error
@@ -109,7 +109,7 @@ async def test_all_dates_refused_is_an_error(fake, client_of, path, fault):
     fake.faults.add(fault)
     client = client_of(fake)
     with pytest.raises(ExportError, match=r"All 5 chunks failed.*rejects the dates"):
-        await client.fetch_events(**RANGE, parallel=True)
+        await client.fetch_events(**RANGE, parallel=True, chunk_days=7)
     with pytest.raises(QueryError, match="rejects the dates"):
         await client.fetch_events(**RANGE)
     assert len(fake.requests) == 6
@@ -131,7 +131,7 @@ async def test_a_stream_ends_at_the_day_that_has_not_come(fake, client_of, paral
 async def test_a_stream_ends_at_a_chunk_that_is_refused(fake, client_of, fault):
     fake.faults.add(fault, date="2026-05-12")
     came = []
-    stream = client_of(fake).stream_events(from_date=FIRST, to_date=TODAY, raw=True, parallel=True)
+    stream = client_of(fake).stream_events(from_date=FIRST, to_date=TODAY, raw=True, parallel=True, chunk_days=7)
     with pytest.raises(QueryError, match="rejects the dates"):
         await collect(stream, came)
     assert came == list(fake.truth(FIRST, "2026-05-09"))
