@@ -6,18 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck.dedup import DedupBuffer
-from mixpanel_async.duck.parser import EventParser
 from mixpanel_async.duck.translation import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    import duckdb
-
     from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.decode.event_batches import EventBatch
     from mixpanel_async.decode.repeated_ids import IdSet
+    from mixpanel_async.duck.workbench import Workbench, Workbenches
     from mixpanel_async.records import ChunkCounts, ChunkRecord
     from mixpanel_async.sinks import ChunkSink
 
@@ -33,23 +31,26 @@ class ChunkLoader:
 
     def __init__(
         self,
-        cursor: duckdb.DuckDBPyConnection,
-        sink: ChunkSink,
+        benches: Workbenches,
+        sink: Callable[[Workbench], ChunkSink],
         name: str,
         *,
         make_room: Callable[[int], None],
         deduplicate: bool,
     ) -> None:
-        """`cursor` parses and compares rows; it must have no transaction yet. `name` is what errors call the chunk.
+        """`benches` has what parses and compares rows, and the sink's cursor. `name` is what errors call the chunk.
 
         `make_room` is called with the bytes of a row before such rows are parsed; see `Database.make_room`.
         """
+        self._benches = benches
+        self._bench = bench = benches.take()
         self._name = name
-        self._sink = sink
+        self._sink = sink(bench)
         self._make_room = make_room
         self._deduplicate = deduplicate
-        self._parser = EventParser(cursor)
-        self._buffer = DedupBuffer(cursor, sink.insert, deduplicate=deduplicate)
+        self._parser = bench.parser
+        self._buffer = DedupBuffer(bench, self._sink.insert, deduplicate=deduplicate)
+        self._is_over = False
         self._rejected = 0
         self._first_rejected: RejectedLine | None = None
 
@@ -86,16 +87,23 @@ class ChunkLoader:
             counts = replace(self._buffer.counts, rejected=self._rejected, first_rejected=self._first_rejected)
             if counts.failure is not None:
                 self._sink.commit_rejected()
-                return counts
-            if self._buffer.inserts > 1 and self._deduplicate:
-                deleted = self._sink.delete_duplicates(counts.rows)
-                counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)
-            self._sink.commit(record, counts)
+            else:
+                if self._buffer.inserts > 1 and self._deduplicate:
+                    deleted = self._sink.delete_duplicates(counts.rows)
+                    counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)
+                self._sink.commit(record, counts)
+        self._is_over = True
+        self._benches.give_back(self._bench)
         return counts
 
     def roll_back(self) -> None:
         """Undo everything; do nothing if it is over."""
-        self._sink.roll_back()
+        if not self._is_over:
+            self._is_over = True
+            try:
+                self._sink.roll_back()
+            finally:
+                self._bench.close()
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(f"{self._name} could not be written")

@@ -85,6 +85,13 @@ class Database:
         """Whether a lease keeps it open; for a database in memory, whether it has begun to live."""
         return self._connection is not None
 
+    @property
+    def instance(self) -> duckdb.DuckDBPyConnection | None:
+        """Our own DuckDB instance. `None` while the database is closed, or lives in somebody else's instance: then a
+        cursor that stays open would keep that open, too.
+        """
+        return self._instance if self._connection is self._instance else None
+
     def lease(self) -> Lease:
         """Return a lease, which opens the database with its own `open`."""
         return Lease(self)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixpanel_async.decode.repeated_ids import IdSet
-from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.keys import KEY, older_of
-from mixpanel_async.duck.row_buffer import MARKED, RowBuffer
+from mixpanel_async.duck.row_buffer import RowBuffer
 from mixpanel_async.records import ChunkCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import duckdb
     from arro3.core import RecordBatch
     from numpy.typing import NDArray
+
+    from mixpanel_async.duck.workbench import Workbench
 
 _OLDER = older_of(
     f"SELECT row, processed, {KEY} FROM (SELECT *, make_timestamp(micros) AS event_time FROM held WHERE marked = 1)",
@@ -45,18 +45,17 @@ class DedupBuffer:
 
     def __init__(
         self,
-        cursor: duckdb.DuckDBPyConnection,
+        bench: Workbench,
         insert: Callable[[Sequence[RecordBatch]], int],
         *,
         deduplicate: bool,
     ) -> None:
-        """`cursor` must have no transaction yet; `insert` is that of a `ChunkSink`."""
+        """`insert` is that of a `ChunkSink`."""
         self.rows = RowBuffer()
         """The rows that are held; add to them."""
         self.inserts = 0
         """How often rows were inserted. More than once: duplicates may lie in different inserts."""
-        self._cursor = cursor
-        self._held = ArrowInput(cursor, "held", MARKED)
+        self._bench = bench
         self._insert_rows = insert
         self._deduplicate = deduplicate
         self._waiting = RowBuffer()
@@ -151,8 +150,8 @@ class DedupBuffer:
         suspects = np.zeros_like(which)
         suspects[with_key[order[1:][again]]] = True
         suspects[with_key[order[:-1][again]]] = True
-        with self._held.holding(self.rows.marked(suspects)):
-            return [row for (row,) in self._cursor.execute(_OLDER).fetchall()]
+        with self._bench.held.holding(self.rows.marked(suspects)):
+            return [row for (row,) in self._bench.cursor.execute(_OLDER).fetchall()]
 
 
 def _date(micros: np.int64) -> dt.date:

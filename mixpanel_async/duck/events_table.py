@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from mixpanel_async.duck.connection import LONG_ROW, table_cursor
 from mixpanel_async.duck.schema import has_rows, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
+from mixpanel_async.duck.workbench import Workbenches
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class EventsTable:
         self._description: tuple[object, ...] | None = None
         self._seen_opening = 0
         self._refreshing = Lock()
+        self._benches = Workbenches(database)
         self._is_new = False
 
     @property
@@ -73,13 +76,12 @@ class EventsTable:
             StoreError: the table is no longer the one that was prepared.
         """
         self._look_again()
-        cursor = self._database.cursor()
-        sink = TableSink(
-            self._database.schema, cursor, self._name, dates,
+        sink = partial(
+            TableSink, self._database.schema, table=self._name, dates=dates,
             last_complete_day=last_complete_day, deduplicate=self._deduplicate,
         )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
-        return ChunkLoader(cursor, sink, name, make_room=self._database.make_room, deduplicate=self._deduplicate)
+        return ChunkLoader(self._benches, sink, name, make_room=self._database.make_room, deduplicate=self._deduplicate)
 
     def has_out_of_range(self) -> bool:
         """Whether rows are out of range. Of equal ones nobody can tell which chunk has which, so that two chunks at the
@@ -92,6 +94,7 @@ class EventsTable:
         """After chunks were fetched: see `copies.drop`. Drop a table that this object created and that stayed empty, so
         that the next call can create it.
         """
+        self._benches.close()
         dropped = self._drop_copies()
         if self._is_new:
             self._drop_if_empty()

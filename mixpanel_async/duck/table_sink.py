@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from mixpanel_async.duck import copies, journal, out_of_range
-from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, counts_of, duplicates_of
-from mixpanel_async.duck.row_buffer import MARKED, PROPERTIES
+from mixpanel_async.duck.row_buffer import PROPERTIES
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.duck.schema import Schema
+    from mixpanel_async.duck.workbench import Workbench
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
 FIRST_LOCAL_ROW = 36_028_797_018_960_000
@@ -41,12 +42,12 @@ _DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROW
 
 
 class TableSink:
-    """A `ChunkSink`: one chunk of one table, on a cursor of its own, which is closed at the end."""
+    """A `ChunkSink`: one chunk of one table, on a workbench of its own."""
 
     def __init__(  # noqa: PLR0913 - each is one independent setting
         self,
         schema: Schema,
-        cursor: duckdb.DuckDBPyConnection,
+        bench: Workbench,
         table: str,
         dates: DateChunk,
         *,
@@ -64,8 +65,8 @@ class TableSink:
         self._last_complete_day = last_complete_day
         self._deduplicate = deduplicate
         self._is_over = self._has_deleted_old = False
-        self._cursor = cursor
-        self._rows = ArrowInput(cursor, "to_insert", MARKED)
+        self._cursor = bench.cursor
+        self._rows = bench.to_insert
 
     def begin(self) -> None:
         """Open the transaction, and delete in it the lines that were kept when a chunk of these dates failed."""
@@ -117,12 +118,8 @@ class TableSink:
         if self._is_over:
             return
         self._is_over = True
-        try:
+        with suppress(duckdb.Error):  # a COMMIT that failed, or a database that was lost, has ended it already
             self._cursor.execute("ROLLBACK")
-        except duckdb.Error:
-            pass  # a COMMIT that failed, or a database that was lost, has ended the transaction already
-        finally:
-            self._cursor.close()
 
     def _delete_old(self) -> None:
         """Delete what the table holds for these dates, once."""
@@ -133,7 +130,6 @@ class TableSink:
     def _commit(self) -> None:
         self._cursor.execute("COMMIT")
         self._is_over = True
-        self._cursor.close()
 
     def _record_out_of_range(self, counts: ChunkCounts) -> bool:
         """Record rows whose own time lies outside the chunk's dates; return whether there are any."""

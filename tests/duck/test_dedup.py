@@ -9,6 +9,7 @@ import pytest
 from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck import chunk_loader, dedup, parser, table_sink
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.workbench import Workbench
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
 
@@ -63,7 +64,7 @@ def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypat
 
 
 def test_an_empty_buffer_inserts_nothing(shelf):
-    buffer = dedup.DedupBuffer(shelf.database.cursor(), pytest.fail, deduplicate=True)
+    buffer = dedup.DedupBuffer(Workbench(shelf.database), pytest.fail, deduplicate=True)
     buffer.flush()
     assert buffer.counts == ChunkCounts()
 
