@@ -37,6 +37,7 @@ class EventsTable:
         self._deduplicate = deduplicate
         self._chunks: Sequence[DateChunk] = ()
         self._description: tuple[object, ...] | None = None
+        self._has_nothing = False
         self._seen_opening = 0
         self._refreshing = Lock()
         self._benches = Workbenches(database)
@@ -78,7 +79,7 @@ class EventsTable:
         self._look_again()
         sink = partial(
             TableSink, self._database.schema, table=self._name, dates=dates,
-            last_complete_day=last_complete_day, deduplicate=self._deduplicate,
+            last_complete_day=last_complete_day, deduplicate=self._deduplicate, has_nothing=self._has_nothing,
         )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
         return ChunkLoader(self._benches, sink, name, make_room=self._database.make_room, deduplicate=self._deduplicate)
@@ -125,6 +126,8 @@ class EventsTable:
         schema = self._database.schema
         with table_cursor(self._database, self._name) as cursor:
             journal.align(cursor, schema, self._name, self._chunks)
+            if self._chunks and self._database.instance is not None:  # else another client may write at the same time
+                self._has_nothing = journal.has_nothing(cursor, schema, self._name, self._chunks)
             with transaction(cursor):
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)

@@ -134,6 +134,16 @@ def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: 
             _split(cursor, schema, name, f"DATE '{start}'")
 
 
+def has_nothing(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> bool:
+    """Whether neither rows nor rejected lines are recorded for any date from the first chunk's to the last one's."""
+    recorded = "table_name = lower($name) AND from_date <= $last::DATE AND to_date >= $first::DATE"
+    tables = f"{schema}._mixpanel_chunks", f"{schema}._mixpanel_rejected"
+    (first_rows, first_lines) = (f"EXISTS (FROM {table} WHERE {recorded})" for table in tables)
+    dates = {"first": min(first for first, _ in chunks), "last": max(last for _, last in chunks)}
+    found = cursor.execute(f"SELECT NOT ({first_rows} OR {first_lines})", {"name": name, **dates})
+    return bool(found.fetchall()[0][0])
+
+
 def delete_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> int:
     """Within a transaction: delete what the table holds for these dates. Return how many chunks that was."""
     where = "table_name = lower(?) AND from_date >= ?::DATE AND to_date <= ?::DATE"

@@ -53,8 +53,11 @@ class TableSink:
         *,
         last_complete_day: dt.date | None,
         deduplicate: bool,
+        has_nothing: bool = False,
     ) -> None:
         """A resume asks again for dates after `last_complete_day`; for all of them with `None`.
+
+        With `has_nothing`, nothing is recorded for the chunk's dates that it would have to replace.
 
         With `deduplicate`, rows out of range will be compared with other chunks; see `copies`.
         """
@@ -64,14 +67,16 @@ class TableSink:
         self._dates = dates
         self._last_complete_day = last_complete_day
         self._deduplicate = deduplicate
-        self._is_over = self._has_deleted_old = False
+        self._is_over = False
+        self._has_old = not has_nothing
         self._cursor = bench.cursor
         self._rows = bench.to_insert
 
     def begin(self) -> None:
         """Open the transaction, and delete in it the lines that were kept when a chunk of these dates failed."""
         self._cursor.execute("BEGIN")
-        journal.delete_failed(self._cursor, self._schema, self._name, self._dates)
+        if self._has_old:
+            journal.delete_failed(self._cursor, self._schema, self._name, self._dates)
 
     def insert(self, rows: Sequence[RecordBatch]) -> int:
         """Insert the rows that are marked, in place of what the table held for these dates; return how many."""
@@ -123,8 +128,8 @@ class TableSink:
 
     def _delete_old(self) -> None:
         """Delete what the table holds for these dates, once."""
-        if not self._has_deleted_old:
-            self._has_deleted_old = True
+        if self._has_old:
+            self._has_old = False
             journal.delete_chunks(self._cursor, self._schema, self._name, self._dates)
 
     def _commit(self) -> None:
