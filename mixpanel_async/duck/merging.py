@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.schema import Schema
 
-SMALL_CHUNK = 2000
+SMALL_CHUNK = 1000
 """Rows of a chunk, on average over a table, below which its row groups are merged."""
 
 

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 import duckdb
 import pytest
 
-from mixpanel_async import DatabaseLockedError, StoreError, holding
+from mixpanel_async import DatabaseLockedError, RateLimits, StoreError, holding
+from mixpanel_async.api import limits
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
 from .conftest import expected, journal, stored
@@ -265,3 +266,49 @@ async def test_two_processes_fill_one_table_in_turns(path):
             assert (int(batches) >= 10, has_failures, int(openings) > 3) == (True, b"False", True)
         assert stored(path) == expected(fake, "2026-01-01", "2026-01-30")
     assert len(journal(path)) == 30
+
+
+DASHBOARD = """
+import sys, time, duckdb
+
+def counted(path):
+    until = time.monotonic() + 5
+    while True:
+        try:
+            with duckdb.connect(path, read_only=True) as connection:
+                return connection.execute("SELECT count(*), count(DISTINCT event_time::DATE) FROM events").fetchall()[0]
+        except duckdb.IOException:  # a chunk is being written
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+for _ in sys.stdin:
+    print(*counted(sys.argv[1]), flush=True)
+"""
+
+
+async def test_a_dashboard_reads_while_a_backfill_waits_for_its_hour(fake, client_of, path, gated, monkeypatch):
+    """An hour has two requests and a second here. The dashboard looks after each chunk, in another process."""
+    monkeypatch.setattr(limits, "HOUR", 1.0)
+    gated.gate.set()
+    looks, committed = [], asyncio.Queue()
+    client = client_of(fake, limits=RateLimits(per_hour=2, per_second=1000), lock_timeout=5)
+    command = [sys.executable, "-c", DASHBOARD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as dashboard:  # noqa: ASYNC220
+
+        def look():
+            dashboard.stdin.write("\n")
+            dashboard.stdin.flush()
+            return tuple(map(int, dashboard.stdout.readline().split()))
+
+        call = asyncio.ensure_future(client.fetch_events(**DAYS, on_batch_complete=committed.put))
+        for _ in range(6):
+            await committed.get()
+            looks.append(await asyncio.to_thread(look))
+        result = await call
+        dashboard.stdin.close()
+    assert dashboard.returncode == 0
+    assert not result.has_failures
+    assert looks == sorted(looks)
+    assert looks[0][1] < 6
+    assert looks[-1] == (result.total_rows, 6)
