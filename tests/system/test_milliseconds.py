@@ -1,20 +1,25 @@
-"""Times in milliseconds, from the request to the table and the streams."""
+"""Times in milliseconds, from the request to the table and the streams; and tables that have whole seconds."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from pathlib import Path
 
 import duckdb
+import pytest
 
+from mixpanel_async import SelectionMismatchError
 from mixpanel_async.testing import FakeMixpanel, GivenEvents
 
-from .conftest import journal, stored
+from .conftest import expected, journal, stored
 
 DAYS = {"from_date": "2026-01-01", "to_date": "2026-01-04"}
 FIRST_HALF = {"from_date": "2026-01-01", "to_date": "2026-01-02"}
 MIDNIGHT = 1_767_225_600_000
 """2026-01-01, in milliseconds since 1970."""
+API = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def event(milliseconds, n):
@@ -88,3 +93,51 @@ async def test_lines_in_both_units_in_one_body(client_of, path):
         (0,),
     ]
     assert streamed == [0, 1000, 0]
+
+
+# A table of an earlier version
+
+
+@pytest.fixture
+async def old(fake, client_of, path):
+    """A table as earlier versions made it: with whole seconds, and without the unit in its selection."""
+    fake.ignores_time_in_ms = True
+    client = client_of(fake)
+    await client.fetch_events(**FIRST_HALF, parallel=True, chunk_days=1)
+    query(path, """UPDATE _mixpanel_selections SET selection = '{"events": null, "where": null, "limit": null}'""")
+    fake.ignores_time_in_ms = False
+    fake.forget_requests()
+    return client
+
+
+@pytest.mark.parametrize("way", ["append", "resume"])
+async def test_a_table_with_seconds_is_refused_before_anything_is_requested(old, fake, path, way):
+    before = stored(path)
+    says = (
+        r"whole seconds, by an earlier version .* another table name, .*\"Tables of earlier versions\" of docs/api.md"
+    )
+    with pytest.raises(SelectionMismatchError, match=says):
+        await old.fetch_events(**DAYS, **{way: True})
+    with pytest.raises(SelectionMismatchError, match=r"holds the selection .* this call selects .*Page View"):
+        await old.fetch_events(**DAYS, **{way: True}, events=["Page View"])
+    assert fake.requests == []
+    assert stored(path) == before
+
+
+async def test_another_table_has_milliseconds(old, fake, path):
+    await old.fetch_events("events_ms", **DAYS)
+    assert stored(path, "events_ms") == expected(fake, *DAYS.values())
+
+
+async def test_the_statement_of_the_docs_lets_a_table_hold_both(old, fake, path):
+    seconds = stored(path)
+    (statement,) = re.findall(r"^UPDATE _mixpanel_selections.*?;$", API.read_text(), re.MULTILINE | re.DOTALL)
+    query(path, statement)
+
+    await old.fetch_events(**DAYS, resume=True, parallel=True)
+
+    assert [(request.from_date, request.to_date) for request in fake.requests] == [("2026-01-03", "2026-01-04")]
+    assert stored(path) == seconds + expected(fake, "2026-01-03", "2026-01-04")
+    await old.fetch_events(**FIRST_HALF, append=True)
+    assert stored(path) == expected(fake, *DAYS.values())
+    assert sum(rows for *_, rows in journal(path)) == stored(path).total()
