@@ -49,10 +49,16 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a correct table must have: the number of rows, and the sum of their times in seconds."""
+    """What a correct table must have: the number of rows, and the sums of their times."""
 
     rows: int
     seconds: int
+    """Of each time rounded down to a second."""
+    milliseconds: int
+
+    def in_seconds(self) -> Truth:
+        """Return what a client has that requests times in seconds."""
+        return replace(self, milliseconds=1000 * self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,11 @@ class Served:
 
 
 @contextmanager
-def served(data: DataSet, directory: Path, *, as_one: bool = False) -> Iterator[Served]:
+def served(data: DataSet, directory: Path, *, as_one: bool = False, in_seconds: bool = False) -> Iterator[Served]:
     """Serve the events. Each day is requested once before, so that the server has its body cached and it is in a file.
 
-    With `as_one` the response with all days is requested too, for clients that export all days in one request.
+    With `as_one` the response with all days is requested too, for clients that export all days in one request; with
+    `in_seconds` each response is also requested with times in seconds, for clients that do not ask for milliseconds.
     """
     with (
         subprocess.Popen(
@@ -90,8 +97,11 @@ def served(data: DataSet, directory: Path, *, as_one: bool = False) -> Iterator[
             task = Task(**_answer(server), from_date=first, to_date=last, database="", files=str(files))
             with ThreadPoolExecutor(2) as threads:
                 list(threads.map(lambda day: _download(task, day, day, f"{day}.gz"), task.days))
-            if as_one:
-                _download(task, first, last, os.devnull)
+            whole = [(first, last)] if as_one else []
+            for dates in whole:
+                _download(task, *dates, os.devnull)
+            for dates in [*whole, *((day, day) for day in task.days)] if in_seconds else []:
+                _download(task, *dates, os.devnull, time_in_ms=False)
             yield Served(data, task, server)
         finally:
             server.communicate()
@@ -140,11 +150,12 @@ def _answer(server: subprocess.Popen[str], **told: float | None) -> dict[str, An
     return answer
 
 
-def _download(task: Task, first: str, last: str, file_name: str) -> None:
+def _download(task: Task, first: str, last: str, file_name: str, *, time_in_ms: bool = True) -> None:
     """Write a body to a file, still compressed."""
     login = base64.b64encode(f"{task.username}:{task.secret}".encode()).decode()
     request = urllib.request.Request(
-        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}",
+        f"{task.url}/api/2.0/export?project_id={task.project_id}&from_date={first}&to_date={last}"
+        + "&time_in_ms=true" * time_in_ms,
         headers={"Authorization": f"Basic {login}", "Accept-Encoding": "gzip"},
     )
     with urllib.request.urlopen(request) as body, (Path(task.files) / file_name).open("wb") as file:

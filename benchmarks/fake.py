@@ -24,7 +24,7 @@ ACCOUNT = ServiceAccount("svc.ab12cd.mp-service-account", "s3cret")
 def received(port: int, buffer: bytearray) -> int:
     """Read one export; return its size in bytes."""
     question = (
-        f"GET /api/2.0/export?project_id=12345&from_date={FROM}&to_date={TO} HTTP/1.1\r\nHost: fake\r\n"
+        f"GET /api/2.0/export?project_id=12345&from_date={FROM}&to_date={TO}&time_in_ms=true HTTP/1.1\r\nHost: fake\r\n"
         f"Authorization: {ACCOUNT.authorization()}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
     )
     size = 0

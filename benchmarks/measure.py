@@ -42,6 +42,8 @@ class Case:
     pace: Mapping[str, float] = field(default_factory=dict)
     """The speed of the server; see `Served.pace`."""
     deduplicates: bool = False
+    in_seconds: bool = False
+    """Whether it requests times in seconds: other authors' clients do."""
     stores: bool = True
     """If not, it reports how many events it received, and only this number is checked."""
     needs: str = "duckdb"
@@ -74,6 +76,8 @@ def measured(case: Case, directory: Path) -> Run:
         database = Path(place) / "events.duckdb"
         task = case.served.task(database, **case.changes)
         sent, expected = (truth_of(task, deduplicated=alone) for alone in (False, case.deduplicates))
+        if case.in_seconds:
+            expected = expected.in_seconds()
         case.served.pace(**case.pace)
         told, cpu_seconds = _run([sys.executable, "-m", f"benchmarks.contenders.{case.contender}", task.as_json()])
         brought = truth_of_table(database) if case.stores else replace(expected, rows=told["rows"])

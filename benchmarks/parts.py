@@ -89,15 +89,15 @@ def latency(size: Size, directory: Path) -> Part:
 def peers(size: Size, directory: Path) -> Part:
     """No latency: the plain way and other clients. Those that handle events one by one get few events."""
     with (
-        served(size.data(unique=True), directory) as all_,
-        served(size.data(0.005, days=1, unique=True), directory) as few,
+        served(size.data(unique=True), directory, in_seconds=True) as all_,
+        served(size.data(0.005, days=1, unique=True), directory, in_seconds=True) as few,
     ):
         cases = [
             Case(OURS, "ours", all_, deduplicates=True),
-            Case(UTILS, "peer_utils", all_, needs="mixpanel_utils"),
+            Case(UTILS, "peer_utils", all_, in_seconds=True, needs="mixpanel_utils"),
             Case(PLAIN, "plain", few, needs="httpx"),
             Case(SEQUENTIAL, "sequential", few, needs="httpx"),
-            Case(HEADLESS, "peer_headless", few, needs="mixpanel_headless"),
+            Case(HEADLESS, "peer_headless", few, in_seconds=True, needs="mixpanel_headless"),
         ]
         runs = rounds(cases, size.rounds, directory)
     return runs, [
@@ -112,7 +112,7 @@ def streams(size: Size, directory: Path) -> Part:
     """No latency, nothing stored: events in a plain loop, in chunks of one day."""
     ours = {STREAM: {}, RAW: {"raw": True}, AHEAD: {"parallel": True}, BATCHES: {"batches": True}}
     peers = {HEADLESS_STREAM: {}, HEADLESS_STREAM + ", raw": {"raw": True}}
-    with served(size.data(0.3, days=12), directory, as_one=True) as days:
+    with served(size.data(0.3, days=12), directory, as_one=True, in_seconds=True) as days:
         cases = [
             *(Case(name, "ours_streams", days, {"options": told}, stores=False) for name, told in ours.items()),
             *(

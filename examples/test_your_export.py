@@ -32,6 +32,6 @@ def test_a_week_is_complete_although_the_first_response_is_cut(fake_mixpanel: Fa
 
     rows = export(account, fake_mixpanel.url, tmp_path / "events.duckdb")
 
-    events = fake_mixpanel.truth("2026-01-01", "2026-01-07")
+    events = fake_mixpanel.truth("2026-01-01", "2026-01-07", time_in_ms=True)
     assert rows == len({(event["properties"]["time"], event["properties"]["sequence"]) for event in events})
     assert [request.fault for request in fake_mixpanel.requests] == ["cut", None]

@@ -295,10 +295,10 @@ class MixpanelClient:
 
         Yields:
             Without `raw`: `{"event_name": str, "event_time": datetime, "distinct_id": str | None, "insert_id":
-            str | None, "properties": dict}`. `event_time` is aware, in UTC; for a project made before 2023 it is the
-            project's wall clock. `properties` is all that Mixpanel sent, the reserved keys included. Integers are
-            exact; a number that Python has no int or float for is a `Decimal`, and a lone surrogate is U+FFFD. Of a
-            name that occurs twice the last counts, as in Python's `json`.
+            str | None, "properties": dict}`. `event_time` is aware, in UTC, and has milliseconds; for a project made
+            before 2023 it is the project's wall clock. `properties` is all that Mixpanel sent, the reserved keys
+            included. Integers are exact; a number that Python has no int or float for is a `Decimal`, and a lone
+            surrogate is U+FFFD. Of a name that occurs twice the last counts, as in Python's `json`.
 
         Raises:
             ValueError: an argument is out of its range. Raised by the call; the errors below are raised in the loop.

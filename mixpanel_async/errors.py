@@ -144,7 +144,7 @@ class TableNotFoundError(StoreError):
 
 
 class SelectionMismatchError(StoreError):
-    """The table holds another selection (`events`, `where`, `limit`) than this call's."""
+    """The table holds another selection (`events`, `where`, `limit`) than this call's, or times in whole seconds."""
 
 
 class DatabaseLockedError(StoreError):

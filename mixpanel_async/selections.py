@@ -36,7 +36,10 @@ class _Selection:
         Raises:
             ValueError, TypeError: this version cannot have written it.
         """
-        payload = json.loads(text)
+        return cls._from_payload(json.loads(text))
+
+    @classmethod
+    def _from_payload(cls, payload: object) -> Self:
         if not isinstance(payload, dict):
             raise ValueError("a selection is a JSON object")  # noqa: TRY004 - as any other text it cannot have written
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()})
@@ -50,6 +53,20 @@ class EventSelection(_Selection):
     """Names, sorted; `None` for all events."""
     where: str | None = None
     limit: int | None = None
+    time_in_ms: bool = True
+    """Whether `properties.time` is requested in milliseconds. It always is; an older version requested seconds."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote, in this version or an older one, which knew no `time_in_ms`.
+
+        Raises:
+            ValueError, TypeError: neither can have written it.
+        """
+        payload = json.loads(text)
+        if isinstance(payload, dict):
+            payload = {"time_in_ms": False} | payload
+        return cls._from_payload(payload)
 
     @classmethod
     def of(cls, events: Iterable[str] | None = None, where: str | None = None, limit: int | None = None) -> Self:

@@ -50,6 +50,16 @@ def test_a_contender_with_wrong_rows_fails_the_run(tmp_path):
             measure.measured(replace(right, deduplicates=False), tmp_path)
 
 
+def test_a_contender_that_asks_for_seconds_has_no_milliseconds(tmp_path):
+    with data.served(data.DataSet(events=2000, days=2), tmp_path, in_seconds=True) as both:
+        curl = measure.Case("curl", "curl_duckdb", both, needs="curl")
+        if not curl.can_run:
+            pytest.skip("there is no curl")
+        measure.measured(curl, tmp_path)
+        with pytest.raises(measure.WrongRowsError, match="curl brought"):
+            measure.measured(replace(curl, in_seconds=True), tmp_path)
+
+
 def test_a_stream_is_counted_by_its_contender(tmp_path):
     with data.served(data.DataSet(events=2000, days=2), tmp_path, as_one=True) as both:
         for options in few([{"raw": True}, {"batches": True}], 1):

@@ -57,6 +57,12 @@ def test_the_journal_gives_back_what_it_was_given(selection):
     assert type(selection).from_json(json.dumps(shuffled)) == selection
 
 
+def test_a_selection_of_an_older_version_is_one_in_seconds():
+    older = EventSelection.from_json('{"events": ["a"], "where": "w", "limit": 5}')
+    assert older == EventSelection(("a",), "w", 5, time_in_ms=False)
+    assert older != EventSelection.of(["a"], "w", 5)
+
+
 @pytest.mark.parametrize("text", ['{"events": null, "where": null, "limit": null, "new": 1}', "[]", "nonsense"])
 def test_what_another_version_wrote_is_an_error(text):
     with pytest.raises((ValueError, TypeError)):

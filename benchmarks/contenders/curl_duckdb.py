@@ -20,7 +20,7 @@ def download(task: Task) -> None:
 def _options(task: Task) -> list[str]:
     lines = ["fail-early", f'user = "{task.username}:{task.secret}"']
     for day in task.days:
-        query = f"project_id={task.project_id}&from_date={day}&to_date={day}"
+        query = f"project_id={task.project_id}&from_date={day}&to_date={day}&time_in_ms=true"
         lines += [
             f'url = "{task.url}/api/2.0/export?{query}"',
             f'output = "{task.files}/{day}.gz"',

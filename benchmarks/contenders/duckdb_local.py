@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 2 << 20
 """Bytes. Mixpanel accepts events up to 1 MB. DuckDB allocates twice this size for each thread."""
+MILLISECOND, SECOND = 1000, 1_000_000
+"""In microseconds."""
 TABLE = """
 CREATE TABLE events (event_name VARCHAR, event_time TIMESTAMP, distinct_id VARCHAR, insert_id VARCHAR,
                      properties JSON USING COMPRESSION zstd)
 """
 INSERT = """
 INSERT INTO events
-SELECT event, make_timestamp(keys[1]::BIGINT * 1000000), keys[2], keys[3], properties
+SELECT event, make_timestamp(keys[1]::BIGINT * $unit), keys[2], keys[3], properties
 FROM (
     SELECT event, properties, json_extract_string(properties, ['$.time', '$.distinct_id', '$."$insert_id"']) AS keys
     FROM read_json($files, format = 'newline_delimited', compression = 'gzip', maximum_object_size = $longest,
@@ -40,23 +42,23 @@ FROM (
 """
 
 
-def load(task: Task, *, in_order: bool = False) -> None:
-    """Load the files and close the database."""
+def load(task: Task, *, in_order: bool = False, unit: int = MILLISECOND) -> None:
+    """Load the files and close the database. `unit` is that of their times, in microseconds."""
     files = [f"{task.files}/{day}.gz" for day in task.days]
     with duckdb.connect(task.database, config={"threads": task.threads}) as connection:
         connection.execute(f"SET preserve_insertion_order = {in_order}")
         connection.execute(TABLE)
-        connection.execute(INSERT, {"files": files, "longest": LONGEST_LINE})
+        connection.execute(INSERT, {"files": files, "longest": LONGEST_LINE, "unit": unit})
 
 
-def load_after(download: Callable[[Task], None]) -> None:
+def load_after(download: Callable[[Task], None], *, unit: int = MILLISECOND) -> None:
     """Download into files, load them, and print the figures."""
     task = given()
     with tempfile.TemporaryDirectory(dir=Path(task.database).parent) as directory:
         own = replace(task, files=directory)
         began = time.perf_counter()
         download(own)
-        load(own)
+        load(own, unit=unit)
         seconds = time.perf_counter() - began
     tell(seconds=seconds)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mixpanel_utils import MixpanelUtils
 
-from benchmarks.contenders.duckdb_local import load_after
+from benchmarks.contenders.duckdb_local import SECOND, load_after
 from benchmarks.task import Task
 
 
@@ -23,4 +23,4 @@ def download(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    load_after(download)
+    load_after(download, unit=SECOND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from itertools import islice
@@ -29,7 +30,7 @@ Row = tuple[object, ...]
 def row(event: dict[str, Any]) -> Row:
     """Return the values of an event, in the order of the table's columns."""
     properties = event["properties"]
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(properties["time"]))
+    moment = dt.datetime.fromtimestamp(properties["time"] / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     ids = (properties.get("distinct_id"), properties.get("$insert_id"))
     return (event["event"], moment, *ids, json.dumps(properties))
 
@@ -38,7 +39,7 @@ def streamed(task: Task) -> Iterator[Row]:
     """Request one day after the other with httpx, and yield each line as a row when it arrives."""
     with httpx.Client(timeout=600, auth=(task.username, task.secret)) as client:
         for day in task.days:
-            query = {"project_id": task.project_id, "from_date": day, "to_date": day}
+            query = {"project_id": task.project_id, "from_date": day, "to_date": day, "time_in_ms": "true"}
             with client.stream("GET", f"{task.url}/api/2.0/export", params=query) as answer:
                 answer.raise_for_status()
                 yield from (row(json.loads(line)) for line in _lines(answer.iter_bytes()))

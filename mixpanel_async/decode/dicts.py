@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.event import END_TIME, END_TIME_MS, FIRST_TIME
 from mixpanel_async.decode.proven_blocks import Line
 from mixpanel_async.decode.slow_parser import SlowParser
 from mixpanel_async.decode.strict_json import mend_surrogates, parse
@@ -35,6 +35,9 @@ NEEDS_SLOW_PARSER = (msgspec.MsgspecError, ValueError, LookupError, TypeError, R
 _parse_lines = msgspec.json.Decoder(Line).decode_lines
 _parse_objects = msgspec.json.Decoder().decode_lines
 _from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
+
+_INEXACT_TIME = (1 << 33) * 1000
+"""Milliseconds (in the year 2242) from which on a float of seconds is not exact to a microsecond."""
 
 
 class DictReader:
@@ -87,11 +90,11 @@ def _raw_dicts(events: list[EventDict]) -> list[EventDict]:
     """Return the same objects.
 
     Raises:
-        TypeError: one is not an event, or its time is not a whole number of seconds in the years 1 to 9999.
+        TypeError: one is not an event, or its time may be unusable.
     """
     for event in events:
         time = event["properties"]["time"]
-        if type(time) is not int or not FIRST_TIME <= time < END_TIME or type(event["event"]) is not str:
+        if type(time) is not int or not FIRST_TIME <= time < END_TIME_MS or type(event["event"]) is not str:
             raise TypeError
     return events
 
@@ -100,18 +103,18 @@ def _event_dicts(lines: list[Line]) -> list[EventDict]:
     """Return events with the columns of a table, in one loop: a function call per event would cost a tenth of the time.
 
     Raises:
-        TypeError: one has another time than a whole number of seconds in the years 1 to 9999, or an unusual id.
+        TypeError: one has an unusual time or id.
     """
     events = []
     for line in lines:
         properties = line.properties
         time, distinct_id, insert_id = properties["time"], properties.get("distinct_id"), properties.get("$insert_id")
-        if type(time) is not int or not FIRST_TIME <= time < END_TIME:
+        if type(time) is not int or not FIRST_TIME <= time < _INEXACT_TIME:
             raise TypeError
         events.append(
             {
                 "event_name": line.event,
-                "event_time": _from_timestamp(time, _UTC),
+                "event_time": _from_timestamp(time / 1000 if time >= END_TIME else time, _UTC),
                 "distinct_id": distinct_id if type(distinct_id) is str else plain_id_text(distinct_id),
                 "insert_id": insert_id if type(insert_id) is str else plain_id_text(insert_id),
                 "properties": properties,

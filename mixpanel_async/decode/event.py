@@ -4,8 +4,12 @@ A line is an event if it is
 
 - UTF-8 and JSON as other parsers read it, too: no `NaN`, no trailing comma, at any depth of nesting;
 - an object whose `event` is a text and whose `properties` is an object;
-- and `properties.time` is a usable time: seconds since 1970, as a number or as a text that holds
-  one, in the years 1 to 9999. It is rounded to a microsecond, half to even.
+- and `properties.time` is a usable time since 1970, as a number or as a text that holds one, in the years 1 to 9999.
+  Below 253402300800 (without its sign) it is in seconds, otherwise in milliseconds. It is rounded to a microsecond,
+  half to even.
+
+The number alone tells the unit, because a response may have either: that many seconds are the year 10000. Milliseconds
+within eight years of 1970 are therefore read as seconds. Mixpanel has no such events.
 
 The ids are texts. An id that is another JSON value is stored as the JSON text it came as (`12`, `1.50`, `{"a": 1}`),
 and one that is missing or `null` is NULL. Of a name that occurs twice in an object the first counts.
@@ -38,7 +42,9 @@ HEAD = b'{"event":'
 FIRST_TIME = -62_135_596_800
 """Seconds since 1970 of the year 1, the first that Python and DuckDB both have."""
 END_TIME = 253_402_300_800
-"""Seconds since 1970 of the year 10000, which is too late. Milliseconds taken for seconds lie far beyond it."""
+"""Seconds since 1970 of the year 10000, which is too late. From this number on, a time is in milliseconds."""
+END_TIME_MS = END_TIME * 1000
+"""The same in milliseconds."""
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _BLANKS = " \t\n\v\f\r"
@@ -145,7 +151,8 @@ def _micros(time: str | None) -> int:
         raise NotAnEventError("no time")
     number = _number(time)
     if number is not None and number.adjusted() < 15:
-        micros = int((number * 1_000_000).to_integral_value(ROUND_HALF_EVEN))
+        unit = 1_000_000 if abs(number) < END_TIME else 1000
+        micros = int((number * unit).to_integral_value(ROUND_HALF_EVEN))
         if FIRST_TIME * 1_000_000 <= micros < END_TIME * 1_000_000:
             return micros
     raise NotAnEventError(f"no usable time: {time[:50]}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mixpanel_async.decode.dicts import NEEDS_SLOW_PARSER, plain_id_text
-from mixpanel_async.decode.event import END_TIME, FIRST_TIME
+from mixpanel_async.decode.event import END_TIME, END_TIME_MS, FIRST_TIME
 from mixpanel_async.decode.slow_parser import SlowParser
 
 if TYPE_CHECKING:
@@ -86,12 +86,11 @@ class RecordBatchReader:
             )
         except NEEDS_SLOW_PARSER:
             return None
-        times = [key.time for key in keys]
-        if len(lines) != block.lines or not FIRST_TIME <= min(times) <= max(times) < END_TIME:
+        if len(lines) != block.lines or (micros := _micros([key.time for key in keys])) is None:
             return None
         return (
             [line.event for line in lines],
-            [time * 1_000_000 for time in times],
+            micros,
             distinct_ids,
             insert_ids,
             [bytes(line.properties) for line in lines],
@@ -119,6 +118,14 @@ def _to_arrow(columns: Columns, pyarrow: Any) -> pa.RecordBatch:  # noqa: ANN401
         "properties": pyarrow.array(properties, pyarrow.binary()).view(text),
     }
     return pyarrow.RecordBatch.from_pydict(arrays)
+
+
+def _micros(times: list[int]) -> list[int] | None:
+    """Return usable times in microseconds; `None` where they are not all in one unit."""
+    first, last = min(times), max(times)
+    if first >= END_TIME and last < END_TIME_MS:
+        return [time * 1000 for time in times]
+    return [time * 1_000_000 for time in times] if first >= FIRST_TIME and last < END_TIME else None
 
 
 def _columns_of(lines: Iterable[EventLine]) -> Columns:

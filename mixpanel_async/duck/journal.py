@@ -7,6 +7,7 @@ loses both, and a resume brings both back.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import out_of_range
@@ -214,15 +215,27 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
         raise StoreError(f"Table {name!r} was not made by this library: choose another name.")
     check_columns(cursor, schema.table(name), "events")
     ((kind, held),) = found
-    try:
-        is_same = kind == "events" and EventSelection.from_json(held) == selection
-    except (ValueError, TypeError):
-        is_same = False
-    if not is_same:
+    held_selection = _read_selection(held) if kind == "events" else None
+    if held_selection == selection:
+        return
+    if held_selection == replace(selection, time_in_ms=False):
         raise SelectionMismatchError(
-            f"Table {name!r} holds the selection {held}, and this call selects {selection.to_json()}: pass the "
-            "same selection, or another table name."
+            f"Table {name!r} was fetched with times in whole seconds, by an earlier version of this library, and this "
+            "version fetches milliseconds: fetch into another table name, or let this table hold both, as the section "
+            '"Tables of earlier versions" of docs/api.md describes.'
         )
+    raise SelectionMismatchError(
+        f"Table {name!r} holds the selection {held}, and this call selects {selection.to_json()}: pass the "
+        "same selection, or another table name."
+    )
+
+
+def _read_selection(text: str) -> EventSelection | None:
+    """Read a selection of the journal; `None` if no version until this one can have written it."""
+    try:
+        return EventSelection.from_json(text)
+    except (ValueError, TypeError):
+        return None
 
 
 def _split(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, date: str) -> None:

@@ -1,7 +1,8 @@
 """Parses the lines of event batches with DuckDB's JSON parser: the fast parser of tables.
 
 It accepts a line only where its values are surely those that `event.parse_event`, which defines what an event is,
-reads: a time of ten digits, and ids that are texts or plain whole numbers. All other lines are left to `parse_event`.
+reads: a time of ten digits (seconds) or thirteen (milliseconds), and ids that are texts or plain whole numbers. All
+other lines are left to `parse_event`.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ def _is_as_it_came(value: str) -> str:
 
 # DuckDB's parser accepts NaN and Infinity; a text may contain these words, too. TRY makes a NULL of what the parser
 # refuses, so that one bad line fails no other. The parser checks the UTF-8 of both texts, too. `properties` is never
-# extracted, because json_extract would write its numbers in another way.
+# extracted, because json_extract would write its numbers in another way. A time is compared with its own text, because
+# DuckDB also casts texts such as `1_7e9` and `0x6592` to a number.
 _LINES = f"""
     SELECT line, event, properties, name AS event_name,
-        CASE WHEN has_time THEN seconds * 1_000_000 ELSE 0 END AS micros,
+        CASE WHEN has_time THEN time * CASE WHEN time < 10_000_000_000 THEN 1_000_000 ELSE 1000 END
+            ELSE 0 END AS micros,
         distinct_id, insert_id, TRY_CAST(list[4] AS BIGINT) AS processed,
         coalesce(
             name IS NOT NULL AND has_time
@@ -55,9 +58,10 @@ _LINES = f"""
             false
         ) AS is_event
     FROM (
-        SELECT *, TRY(json_extract_string(event, '$')) AS name, TRY_CAST(list[1] AS BIGINT) AS seconds,
+        SELECT *, TRY(json_extract_string(event, '$')) AS name, TRY_CAST(list[1] AS BIGINT) AS time,
             list[2] AS distinct_id, list[3] AS insert_id,
-            seconds BETWEEN 1_000_000_000 AND 9_999_999_999 AND strlen(list[1]) = 10 AS has_time
+            (time BETWEEN 1_000_000_000 AND 9_999_999_999 OR time BETWEEN 1_000_000_000_000 AND 9_999_999_999_999)
+                AND time::VARCHAR = list[1] AS has_time
         FROM (
             SELECT *, TRY(json_extract_string(
                 properties, ['$.time', '$.distinct_id', '$."$insert_id"', '$.mp_processing_time_ms']

@@ -24,8 +24,11 @@ def export_url(region: str, base_url: str | None) -> str:
 
 
 def export_parameters(dates: DateChunk, selection: EventSelection) -> dict[str, str]:
-    """Return the query string's names and values, without `project_id`. Both dates are inclusive."""
-    parameters = {"from_date": dates[0], "to_date": dates[1]}
+    """Return the query string's names and values, without `project_id`. Both dates are inclusive.
+
+    `time_in_ms` (Mixpanel's OpenAPI document) makes `properties.time` milliseconds, which order the events of a second.
+    """
+    parameters = {"from_date": dates[0], "to_date": dates[1], "time_in_ms": "true"}
     if selection.events is not None:
         parameters["event"] = json.dumps(selection.events, ensure_ascii=False)
     if selection.where is not None:

@@ -51,7 +51,7 @@ The files, in the order in which a request passes through them:
 - ``where/``: ``grammar.py`` parses filter expressions, ``values.py`` has their operators.
 - ``data/``: where events and profiles come from. ``events.py``, ``profiles.py`` and ``catalog.py`` are given;
     ``generated_events.py`` and ``generated_profiles.py`` use ``event_templates.py``, ``profile_templates.py`` and
-    ``users.py``. ``json_lines.py`` and ``time_zones.py`` are used by all.
+    ``users.py``. ``json_lines.py``, ``time_units.py`` and ``time_zones.py`` are used by all.
 - ``faults/``: ``fault_plan.py`` finds the ``fault.py`` of a request; ``body_edits.py`` has the edits to its body.
 - ``sending/``: ``send_response.py`` sends the response. ``body_encoder.py`` applies ``gzip_encoding.py`` and the fault,
     ``body_cache.py`` keeps encoded bodies, ``streaming.py`` writes to the connection.

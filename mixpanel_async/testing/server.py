@@ -114,6 +114,9 @@ class FakeMixpanel:
         self.query_rules = query_rules
         self.plan_has_queries = True
         """Whether the projects' plan has the query API. If false, all endpoints except export respond with 402."""
+        self.ignores_time_in_ms = False
+        """Whether exports have times in seconds whatever a request asks for, as if something in between dropped the
+        parameter ``time_in_ms``."""
         self._data = ProjectData(events, projects, profiles, groups)
         self._authenticator = Authenticator(projects, wording)
         self._rate_limiter = RateLimiter(check_export, limits, self.clock, wording)
@@ -283,22 +286,34 @@ class FakeMixpanel:
         self._authenticator.restore(name)
 
     def truth_lines(
-        self, from_date: date | str, to_date: date | str, *, project: Project | None = None
+        self,
+        from_date: date | str,
+        to_date: date | str,
+        *,
+        project: Project | None = None,
+        time_in_ms: bool = False,
     ) -> Iterator[bytes]:
         r"""Yield the lines, without ``\n``, that an export of these dates (inclusive) returns now.
 
         Duplicates are included, faults are not applied, and the order is the source's. The project is the first one,
-        unless another is given.
+        unless another is given. ``time_in_ms`` is the export's parameter: this library asks for milliseconds.
         """
         project = project or self.project
         reader = EventReader(self._data.events_of(project), self.clock.now, zone=project.zone)
-        return split_lines(reader.pieces(ExportQuery(_as_date(from_date), _as_date(to_date))))
+        query = ExportQuery(_as_date(from_date), _as_date(to_date), time_in_ms=time_in_ms)
+        return split_lines(reader.pieces(query))
 
     def truth(
-        self, from_date: date | str, to_date: date | str, *, project: Project | None = None
+        self,
+        from_date: date | str,
+        to_date: date | str,
+        *,
+        project: Project | None = None,
+        time_in_ms: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Yield the events of ``truth_lines`` as dicts; raises ValueError at a line that is not JSON."""
-        return (json.loads(line) for line in self.truth_lines(from_date, to_date, project=project))
+        lines = self.truth_lines(from_date, to_date, project=project, time_in_ms=time_in_ms)
+        return (json.loads(line) for line in lines)
 
     def truth_profiles(self, *, project: Project | None = None, **params: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
         """Yield the profiles that a download of all pages returns now, each ``{"$distinct_id", "$properties"}``.

@@ -77,17 +77,47 @@ def test_values_are_kept(text, value, shape):
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize("time", ["-62135596800", "253402300799", "0", "-1", "1767225600.25", '"1767225600"', "1e9"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        "-62135596800",
+        "253402300799",
+        "0",
+        "-1",
+        "1767225600.25",
+        '"1767225600"',
+        "1e9",
+        "1767225600123",
+        "1767311999999",
+        "1767225600123.25",
+        '"1767225600123"',
+        "-1767225600123",
+        "253402300800",
+        "8589934592001",
+        "253402300799999",
+    ],
+)
 @SHAPES
 def test_every_time_that_a_table_takes(time, shape):
     line = shape % event_line(time=time)
     event = read(line, raw=False)[0][0]
 
-    expected = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=float(json.loads(time)))
+    number = float(json.loads(time))
+    since = dt.timedelta(seconds=number) if abs(number) < 253402300800 else dt.timedelta(milliseconds=number)
+    expected = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + since
     assert event["event_time"] == expected
     assert event["properties"] == {"time": json.loads(time)}
     assert read(line)[0] == [{"event": "e", "properties": {"time": json.loads(time)}}]
     assert batch(line)[0][0]["event_time"] == expected
+
+
+@given(st.lists(st.integers(0, 2000), min_size=2, max_size=30, unique=True), st.booleans())
+def test_the_order_within_a_second_survives(millis, unusual):
+    lines = [b" " * unusual + event_line(f'"n":{n}', time=str(1767225600000 + n)) for n in millis]
+    for rows in (read(*lines, raw=False)[0], batch(*lines)[0]):
+        properties = [row["properties"] for row in sorted(rows, key=lambda row: row["event_time"])]
+        numbers = [each["n"] if isinstance(each, dict) else json.loads(each)["n"] for each in properties]
+        assert numbers == sorted(millis)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +148,7 @@ BAD = {
     "no properties": b'{"event":"e"}',
     "properties that are none": b'{"event":"e","properties":[1]}',
     "no time": b'{"event":"e","properties":{}}',
-    "milliseconds": event_line(time="1767225600000"),
+    "microseconds": event_line(time="1767225600000000"),
     "a time that is none": event_line(time="true"),
 }
 

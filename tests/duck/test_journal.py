@@ -64,7 +64,10 @@ def test_another_selection_is_refused_and_both_are_named(shelf, other, word):
 def test_the_order_of_names_is_no_other_selection(database):
     Shelf(database, selection=EventSelection.of(["b", "ä", "b"], "w")).prepare()
     Shelf(database, selection=EventSelection.of(["ä", "b"], "w")).prepare(append=True)
-    assert EventSelection.of(["ä", "b"], "w").to_json() == '{"events": ["b", "ä"], "where": "w", "limit": null}'
+    assert (
+        EventSelection.of(["ä", "b"], "w").to_json()
+        == '{"events": ["b", "ä"], "where": "w", "limit": null, "time_in_ms": true}'
+    )
 
 
 @pytest.mark.parametrize("made", ["CREATE TABLE events (x INT)", "CREATE VIEW events AS SELECT 1 AS x"])

@@ -136,7 +136,7 @@ def _by_day(rows) -> defaultdict[dt.date, Counter[bytes]]:
     for name, time, distinct_id, insert_id, text in rows:
         parsed = json.loads(text)
         same = (time, distinct_id, insert_id) == (
-            parsed["time"] * 1_000_000,
+            parsed["time"] * 1000,
             parsed.get("distinct_id"),
             parsed.get("$insert_id"),
         )

@@ -15,12 +15,17 @@ from mixpanel_async.selections import EventSelection
 
 def test_parameters_without_and_with_a_selection():
     dates = ("2024-01-01", "2024-01-07")
-    assert export_parameters(dates, EventSelection()) == {"from_date": "2024-01-01", "to_date": "2024-01-07"}
+    assert export_parameters(dates, EventSelection()) == {
+        "from_date": "2024-01-01",
+        "to_date": "2024-01-07",
+        "time_in_ms": "true",
+    }
     where = 'properties["x"] == "ä & \\"b\\""  '
     parameters = export_parameters(dates, EventSelection.of(["Sign, up", 'q"ö'], where, 5))
     assert parameters == {
         "from_date": "2024-01-01",
         "to_date": "2024-01-07",
+        "time_in_ms": "true",
         "event": '["Sign, up", "q\\"ö"]',
         "where": where,
         "limit": "5",

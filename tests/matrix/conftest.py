@@ -21,7 +21,8 @@ from tests.system.conftest import client_of, fake, journal, stored
 __all__ = ["client_of", "fake"]
 
 DAY = "2026-01-01"
-NOON = 1_767_268_800
+NOON = 1_767_268_800_000
+"""In milliseconds, as the client requests times."""
 ONE_DAY = {"from_date": DAY, "to_date": DAY}
 
 

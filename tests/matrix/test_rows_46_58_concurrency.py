@@ -297,7 +297,7 @@ async def test_row_55_nor_do_two_clients_on_one_connection(fake, client_of):
 async def test_row_56_two_calls_fill_two_tables_at_once(client_of, path):
     """No answer comes before all twelve requests are there."""
     all_there = asyncio.Event()
-    lines = {f"2026-01-0{day}": [event(day, time=NOON + (day - 1) * 86_400)] for day in range(1, 7)}
+    lines = {f"2026-01-0{day}": [event(day, time=NOON + (day - 1) * 86_400_000)] for day in range(1, 7)}
 
     def together(request):
         if len(server.requests) == 12:

@@ -140,7 +140,7 @@ async def test_row_73_where_reaches_mixpanel_word_for_word_and_no_sql(client_of,
 
     assert len(server.requests) == 1
     assert server.requests[0].params["where"] == WHERE
-    assert set(server.requests[0].params) == {"from_date", "to_date", "where", "project_id"}
+    assert set(server.requests[0].params) == {"from_date", "to_date", "time_in_ms", "where", "project_id"}
     holds_the_day(path, [event(1), event(2)])
     ((selection,),) = query(path, "SELECT selection FROM _mixpanel_selections")
     assert json.loads(selection)["where"] == WHERE
@@ -202,11 +202,12 @@ async def test_row_75_rows_without_an_insert_id_are_all_kept(client_of, path):
 
 BAD_TIMES = [
     '"soon"',
-    "1767268800000",
+    "1767268800000000",
     "1e18",
     "NaN",
     "-62135596801",
-    "253402300800",
+    "253402300799.9999999",
+    "253402300800000",
     "null",
     "true",
     "[1]",
@@ -224,7 +225,10 @@ async def test_row_76_a_time_that_is_none_costs_its_line_alone(client_of, path):
 
 
 async def test_row_76_a_time_in_the_years_1_to_9999_is_one(client_of, path):
-    good = [timed(time) for time in ("-1", "0", '"1767268800"', "1767268800.5", "253402300799")]
+    good = [
+        timed(time)
+        for time in ("-1", "0", '"1767268800"', "1767268800.5", "253402300799", "1767268800123", "253402300799999")
+    ]
     rows, rejected = await rows_and_rejected(client_of, path, *good)
     assert (rows, rejected) == (len(good), [])
 
@@ -308,9 +312,9 @@ async def test_row_79_only_a_newline_ends_a_line(client_of, path):
 
 
 @pytest.mark.parametrize("chunk_days", [*few(range(1, 8), 3), None], ids=lambda days: f"{days or 'all'} days")
-async def test_row_80_the_first_and_the_last_second_of_a_day_are_there_once(client_of, path, chunk_days):
+async def test_row_80_the_first_and_the_last_millisecond_of_a_day_are_there_once(client_of, path, chunk_days):
     days = [dt.datetime(2026, 2, 26, tzinfo=dt.UTC) + dt.timedelta(days=n) for n in range(7)]
-    times = [int(day.timestamp()) + second for day in days for second in (0, 1, 86_398, 86_399)]
+    times = [int(day.timestamp()) * 1000 + ms for day in days for ms in (0, 1, 86_399_998, 86_399_999)]
     lines = [event(number, time=time) for number, time in enumerate(times)]
     outside = [event(100, time=times[0] - 1), event(101, time=times[-1] + 1)]
     how = {"parallel": True, "chunk_days": chunk_days} if chunk_days else {}

@@ -60,6 +60,12 @@ MUTANTS = {
         "min(start + chunk_days, days - 1))",
         "tests/system/test_exact.py -k one_request",
     ),
+    "times in whole seconds": Mutant(
+        "export/request.py",
+        ', "time_in_ms": "true"}',
+        "}",
+        "tests/system/test_milliseconds.py -k order",
+    ),
     "success before the commit": Mutant(
         "export/writer.py",
         "                outcome = await self._cores.run(chunk.end, message)\n",

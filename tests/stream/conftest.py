@@ -25,9 +25,10 @@ async def fake() -> AsyncIterator[FakeMixpanel]:
 def normalized(raw):
     """What a stream gives for an event of Mixpanel's."""
     properties = raw["properties"]
+    time = properties["time"] if abs(properties["time"]) < 253_402_300_800 else properties["time"] / 1000
     return {
         "event_name": raw["event"],
-        "event_time": dt.datetime.fromtimestamp(properties["time"], dt.UTC),
+        "event_time": dt.datetime.fromtimestamp(time, dt.UTC),
         "distinct_id": properties.get("distinct_id"),
         "insert_id": properties.get("$insert_id"),
         "properties": properties,

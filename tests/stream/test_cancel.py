@@ -44,7 +44,7 @@ async def cancelled_at(fake, client, steps, **choice):
 @pytest.mark.parametrize("twice", [False, True])
 async def test_cancelled_at_any_step(fake, client_of, choice, twice):
     fake.faults.add(Fault.no_trailer(), date="2026-01-03", attempts=[1])
-    client, truth = client_of(fake), list(fake.truth(FIRST, LAST))
+    client, truth = client_of(fake), list(fake.truth(FIRST, LAST, time_in_ms=True))
     count, events = await cancelled_at(fake, client, set(), **choice)
     assert events == truth
 

@@ -44,7 +44,7 @@ def key(event):
 
 
 def truth(fake, first=FIRST, last=LAST):
-    return list(fake.truth(first, last))
+    return list(fake.truth(first, last, time_in_ms=True))
 
 
 @pytest.mark.parametrize("parallel", [False, True])

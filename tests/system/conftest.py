@@ -44,7 +44,7 @@ async def client_of(path: Path) -> AsyncIterator[Callable[..., MixpanelClient]]:
 def expected(server: FakeMixpanel, first: str, last: str, *, deduplicate: bool = True) -> Counter[bytes]:
     """The server's lines for these dates, of each repeated key the one that was processed last."""
     kept: dict[object, tuple[int, bytes]] = {}
-    for number, line in enumerate(server.truth_lines(first, last)):
+    for number, line in enumerate(server.truth_lines(first, last, time_in_ms=True)):
         event = json.loads(line)
         properties = event["properties"]
         key: object = (event["event"], properties.get("distinct_id"), properties["time"], properties.get("$insert_id"))
@@ -65,7 +65,7 @@ def stored(path: Path, table: str = "events") -> Counter[bytes]:
     lines: Counter[bytes] = Counter()
     for name, time, distinct_id, insert_id, properties in rows:
         parsed = json.loads(properties)
-        assert time == parsed["time"] * 1_000_000
+        assert time == parsed["time"] * (1000 if parsed["time"] >= 253_402_300_800 else 1_000_000)
         assert (distinct_id, insert_id) == (parsed.get("distinct_id"), parsed.get("$insert_id"))
         lines[
             b'{"event":%s,"properties":%s}' % (json.dumps(name, ensure_ascii=False).encode(), properties.encode())

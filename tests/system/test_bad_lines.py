@@ -224,14 +224,14 @@ async def test_two_events_on_one_line_are_a_bad_line(client_of, path, read):
 # A chunk of which no line is an event
 
 WEEK = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
-SECOND = event(1, time=NOON + 86_400)
+SECOND = event(1, time=NOON + 86_400_000)
 BAD = [b'{"event":"a","properties":{"time":"%d ms"}}' % number for number in range(1000)]
 
 
 def days(bad_day, bad=BAD):
     def answer(request):
         day = request.params["from_date"]
-        good = [event(number, time=NOON + 86_400 * (int(day[-2:]) - 1)) for number in range(100)]
+        good = [event(number, time=NOON + 86_400_000 * (int(day[-2:]) - 1)) for number in range(100)]
         return with_length(gzip.compress(text_of(*(bad if day == bad_day else good))))
 
     return answer

@@ -76,7 +76,7 @@ async def test_copies_in_long_days_are_found_before_they_are_stored(client_of, p
 
 
 async def test_chosen_events_only(fake, client_of, path):
-    names = {json.loads(line)["event"] for line in fake.truth_lines(FIRST, FIRST)}
+    names = {json.loads(line)["event"] for line in fake.truth_lines(FIRST, FIRST, time_in_ms=True)}
     name = min(names)
 
     await client_of(fake).fetch_events(from_date=FIRST, to_date=LAST[30], events=[name], parallel=True)
@@ -138,7 +138,7 @@ async def test_a_lone_surrogate_becomes_the_replacement_character(client_of, pat
 
 
 async def test_a_bad_line_is_kept_word_for_word_and_fails_no_other(fake, client_of, path, caplog):
-    good = list(fake.truth_lines(FIRST, FIRST))
+    good = list(fake.truth_lines(FIRST, FIRST, time_in_ms=True))
     bad = [b'{"event":"e","properties":{"time":"never"}}', b"[]", b'{"event":"e","properties":{"time":1,"a":NaN}}']
     lines = [good[0], bad[0], *good[1:5], bad[1], *good[5:9], bad[2], *good[9:]]
     async with FakeMixpanel(GivenEvents(lines={FIRST: lines}), today="2026-06-01", limits=None) as server:

@@ -157,7 +157,7 @@ async def test_more_requests_than_an_hour_allows_say_that_they_wait(client_of, p
             assert stored(path) == expected(fake, *dates.values())
         else:
             streamed = client.stream_events(**dates, **options, raw=True)
-            assert [event async for event in streamed] == list(fake.truth(*dates.values()))
+            assert [event async for event in streamed] == list(fake.truth(*dates.values(), time_in_ms=True))
         assert [made.status for made in fake.requests] == [200] * 125
     assert sum(slept) == pytest.approx(2 * 3601, abs=2)
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -213,7 +213,7 @@ async def test_an_export_outlasts_an_hour_and_a_short_limit_costs_a_minute(clien
         dates = {"from_date": "2026-01-01", "to_date": "2026-01-02"}
         if stream:
             events = [event async for event in client.stream_events(**dates, raw=True)]
-            assert events == list(fake.truth(*dates.values()))
+            assert events == list(fake.truth(*dates.values(), time_in_ms=True))
         else:
             await client.fetch_events(**dates)
             assert stored(path) == expected(fake, *dates.values())

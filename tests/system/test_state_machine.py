@@ -80,7 +80,14 @@ class Days:
 def event(day: int, second: int, number: int) -> bytes:
     # Without an insert id: each row counts, also one that is there twice.
     return json.dumps(
-        {"event": "e", "properties": {"time": FIRST + day * 86_400 + second, "n": number, "pad": "x" * 800}},
+        {
+            "event": "e",
+            "properties": {
+                "time": (FIRST + day * 86_400 + second) * 1000 + number % 1000,
+                "n": number,
+                "pad": "x" * 800,
+            },
+        },
         separators=(",", ":"),
     ).encode()
 
@@ -278,7 +285,7 @@ class Exports(RuleBasedStateMachine):
     def rows(self, table="events"):
         days: dict[int, Counter[bytes]] = {}
         for name_, properties in self.query(f"SELECT event_name, properties FROM {table}", table):
-            day = (json.loads(properties)["time"] - FIRST) // 86_400
+            day = (json.loads(properties)["time"] // 1000 - FIRST) // 86_400
             line = b'{"event":"%s","properties":%s}' % (name_.encode(), properties.encode())
             days.setdefault(day, Counter())[line] += 1
         return days

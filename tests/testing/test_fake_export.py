@@ -76,11 +76,55 @@ async def test_item_06_time_not_in_milliseconds(ask):
 
 
 async def test_item_05_generated_times_in_ms(ask):
-    async with FakeMixpanel(GeneratedEvents(per_day=50)) as fake:
+    async with FakeMixpanel(GeneratedEvents(per_day=1000)) as fake:
         plain, in_ms = await ask(fake), await ask(fake, time_in_ms="true")
+    rests = set()
     for seconds, milliseconds in zip(plain.events, in_ms.events, strict=True):
-        assert milliseconds["properties"].pop("time") == seconds["properties"].pop("time") * 1000
+        second, rest = divmod(milliseconds["properties"].pop("time"), 1000)
+        assert seconds["properties"].pop("time") == second
         assert milliseconds == seconds
+        rests.add(rest)
+    assert len(rests) > 500
+
+
+async def test_the_truth_is_in_the_unit_that_is_asked_for(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=1000), limits=None) as fake:
+        for shown, truth in ((None, False), ("true", True)):
+            reply = await ask(fake, time_in_ms=shown)
+            assert reply.lines == list(fake.truth_lines(DAY, DAY, time_in_ms=truth))
+            assert reply.events == list(fake.truth(DAY, DAY, time_in_ms=truth))
+
+
+async def test_milliseconds_may_be_ignored(ask):
+    async with FakeMixpanel(GeneratedEvents(per_day=100), limits=None, cache=True) as fake:
+        in_ms = await ask(fake, time_in_ms="true")
+        fake.ignores_time_in_ms = True
+        assert (await ask(fake, time_in_ms="true")).lines == list(fake.truth_lines(DAY, DAY)) != in_ms.lines
+
+
+async def test_raw_lines_and_bodies_are_sent_unchanged(ask):
+    raw = [b'{"event":"E","properties":{"time":%d}}' % time for time in (1769904000, 1769904000123)]
+    source = GivenEvents([at(f"{DAY}T10:00:00")], lines={DAY: raw}, bodies={DAY: raw[1] + b"\n" + raw[0]})
+    for shuffle in (False, True):
+        async with FakeMixpanel(source, limits=None, shuffle=shuffle) as fake:
+            for params in (
+                {},
+                {"time_in_ms": "true"},
+                {"event": '["E"]'},
+                {"where": 'properties["$time"] > datetime(0)'},
+            ):
+                lines = (await ask(fake, **params)).lines
+                assert sorted(set(lines) & set(raw)) == sorted(raw)
+                assert lines[-2:] == raw[::-1]
+
+
+async def test_where_compares_times_to_the_millisecond(ask):
+    given = [{"event": "E", "properties": {"time": 1769904000000 + n, "n": n}} for n in (0, 400, 1000)]
+    raw = [b'{"event":"E","properties":{"time":%d,"n":7}}' % time for time in (1769904000, 1769904001)]
+    async with FakeMixpanel(GivenEvents(given, lines={DAY: raw}), limits=None) as fake:
+        for params in ({}, {"time_in_ms": "true"}):
+            reply = await ask(fake, where=f'properties["$time"] > datetime("{DAY}T00:00:00")', **params)
+            assert [event["properties"]["n"] for event in reply.events] == [400, 1000, 7]
 
 
 async def test_item_07_event_filter(ask):

@@ -43,7 +43,7 @@ def test_bytes_are_pinned():
     assert digest.startswith(PINNED)
 
 
-PINNED = "62dd9d1b4fb26ffd"
+PINNED = "61a1616affd2c2df"
 
 
 def test_item_77_number_of_lines():
@@ -122,8 +122,21 @@ def test_shares_are_checked(share):
 
 
 def test_all_of_a_day_is_in_that_day(events):
-    assert all(event["properties"]["time"] // 86_400 * 86_400 == 1767571200 for event in events)
-    assert {event["properties"]["time"] % 86_400 // 3600 for event in events} == set(range(24))
+    assert all(event["properties"]["time"] // 86_400_000 * 86_400 == 1767571200 for event in events)
+    assert {event["properties"]["time"] % 86_400_000 // 3_600_000 for event in events} == set(range(24))
+
+
+def test_times_have_milliseconds(events):
+    times = [event["properties"]["time"] for event in events]
+    assert len({time % 1000 for time in times}) > 990
+    seconds = Counter(time // 1000 for time in set(times))
+    assert sum(count > 1 for count in seconds.values()) > 1000  # whose order within the second only milliseconds tell
+
+
+def test_milliseconds_of_arrival_follow_those_of_the_time(events):
+    delays = [event["properties"]["mp_processing_time_ms"] - event["properties"]["time"] for event in events]
+    assert min(delays) >= 40
+    assert sum(delay < 500 for delay in delays) > 0.8 * len(delays)
 
 
 def test_it_is_fast():

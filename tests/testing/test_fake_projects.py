@@ -83,6 +83,16 @@ async def test_item_27_old_projects_have_the_wall_clock_read_as_utc(ask, export)
     assert new["properties"]["time"] == true("2026-02-01T05:30:00Z")
 
 
+async def test_item_27_the_wall_clock_has_milliseconds_too(export):
+    given = [{"event": "E", "properties": {"time": true("2026-02-01T07:59:59Z") * 1000 + 999}}]
+    async with FakeMixpanel(given, projects=[old_project()], limits=None) as fake:
+        (in_ms,) = (await export(fake, "2026-01-31", time_in_ms="true")).events
+        (plain,) = (await export(fake, "2026-01-31")).events
+        assert (await export(fake, "2026-02-01")).body == b""
+    assert in_ms["properties"]["time"] == wall("2026-01-31T23:59:59") * 1000 + 999
+    assert plain["properties"]["time"] == wall("2026-01-31T23:59:59")
+
+
 async def test_item_27_generated_days_are_days_there(export):
     project, clock = old_project(), FakeClock("2026-02-01T20:00:00Z")
     async with FakeMixpanel(GeneratedEvents(per_day=900), projects=[project], clock=clock, limits=None) as fake:
@@ -130,11 +140,11 @@ async def test_item_28_generated_days_of_23_and_25_hours(export):
 )
 def test_spans(zone, day, hours, skipped):
     span = ProjectDay(date.fromisoformat(day), ZoneInfo(zone) if zone else None)
-    assert (span.end - span.start) / 3600 == hours
-    assert span.first_skipped_second() == (wall(f"{day}T{skipped}") if skipped else None)
-    moments = list(range(span.start, span.end, 900))
+    assert (span.end - span.start) / 3_600_000 == hours
+    assert span.first_skipped_time() == (wall(f"{day}T{skipped}") * 1000 if skipped else None)
+    moments = list(range(span.start, span.end, 900_000))
     walls = span.wall_times(moments)
-    assert {datetime.fromtimestamp(time, UTC).date() for time in walls} == {span.day}
+    assert {datetime.fromtimestamp(time // 1000, UTC).date() for time in walls} == {span.day}
     assert walls == [span.wall_times([moment])[0] for moment in moments]
 
 

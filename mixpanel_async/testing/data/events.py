@@ -8,11 +8,13 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.data.json_lines import change_time, dump_json
+from mixpanel_async.testing.data.time_units import UnchangedLines, to_milliseconds
 from mixpanel_async.testing.data.time_zones import wall_time
 
 Event = Mapping[str, Any]
@@ -20,6 +22,8 @@ Event = Mapping[str, Any]
 
 PIECE_BYTES = 256 * 1024
 """About how many bytes a source yields in each piece."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LinesByDay = defaultdict[date, list[tuple[int, bytes]]]
 """For each day its lines; with each line, the time in ms when Mixpanel received it."""
@@ -31,8 +35,9 @@ class EventSource(Protocol):
     def pieces(self, day: date, *, now: datetime, order: int = 0, zone: ZoneInfo | None = None) -> Iterator[bytes]:
         r"""Yield a day's lines as an export at the moment ``now`` returns them, in pieces of about 256 KB.
 
-        A piece contains whole lines, each with its ``\n``, or is empty. The same arguments yield the same bytes, on
-        any thread.
+        A piece contains whole lines, each with its ``\n``, or is empty. Each event's ``time`` is in milliseconds; the
+        server cuts it to seconds for a request without ``time_in_ms=true``. The same arguments yield the same bytes,
+        on any thread.
 
         Args:
             day: the day, in ``zone``.
@@ -58,10 +63,11 @@ class GivenEvents:
         r"""Store the given events.
 
         Args:
-            events: events as dicts or as lines of JSON, with ``time`` in true UTC seconds. An event whose
-                ``mp_processing_time_ms`` is later than the clock has not arrived yet.
-            lines: for each day (``"2026-01-03"``), lines of any bytes; they need not be JSON. A missing ``\n`` is
-                added. They follow the day's ``events``.
+            events: events as dicts or as lines of JSON, with ``time`` in true UTC: in seconds if its magnitude is
+                below 253402300800 (the year 10000), otherwise in milliseconds. They are sent in the unit that a request
+                asks for. An event whose ``mp_processing_time_ms`` is later than the clock has not arrived yet.
+            lines: for each day (``"2026-01-03"``), lines of any bytes, which are sent unchanged; they need not be JSON.
+                A missing ``\n`` is added. They follow the day's ``events``.
             bodies: for each day, bytes that are sent unchanged after its ``lines``, without an added newline. They
                 stay last if the server shuffles the lines.
 
@@ -85,29 +91,33 @@ class GivenEvents:
             random.Random(f"{order}:{day}").shuffle(lines)
         yield from _join_lines(lines)
         if body := self._bodies.get(day):
-            yield body
+            yield UnchangedLines(body)
 
     def _group_by_day(self, zone: ZoneInfo | None) -> _LinesByDay:
         """Group the lines by their day in a time zone, with ``time`` as that zone's wall time."""
         days: _LinesByDay = defaultdict(list)
         for time, arrival, line in self._events:
             local = wall_time(time, zone)
-            days[datetime.fromtimestamp(local, UTC).date()].append((arrival, change_time(line, add=local - time)))
+            days[(_EPOCH + timedelta(milliseconds=local)).date()].append((arrival, _with_time(line, local)))
         for day, lines in self._lines.items():
-            days[day].extend((0, line) for line in lines)
+            days[day].extend((0, UnchangedLines(line)) for line in lines)
         return days
 
 
 def _parse_event(event: Event | bytes) -> tuple[int, int, bytes]:
-    """Return an event's ``time`` in seconds, its arrival in ms (0 if it has none) and its line."""
+    """Return an event's ``time`` and its arrival (0 if it has none), both in ms, and its line."""
     parsed: Event = json.loads(event) if isinstance(event, bytes) else event
     properties = parsed["properties"]
     if not isinstance(properties.get("time"), int):
-        msg = f"an event must have an integer properties.time, in seconds: {parsed!r:.200}"
+        msg = f"an event must have an integer properties.time, in seconds or milliseconds: {parsed!r:.200}"
         raise ValueError(msg)  # noqa: TRY004 - the event is wrong, not the type of an argument
     line = event.rstrip(b"\n") if isinstance(event, bytes) else dump_json(parsed)
     arrival = properties.get("mp_processing_time_ms")
-    return properties["time"], arrival if isinstance(arrival, int) else 0, line + b"\n"
+    return to_milliseconds(properties["time"]), arrival if isinstance(arrival, int) else 0, line + b"\n"
+
+
+def _with_time(line: bytes, time: int) -> bytes:
+    return change_time(line, lambda _: time)
 
 
 def _with_newline(line: bytes) -> bytes:
@@ -115,14 +125,15 @@ def _with_newline(line: bytes) -> bytes:
 
 
 def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines into pieces of about PIECE_BYTES."""
-    piece: list[bytes] = []
-    size = 0
-    for line in lines:
-        piece.append(line)
-        size += len(line)
-        if size >= PIECE_BYTES:
-            yield b"".join(piece)
-            piece, size = [], 0
-    if piece:
-        yield b"".join(piece)
+    """Join lines of one type into pieces of this type, of about PIECE_BYTES."""
+    for kind, alike in groupby(lines, type):
+        piece: list[bytes] = []
+        size = 0
+        for line in alike:
+            piece.append(line)
+            size += len(line)
+            if size >= PIECE_BYTES:
+                yield kind(b"".join(piece))
+                piece, size = [], 0
+        if piece:
+            yield kind(b"".join(piece))

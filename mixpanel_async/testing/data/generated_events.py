@@ -19,7 +19,7 @@ from mixpanel_async.testing.data.users import IDENTITY_EVENTS, User, make_users
 ROWS = 512
 """How many rows a batch has: about 450 KB of lines."""
 
-_HALF_AN_HOUR = 1800
+_HALF_AN_HOUR_MS = 1_800_000
 _MAX_DELAY_MS = 2 * 3_600_000
 _DAY_MS = 86_400_000
 _INSERT_ID_LENGTH = 36
@@ -33,6 +33,7 @@ class _Row(NamedTuple):
     """The values for the holes of a template, in the order of the holes."""
 
     time: int
+    """In milliseconds, as those below."""
     distinct_id: bytes
     device_id: bytes
     insert_id: bytes
@@ -61,8 +62,8 @@ class GeneratedEvents:
     There are about a dozen event names, some far more frequent than others, and 20 to 40 properties in each line of
     about 900 bytes. Values are text in many scripts, lists, nested objects, nulls, floats and integers above 2**53.
     Property names contain spaces, dots and quotes, and some differ only in case. 30% of the users are known by their
-    device only (``$device:...``). Lines of a day are not sorted by time. ``sequence`` numbers a day's rows; a duplicate
-    has the number of the row that it repeats.
+    device only (``$device:...``). Times have milliseconds. Lines of a day are not sorted by time. ``sequence`` numbers
+    a day's rows; a duplicate has the number of the row that it repeats.
 
     Shares are fractions of a day's lines, from 0 to 1; each day has about this share. Memory does not grow with
     ``per_day``: 512 lines are generated at a time.
@@ -137,7 +138,7 @@ class GeneratedEvents:
     def _format(self, batch: _Batch, project_day: ProjectDay, now: datetime, order: int) -> bytes:
         """Return the lines of the rows that have arrived by ``now``."""
         templates, now_ms = event_templates(self.seed), now.timestamp() * 1000
-        end_ms = project_day.end * 1000
+        end_ms = project_day.end
         rows: Iterable[tuple[int, _Row]] = zip(batch.templates, batch.rows, strict=True)
         if self.compacted_after is not None and now_ms >= end_ms + self.compacted_after * _DAY_MS:
             rows = [row for place, row in enumerate(rows) if place not in batch.duplicates or not row[1].insert_id]
@@ -231,9 +232,9 @@ def _plain_rows(rng: random.Random, project_day: ProjectDay, start: int, users: 
     size = len(users)
     moments = rng.choices(range(project_day.start, project_day.end), k=size)
     times = project_day.wall_times(moments)
-    if start == 0 and (skipped := project_day.first_skipped_second()) is not None:
-        times[0] = skipped + _HALF_AN_HOUR
-    arrivals = [t * 1000 + delay for t, delay in zip(moments, rng.choices(_DELAYS_MS, k=size), strict=True)]
+    if start == 0 and (skipped := project_day.first_skipped_time()) is not None:
+        times[0] = skipped + _HALF_AN_HOUR_MS
+    arrivals = [t + delay for t, delay in zip(moments, rng.choices(_DELAYS_MS, k=size), strict=True)]
     digits = rng.randbytes(size * _INSERT_ID_LENGTH // 2).hex().encode()
     places = range(0, len(digits), _INSERT_ID_LENGTH)
     insert_ids = [b'"$insert_id":"' + digits[place : place + _INSERT_ID_LENGTH] + b'",' for place in places]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 _TIME_FIRST = re.compile(rb'(\{"event":"(?:[^"\\]|\\.)*","properties":\{"time":)(-?[0-9]+)(?=[,}])')
+_ANY_TIME = re.compile(rb'"time"\s*:\s*(-?[0-9]+)')
 
 
 def parse_object(line: bytes) -> dict[str, Any] | None:
@@ -26,18 +28,20 @@ def dump_json(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def change_time(line: bytes, *, factor: int = 1, add: int = 0) -> bytes:
-    """Return an event's line with its ``time`` multiplied by ``factor``, plus ``add``.
+def change_time(line: bytes, change: Callable[[int], int]) -> bytes:
+    """Return an event's line with its ``time`` replaced by what ``change`` returns for it.
 
-    A line without an integer ``time`` is returned unchanged.
+    All other bytes stay. A line without an integer ``time`` is returned unchanged.
     """
-    if add == 0 and factor == 1:
-        return line
     if found := _TIME_FIRST.match(line):
-        return b"%b%d%b" % (found[1], int(found[2]) * factor + add, line[found.end() :])
+        return b"%b%d%b" % (found[1], change(int(found[2])), line[found.end() :])
     event = parse_object(line)
     properties = event.get("properties") if event else None
-    if not isinstance(properties, dict) or not isinstance(properties.get("time"), int):
+    if not isinstance(properties, dict) or type(properties.get("time")) is not int:
         return line
-    properties["time"] = properties["time"] * factor + add
+    properties["time"] = change(properties["time"])
+    for found in _ANY_TIME.finditer(line):  # a nested object may have a time, too
+        changed = b"%b%d%b" % (line[: found.start(1)], properties["time"], line[found.end(1) :])
+        if parse_object(changed) == event:
+            return changed
     return dump_json(event) + b"\n"

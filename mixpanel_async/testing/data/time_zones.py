@@ -1,7 +1,7 @@
 """Days and event times in a project's time zone.
 
 Projects created before 2023 export an event's ``time`` as the local wall clock, encoded as if it were UTC (Mixpanel's
-docs). This module calls that value wall time. All times are in seconds since 1970; a zone of None is UTC.
+docs). This module calls that value wall time. All times are in milliseconds since 1970; a zone of None is UTC.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class ProjectDay:
 
     @property
     def start(self) -> int:
-        """The first second of the day, in true UTC."""
+        """The first millisecond of the day, in true UTC."""
         return self._midnight(self.day)
 
     @property
     def end(self) -> int:
-        """The second after the last, in true UTC: usually 23, 24 or 25 hours after the first."""
+        """The millisecond after the last, in true UTC: usually 23, 24 or 25 hours after the first."""
         return self._midnight(self.day + timedelta(days=1))
 
     def _midnight(self, day: date) -> int:
-        return int(datetime.combine(day, time(), self.zone or UTC).timestamp())
+        return int(datetime.combine(day, time(), self.zone or UTC).timestamp()) * 1000
 
     def wall_times(self, moments: list[int]) -> list[int]:
         """Return the wall time of each of the day's moments, which are in true UTC."""
@@ -38,7 +38,7 @@ class ProjectDay:
             return [moment + first for moment in moments] if first else moments
         return [wall_time(moment, self.zone) for moment in moments]
 
-    def first_skipped_second(self) -> int | None:
+    def first_skipped_time(self) -> int | None:
         """Return the first wall time that does not exist on this day, because the clock goes forward.
 
         None if the clock does not go forward on this day.
@@ -59,8 +59,8 @@ def wall_time(moment: int, zone: ZoneInfo | None) -> int:
 
 
 def _utc_offset(moment: int, zone: ZoneInfo | None) -> int:
-    """Return how many seconds the zone's clock is ahead of UTC."""
+    """Return how many milliseconds the zone's clock is ahead of UTC."""
     if zone is None:
         return 0
-    offset = datetime.fromtimestamp(moment, zone).utcoffset()
-    return int(offset.total_seconds()) if offset else 0
+    offset = datetime.fromtimestamp(moment // 1000, zone).utcoffset()
+    return int(offset.total_seconds()) * 1000 if offset else 0

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from mixpanel_async.testing.data.events import EventSource
-from mixpanel_async.testing.data.json_lines import change_time, parse_object
+from mixpanel_async.testing.data.json_lines import parse_object
 from mixpanel_async.testing.data.profiles import ProfileSource
+from mixpanel_async.testing.data.time_units import UnchangedLines, cut_to_seconds, to_milliseconds
 from mixpanel_async.testing.export.export_query import ExportQuery
 from mixpanel_async.testing.faults.body_edits import first_lines
 from mixpanel_async.testing.where import Expression, Moment
@@ -39,8 +41,8 @@ class EventReader:
         pieces = self._days(query)
         if query.events is not None or query.where is not None:
             pieces = self._filter(pieces, query)
-        if query.time_in_ms:
-            pieces = (_map_lines(piece, _time_in_ms) for piece in pieces)
+        if not query.time_in_ms:
+            pieces = map(cut_to_seconds, pieces)
         if query.limit is not None:
             pieces = first_lines(pieces, query.limit)
         return pieces
@@ -60,15 +62,17 @@ class EventReader:
         """Drop the events that the query does not select. ``where`` does not drop lines that are not JSON objects."""
         profiles = self._profiles_by_id() if query.needs_profiles else {}
 
-        def keep(line: bytes) -> bytes:
+        def keep(line: bytes, *, is_raw: bool) -> bytes:
             if query.events is not None and _event_name(line) not in query.events:
                 return b""
             if query.where is not None and (event := parse_object(line)) is not None:
-                return line if _matches(event, query.where, profiles) else b""
+                return line if _matches(event, query.where, profiles, is_raw=is_raw) else b""
             return line
 
         for piece in pieces:
-            yield _map_lines(piece, keep)
+            is_raw = isinstance(piece, UnchangedLines)
+            kept = _map_lines(piece, partial(keep, is_raw=is_raw))
+            yield UnchangedLines(kept) if is_raw else kept
 
     def _profiles_by_id(self) -> dict[str, dict[str, Any]]:
         """Return the properties of the present profiles by distinct id."""
@@ -100,17 +104,15 @@ def _event_name(line: bytes) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _matches(event: dict[str, Any], where: Expression, profiles: Mapping[str, Mapping[str, Any]]) -> bool:
+def _matches(
+    event: dict[str, Any], where: Expression, profiles: Mapping[str, Mapping[str, Any]], *, is_raw: bool
+) -> bool:
     """Return whether an event matches ``where``. Its time is named ``$time``, as Mixpanel's clients found."""
     properties = event.get("properties")
     if not isinstance(properties, dict):
         return False
     if isinstance(time := properties.pop("time", None), (int, float)):
-        properties["$time"] = Moment(time)
+        properties["$time"] = Moment((to_milliseconds(time) if is_raw else time) / 1000)
     distinct_id = properties.get("distinct_id")
     user = profiles.get(distinct_id) if isinstance(distinct_id, str) else None
     return where.matches(properties, user=user, event=properties)
-
-
-def _time_in_ms(line: bytes) -> bytes:
-    return change_time(line, factor=1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,7 @@ class ExportSettings(Protocol):
 
     clock: FakeClock
     faults: FaultPlan
+    ignores_time_in_ms: bool
     shuffle: bool
     latency: float
     bytes_per_second: float | None
@@ -80,6 +82,8 @@ class ExportEndpoint:
                 today=project.today(settings.clock.now),
                 wording=self._authenticator.wording,
             )
+            if settings.ignores_time_in_ms:
+                query = replace(query, time_in_ms=False)
             fault = settings.faults.due(query.from_date, query.to_date, record.attempt)
             record.fault = None if fault is NOTHING else fault.name
             order = len(settings.requests) if settings.shuffle else 0
