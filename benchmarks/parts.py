@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OURS, LOCAL, CURL = "mixpanel_async", "DuckDB, local files", "curl + DuckDB"
 IN_ORDER, UNIQUE = ", in their order", ", no duplicates"
+BY_DAY = ", one day a chunk"
 PLAIN, SEQUENTIAL = "httpx, json.loads, executemany", "sequential, key on insert_id"
 HEADLESS, UTILS = "mixpanel-headless, executemany", "mixpanel-utils, raw, then DuckDB"
 STREAM, RAW, AHEAD, BATCHES = "stream_events", "stream_events, raw", "stream_events, parallel", "stream_batches"
@@ -23,6 +24,8 @@ ONE_THREAD = ", one thread"
 SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
 """Seconds to the first byte, and bytes a second for each connection."""
 WORKERS = (1, 5, 10, 20)
+DAYS = ((200, 200), (3_000, 60), (11_000, 30), (20_000, 30), (33_000, 30), (100_000, 10))
+"""Events a day, and days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,14 @@ def core(size: Size, directory: Path) -> Part:
         ]
         runs = rounds(cases, size.rounds, directory)
     return runs, [
-        *times_as_fast(runs, OURS, LOCAL, 1.0),
+        *times_as_fast(runs, OURS, LOCAL, 0.95),
         *times_as_fast(runs, OURS, CURL, 1.2),
         *times_as_fast(runs, OURS, LOCAL + IN_ORDER, 1.0),
         *times_as_fast(runs, OURS + UNIQUE, LOCAL + UNIQUE, 1.0),
         *at_most(runs, "lag_p99_ms", OURS, 10),
         *at_most(runs, "lag_max_ms", OURS, 40),
         *at_most(runs, "peak_mb", OURS, 512),
-        *times_as_much(runs, "file_mb", OURS + UNIQUE, LOCAL + UNIQUE, 1.25),
+        *times_as_much(runs, "file_mb", OURS + UNIQUE, LOCAL + UNIQUE, 1.1),
     ]
 
 
@@ -81,8 +84,37 @@ def latency(size: Size, directory: Path) -> Part:
         *times_as_fast(runs, with_workers(OURS, 10), with_workers(OURS, 1), 8.0),
         *times_as_fast(runs, with_workers(OURS, 20), with_workers(OURS, 1)),
         *times_as_fast(runs, with_workers(OURS, 5), with_workers(CURL, 5)),
-        *times_as_fast(runs, with_workers(OURS, 10), with_workers(CURL, 10), 1.3),
+        *times_as_fast(runs, with_workers(OURS, 10), with_workers(CURL, 10), 1.35),
         *times_as_fast(runs, with_workers(OURS, 20), with_workers(CURL, 20)),
+    ]
+
+
+def days(size: Size, directory: Path) -> Part:
+    """No latency: days of 200 to 100,000 events, in the default chunks and in chunks of one day."""
+    runs: Runs = {}
+    claims: list[Claim] = []
+    for per_day, count in DAYS:
+        of_size, claimed = _days_of(per_day, count, size, directory)
+        runs |= of_size
+        claims += claimed
+    return runs, claims
+
+
+def _days_of(per_day: int, count: int, size: Size, directory: Path) -> Part:
+    """So many days, each with so many events."""
+    ours, by_day, local = (f"{per_day:,} a day: {name}" for name in (OURS, OURS + BY_DAY, LOCAL))
+    with served(DataSet(per_day * count, count, unique=True), directory) as all_:
+        cases = [
+            Case(ours, "ours", all_, deduplicates=True),
+            Case(by_day, "ours", all_, {"options": {"chunk_days": 1}}, deduplicates=True),
+            Case(local, "duckdb_local", all_),
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        *times_as_fast(runs, ours, local, 0.95 if per_day in {11_000, 33_000} else None),
+        *times_as_fast(runs, by_day, local, 0.9 if per_day == 11_000 else None),
+        *times_as_much(runs, "file_mb", ours, local, 1.1),
+        *times_as_much(runs, "file_mb", by_day, local, 1.1),
     ]
 
 
@@ -186,8 +218,9 @@ def _ranges(size: Size, directory: Path) -> Part:
 def _chunks(size: Size, directory: Path) -> Part:
     """100 and 1000 chunks of one day, each with a thousandth of the events of `core`."""
     with served(size.data(days=1000), directory) as thin:
+        one_a_day = {"options": {"chunk_days": 1}}
         cases = [
-            Case(f"{days} thin chunks", "ours", thin, {"to_date": thin.data.date(days)}, deduplicates=True)
+            Case(f"{days} thin chunks", "ours", thin, {"to_date": thin.data.date(days), **one_a_day}, deduplicates=True)
             for days in (100, 1000)
         ]
         runs = rounds(cases, size.rounds, directory)
@@ -217,7 +250,7 @@ def with_workers(name: str, workers: int) -> str:
 
 
 PARTS: dict[str, Callable[[Size, Path], Part]] = {
-    "core": core, "latency": latency, "peers": peers, "streams": streams, "memory": memory,
+    "core": core, "days": days, "latency": latency, "peers": peers, "streams": streams, "memory": memory,
     "steps": steps, "scale": scale,
 }  # fmt: skip
-USUAL = ("core", "latency", "peers", "streams", "memory", "steps")
+USUAL = ("core", "days", "latency", "peers", "streams", "memory", "steps")

@@ -52,8 +52,8 @@ async def export(task: Task) -> None:
                 from_date=task.from_date,
                 to_date=task.to_date,
                 parallel=True,
-                chunk_days=1,
                 max_workers=task.workers,
+                **task.options,
             )
         seconds = time.perf_counter() - began
     tell(seconds=seconds, **waits.figures())

@@ -134,7 +134,7 @@ async def test_the_statement_of_the_docs_lets_a_table_hold_both(old, fake, path)
     (statement,) = re.findall(r"^UPDATE _mixpanel_selections.*?;$", API.read_text(), re.MULTILINE | re.DOTALL)
     query(path, statement)
 
-    await old.fetch_events(**DAYS, resume=True, parallel=True)
+    await old.fetch_events(**DAYS, resume=True, parallel=True, chunk_days=7)
 
     assert [(request.from_date, request.to_date) for request in fake.requests] == [("2026-01-03", "2026-01-04")]
     assert stored(path) == seconds + expected(fake, "2026-01-03", "2026-01-04")
