@@ -13,8 +13,8 @@ arrow_input     Arrow batches as a table that SQL reads
 keys            which rows are duplicates
 row_buffer      parsed rows in memory
 parser          event batches to rows, by DuckDB's JSON parser
-dedup           rows held until they can be inserted without duplicates
 workbench       what chunks are loaded with: a cursor and bound statements
+dedup           rows held until they can be inserted without duplicates
 chunk_loader    a chunk's batches to a sink, through parser and dedup
 out_of_range    rows whose own time lies outside the dates they were returned for
 copies          rows of one key in several chunks
