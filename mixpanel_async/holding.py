@@ -97,7 +97,10 @@ class HeldDatabase:
                 await self._release()
                 await asyncio.sleep(PAUSE)
             if not self.database.is_open:
-                await self._acquire(self._lock_timeout if wait else 0.0)
+                try:
+                    await self._acquire(self._lock_timeout if wait else 0.0)
+                finally:
+                    self._linger()  # a cancel may have come when it was open already
             self._users += 1
             self._unused.clear()
 
@@ -106,17 +109,21 @@ class HeldDatabase:
         self._users -= 1
         if not self._users:
             self._unused.set()
-            if self.database.path is not None and self._lingering is None:
-                self._lingering = asyncio.get_running_loop().call_later(LINGER, self._end_lingering)
+            self._linger()
 
     async def let_go(self) -> None:
         """Let go of the file now if nobody uses it."""
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
         async with self._changing:
             if not self._users:
                 await self._release()
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+
+    def _linger(self) -> None:
+        """Let go of the file in a moment, if nobody uses it then."""
+        if self.database.path is not None and self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._end_lingering)
 
     def _end_lingering(self) -> None:
         self._lingering = None

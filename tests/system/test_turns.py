@@ -14,6 +14,8 @@ import pytest
 
 from mixpanel_async import DatabaseLockedError, RateLimits, StoreError, holding
 from mixpanel_async.api import limits
+from mixpanel_async.duck.connection import Database
+from mixpanel_async.holding import HeldDatabase
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
 from .conftest import expected, journal, stored
@@ -313,3 +315,25 @@ async def test_a_dashboard_reads_while_a_backfill_waits_for_its_hour(fake, clien
     assert looks == sorted(looks)
     assert looks[0][1] < 6
     assert looks[-1] == (result.total_rows, 6)
+
+
+async def test_a_cancel_that_comes_while_the_file_is_opened_leaves_it_free(path):
+    """Also if nobody is there to let go of it afterwards."""
+    held = HeldDatabase(Database(path), lock_timeout=0)
+    opening, go_on = threading.Event(), threading.Event()
+
+    def acquire(acquire=held.database.acquire):
+        opening.set()
+        go_on.wait()
+        acquire()
+
+    held.database.acquire = acquire
+    task = asyncio.create_task(held.open())
+    await asyncio.to_thread(opening.wait)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert held.database.is_open
+    (await until_free(path)).close()
+    assert not held.database.is_open
