@@ -64,20 +64,7 @@ class ProfilesTable:
             StoreError: a table of that name is not a profiles table of this library.
         """
         with self._opened():
-            if not self._exists(self._name):
-                if self._append:
-                    raise TableNotFoundError(f"There is no table {self._name!r} to append to: fetch it first.")
-                return
-            kind, held = self._find(self._name)
-            if kind != "profiles":
-                what = f"holds {kind}" if kind else "was not made by this library"
-                raise StoreError(f"Table {self._name!r} {what}: choose another name.")
-            check_columns(self._cursor, self._table, "profiles")  # somebody may have dropped ours and created another
-        if not self._may_take(held):
-            raise SelectionMismatchError(
-                f"Table {self._name!r} holds the selection {held[:_EXCERPT]}, and this call selects "
-                f"{self._selection.to_json()[:_EXCERPT]}: pass the same selection, or another table name."
-            )
+            self._check()
 
     def begin(self) -> int:
         """Forget a download that was broken off, and begin another; return when, in seconds since 1970."""
@@ -149,10 +136,12 @@ class ProfilesTable:
         Of a profile that is on several pages, or twice on one, the last that was kept is taken.
 
         Raises:
-            StoreError: DuckDB cannot write, or another download began meanwhile; the table is as before.
+            StoreError: DuckDB cannot write, or another download began meanwhile, or the table is another one now, as
+                `check` says; it is as before, and the pages stay kept.
         """
         with self._transaction():
             self._check_owner()
+            self._check()
             self._delete_repeated()
             rows = int(self._cursor.execute(f"SELECT count(*) FROM {self._aside}").fetchall()[0][0])
             if self._append:
@@ -176,6 +165,22 @@ class ProfilesTable:
             if self._began() == self._began_at and not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:
                 self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
                 self._forget(self._kept)
+
+    def _check(self) -> None:
+        if not self._exists(self._name):
+            if self._append:
+                raise TableNotFoundError(f"There is no table {self._name!r} to append to: fetch it first.")
+            return
+        kind, held = self._find(self._name)
+        if kind != "profiles":
+            what = f"holds {kind}" if kind else "was not made by this library"
+            raise StoreError(f"Table {self._name!r} {what}: choose another name.")
+        check_columns(self._cursor, self._table, "profiles")  # somebody may have dropped ours and created another
+        if not self._may_take(held):
+            raise SelectionMismatchError(
+                f"Table {self._name!r} holds the selection {held[:_EXCERPT]}, and this call selects "
+                f"{self._selection.to_json()[:_EXCERPT]}: pass the same selection, or another table name."
+            )
 
     def _may_take(self, held: str) -> bool:
         """Whether profiles of this selection belong into a table that holds another: they must have the same shape."""

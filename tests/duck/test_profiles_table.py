@@ -290,3 +290,31 @@ def test_whether_a_page_has_new_profiles(database):
     assert table.has_new(profiles("a", "A"))
     assert not table.has_new(profiles())
     table.finish()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE people AS SELECT 42 AS precious",
+        "CREATE TABLE people (distinct_id VARCHAR, last_seen TIMESTAMP, properties JSON)",
+    ],
+)
+@pytest.mark.parametrize("append", [False, True])
+def test_a_table_that_somebody_made_meanwhile_is_left_alone(database, append, made):
+    if append:
+        first = with_pages(database)
+        first.publish()
+        first.finish()
+    table = opened(database, "people", append=append)
+    table.check()
+    table.begin()
+    table.keep(kept(0, 1), profiles("b"))
+    with database.cursor() as cursor:
+        cursor.execute(f"USE {database.schema}")
+        cursor.execute("DROP TABLE IF EXISTS people; DELETE FROM _mixpanel_selections WHERE table_name = 'people'")
+        cursor.execute(made)
+        with pytest.raises(StoreError, match="was not made by this library"):
+            table.publish()
+        assert cursor.execute("SELECT count(*) FROM _mixpanel_pages").fetchall() == [(1,)]
+        assert cursor.execute("SELECT count(*) FROM people").fetchall() == [(int("precious" in made),)]
+    table.finish()
