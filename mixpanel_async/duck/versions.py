@@ -102,18 +102,23 @@ _TABLES = (
     )""",
 )
 
+_LOOKUPS = "('event_names', 'top_properties', 'cohorts', 'lexicon_schemas', 'annotations')"
+"""What tables of lookups are called in `_mixpanel_selections`."""
+
 _LOCK = threading.Lock()
 """Two clients of one connection must not create the tables at the same time."""
 
 
-def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> None:
+def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, create: bool = True) -> None:
     """Create our tables, or migrate them from an older version, in one transaction; do nothing if they are current.
 
     Raises:
-        StoreError: a newer version of this library made them.
+        StoreError: a newer version of this library made them; without `create`, they are missing.
     """
     with _LOCK:
         version = _version(cursor, schema)
+        if not (version or create):
+            raise StoreError("The database was replaced while it was used. Nothing more is written: call again.")
         if version > VERSION:
             raise StoreError(
                 f"This database was written by a newer mixpanel-async: its tables have version {version}, and this "
@@ -156,13 +161,22 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
 
 
 def _remove_time_zones(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> None:
-    """Within a transaction: change the `TIMESTAMPTZ` columns of our tables and of lookups to `TIMESTAMP` in UTC."""
+    """Within a transaction: change our `TIMESTAMPTZ` columns to `TIMESTAMP` in UTC, those of saved lookups included.
+
+    A table with an index that somebody made cannot be changed, and stays.
+    """
     found = cursor.execute(
-        "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_catalog = ? AND table_schema = ? AND data_type = 'TIMESTAMP WITH TIME ZONE' "
-        "AND (starts_with(table_name, ?) "
-        f"OR lower(table_name) IN (SELECT table_name FROM {schema}._mixpanel_selections))",
-        [*schema, OWN_PREFIX],
+        f"""SELECT tables.table_name, column_name FROM duckdb_tables() AS tables JOIN duckdb_columns() AS columns
+        USING (database_oid, table_oid)
+        WHERE tables.database_name = ? AND tables.schema_name = ? AND data_type = 'TIMESTAMP WITH TIME ZONE'
+        AND CASE
+            WHEN starts_with(tables.table_name, '{OWN_PREFIX}') THEN column_name IN ('created_at', 'fetched_at')
+            ELSE column_name IN ('date', 'fetched_at') AND lower(tables.table_name) IN (
+                SELECT table_name FROM {schema}._mixpanel_selections WHERE type IN {_LOOKUPS}
+            )
+        END
+        AND (database_oid, table_oid) NOT IN (SELECT (database_oid, table_oid) FROM duckdb_indexes())""",
+        [*schema],
     )
     for table, name in found.fetchall():
         column = quoted(name)

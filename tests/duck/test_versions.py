@@ -133,6 +133,26 @@ def test_times_of_version_3_are_the_same_without_a_zone(cursor):
     assert cursor.execute(zones).fetchall() == [("somebodys",)]
 
 
+def test_the_migration_changes_our_own_columns_only_and_none_that_an_index_needs(cursor):
+    for statement in VERSION_1:
+        cursor.execute(statement)
+    cursor.execute("CREATE TABLE cohorts (id BIGINT, mine TIMESTAMPTZ, fetched_at TIMESTAMPTZ)")
+    cursor.execute("CREATE TABLE notes (id BIGINT, date TIMESTAMPTZ); CREATE INDEX theirs ON notes (id)")
+    cursor.execute(
+        "CREATE VIEW seen AS SELECT id, date FROM notes; ALTER TABLE _mixpanel_chunks ADD COLUMN x TIMESTAMPTZ"
+    )
+    for name, kind in (("cohorts", "cohorts"), ("notes", "annotations"), ("seen", "annotations"), ("events", "events")):
+        cursor.execute("INSERT INTO _mixpanel_selections VALUES (?, ?, '{}', now())", [name, kind])
+    cursor.execute("CREATE TABLE events (date TIMESTAMPTZ)")
+
+    prepare_our_tables(cursor, MAIN)
+
+    zones = "SELECT table_name, column_name FROM duckdb_columns() WHERE data_type = 'TIMESTAMP WITH TIME ZONE' AND NOT internal ORDER BY ALL"
+    assert cursor.execute(zones).fetchall() == [
+        ("_mixpanel_chunks", "x"), ("cohorts", "mine"), ("events", "date"), ("notes", "date"), ("seen", "date"),
+    ]  # fmt: skip
+
+
 def test_a_migration_that_fails_leaves_the_old_tables(cursor, monkeypatch):
     for statement in VERSION_1:
         cursor.execute(statement)
