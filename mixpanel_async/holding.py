@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mixpanel_async.api.waiting import Waits
@@ -56,22 +57,26 @@ class HeldDatabase:
         self._changing = asyncio.Lock()
         self._unused = asyncio.Event()
         self._unused.set()
-        self._locked: DatabaseLockedError | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def opened(self, *, wait: bool = True) -> AsyncIterator[Database]:
-        """Keep it open while the block runs. With `wait=False`, do not wait for somebody else who holds the file.
+    async def opened(self, *, wait: bool = True, create: bool = False) -> AsyncIterator[Database]:
+        """Keep it open while the block runs; see `open`.
 
         Raises:
             DatabaseLockedError, StoreError: as `open`.
         """
-        await self.open(wait=wait)
+        await self.open(wait=wait, create=create)
         try:
             yield self.database
         finally:
             self.close()
+
+    async def begin(self, function: Callable[..., T], *arguments: object) -> T:
+        """Do as `run`, at the beginning of a call: create the database if it is missing."""
+        async with self.opened(create=True):
+            return await finish_in_thread(function, *arguments)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function in a thread that is always waited for, and keep the database open meanwhile.
@@ -82,27 +87,33 @@ class HeldDatabase:
         async with self.opened():
             return await finish_in_thread(function, *arguments)
 
-    async def open(self, *, wait: bool = True) -> None:
-        """Keep it open until `close`. With `wait=False`, do not wait for somebody else who holds the file.
+    async def open(self, *, wait: bool = True, create: bool = False) -> None:
+        """Keep it open until `close`. With `wait=False`, do not wait for somebody else who holds the file. With
+        `create`, create it and our tables if they are missing, as at the beginning of a call.
 
         Raises:
             DatabaseLockedError: somebody else held the file for all of `lock_timeout`.
             StoreError: it cannot be created, read or written, or a newer version of this library made it.
         """
-        if self._locked is not None and not wait:  # another call waits for the file already
-            raise self._locked
-        async with self._changing:
-            if self._is_turn_over():
+        try:
+            async with asyncio.timeout(None if wait else TELL_AFTER):
+                await self._changing.acquire()
+        except TimeoutError:
+            raise DatabaseLockedError(f"{self.database.path}: another call waits for it.") from None
+        try:
+            if wait and self._is_turn_over():
                 await self._unused.wait()
                 await self._release()
                 await asyncio.sleep(PAUSE)
             if not self.database.is_open:
                 try:
-                    await self._acquire(self._lock_timeout if wait else 0.0)
+                    await self._acquire(self._lock_timeout if wait else 0.0, create=create)
                 finally:
                     self._linger()  # a cancel may have come when it was open already
             self._users += 1
             self._unused.clear()
+        finally:
+            self._changing.release()
 
     def close(self) -> None:
         """End one use. After the last one, the file is let go soon."""
@@ -113,6 +124,8 @@ class HeldDatabase:
 
     async def let_go(self) -> None:
         """Let go of the file now if nobody uses it."""
+        if self._users or not self.database.is_open:
+            return  # whoever opens it at present lets go of it
         async with self._changing:
             if not self._users:
                 await self._release()
@@ -136,12 +149,12 @@ class HeldDatabase:
             return False
         return held_for >= LONG_TURN or (held_for >= TURN and somebody_waits(path))
 
-    async def _acquire(self, lock_timeout: float) -> None:
-        since = self._clock()
+    async def _acquire(self, lock_timeout: float, *, create: bool) -> None:
+        since, has_waited = self._clock(), False
         try:
             with self.waits.telling() as tell, self.waits.request():
-                while (locked := await self._try_to_acquire()) is not None:
-                    self._locked = locked
+                while (locked := await self._try_to_acquire(create=create)) is not None:
+                    has_waited = True
                     waited = self._clock() - since
                     if waited >= lock_timeout:
                         raise locked
@@ -149,15 +162,14 @@ class HeldDatabase:
                         tell(lock_timeout - waited, f"{locked.holder} to close {self.database.path}")
                     await asyncio.sleep(POLL)
         finally:
-            if self._locked is not None and self.database.path is not None:
+            if has_waited and self.database.path is not None:
                 end_wait(self.database.path)
-            self._locked = None
         self._began = self._clock()
 
-    async def _try_to_acquire(self) -> DatabaseLockedError | None:
+    async def _try_to_acquire(self, *, create: bool) -> DatabaseLockedError | None:
         """Open the database; return the error if somebody else holds it."""
         try:
-            await finish_in_thread(self.database.acquire)
+            await finish_in_thread(partial(self.database.acquire, create=create))
         except DatabaseLockedError as error:
             if self.database.path is not None:
                 announce_wait(self.database.path)

@@ -29,7 +29,7 @@ class ChunkLoader:
     After `commit` or `roll_back` it is over.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a chunk is loaded with
         self,
         benches: Workbenches,
         sink: Callable[[Workbench], ChunkSink],
@@ -37,10 +37,12 @@ class ChunkLoader:
         *,
         make_room: Callable[[int], None],
         deduplicate: bool,
+        on_commit: Callable[[], None],
     ) -> None:
         """`benches` has what parses and compares rows, and the sink's cursor. `name` is what errors call the chunk.
 
-        `make_room` is called with the bytes of a row before such rows are parsed; see `Database.make_room`.
+        `make_room` is called with the bytes of a row before such rows are parsed; see `Database.make_room`. `on_commit`
+        is called after the commit of a chunk that did not fail.
         """
         self._benches = benches
         self._bench = bench = benches.take()
@@ -48,6 +50,7 @@ class ChunkLoader:
         self._sink = sink(bench)
         self._make_room = make_room
         self._deduplicate = deduplicate
+        self._on_commit = on_commit
         self._parser = bench.parser
         self._buffer = DedupBuffer(bench, self._sink.insert, deduplicate=deduplicate)
         self._is_over = False
@@ -92,6 +95,7 @@ class ChunkLoader:
                     deleted = self._sink.delete_duplicates(counts.rows)
                     counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)
                 self._sink.commit(record, counts)
+                self._on_commit()
         self._is_over = True
         self._benches.give_back(self._bench)
         return counts

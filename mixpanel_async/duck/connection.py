@@ -100,7 +100,8 @@ class Database:
         """Return a connection for one thread, with its own transaction. The caller closes it."""
         if self._connection is None:
             raise StoreError("The database is closed.")
-        return self._connection.cursor()
+        with translate_open_errors(self.path):
+            return self._connection.cursor()
 
     def make_room(self, row_bytes: int) -> None:
         """Raise the memory limit to DuckDB's own if rows are so long that a row group may not fit."""
@@ -116,11 +117,11 @@ class Database:
             self._close()
             self._drop_instance()
 
-    def acquire(self) -> None:
-        """Add a user; the first one opens the database."""
+    def acquire(self, *, create: bool = True) -> None:
+        """Add a user; the first one opens the database. Without `create`, it must be there, with our tables."""
         with self._lock:
             if self._connection is None:
-                self._open()
+                self._open(create=create)
             self._leases += 1
 
     def release(self) -> None:
@@ -130,23 +131,25 @@ class Database:
             if self._leases == 0 and self.path is not None:
                 self._close()
 
-    def _open(self) -> None:
+    def _open(self, *, create: bool) -> None:
         with translate_open_errors(self.path), ExitStack() as opened:
             if self._callers is not None:
                 connection = opened.enter_context(closing(self._callers.cursor()))
                 self.schema = _writable_schema(connection)
             elif self.path is not None:
-                connection = self._open_file(self.path, opened)
+                connection = self._open_file(self.path, opened, create=create)
             else:
                 connection = self._living_instance()
-            prepare_our_tables(connection, self.schema)
+            prepare_our_tables(connection, self.schema, create=create)
             self._opened = opened.pop_all()
         self._connection = connection
         self.openings += 1
 
-    def _open_file(self, path: Path, opened: ExitStack) -> duckdb.DuckDBPyConnection:
+    def _open_file(self, path: Path, opened: ExitStack, *, create: bool) -> duckdb.DuckDBPyConnection:
         instance = self._living_instance()
         if not path.exists():
+            if not create:
+                raise StoreError(f"{path} was deleted or moved while it was used. Nothing more is written: call again.")
             create_file(instance, path)
         opened.enter_context(_open_once(path))
         try:
@@ -187,6 +190,8 @@ class Database:
                 merging.forbid(self._instance)
         except duckdb.Error:
             self._drop_instance()
+        if self.path is not None:
+            self._tell_of_log(self.path)
 
     def _drop_instance(self) -> None:
         instance, self._instance = self._instance, None
@@ -198,8 +203,6 @@ class Database:
         if connection is None:
             return
         self._opened.close()
-        if self.path is not None:
-            self._tell_of_log(self.path)
 
     def _tell_of_log(self, path: Path) -> None:
         """Warn, once, if a write-ahead log is left beside the file."""
@@ -289,10 +292,10 @@ def _open_once(path: Path) -> Iterator[None]:
 
 
 def _has_bytes(path: Path) -> bool:
-    """Whether a file exists and is not empty: an empty write-ahead log may stay."""
+    """Whether a file is there and not empty: an empty write-ahead log may stay."""
     try:
         return path.stat().st_size > 0
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    import duckdb
+
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.records import JournalRow
@@ -35,7 +37,9 @@ class EventsTable:
         self._database = database
         self._name = name
         self._deduplicate = deduplicate
+        self._selection: EventSelection | None = None
         self._chunks: Sequence[DateChunk] = ()
+        self._committed: list[DateChunk] = []
         self._description: tuple[object, ...] | None = None
         self._has_nothing = False
         self._seen_opening = 0
@@ -62,12 +66,9 @@ class EventsTable:
 
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
         """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
-        self._chunks, self._seen_opening = chunks, self._database.openings
+        self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings
         with table_cursor(self._database, self._name) as cursor:
-            if not table_exists(cursor, self._database.schema, self._name):
-                journal.create_table(cursor, self._database.schema, self._name, selection)
-                self._is_new = True
-            self._description = journal.describe(cursor, self._database.schema, self._name)
+            self._create_if_missing(cursor, selection)
         self._prepare_for_chunks()
 
     def loader(self, dates: DateChunk, *, last_complete_day: dt.date | None) -> ChunkLoader:
@@ -82,7 +83,11 @@ class EventsTable:
             last_complete_day=last_complete_day, deduplicate=self._deduplicate, has_nothing=self._has_nothing,
         )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
-        return ChunkLoader(self._benches, sink, name, make_room=self._database.make_room, deduplicate=self._deduplicate)
+        return ChunkLoader(
+            self._benches, sink, name,
+            make_room=self._database.make_room, deduplicate=self._deduplicate,
+            on_commit=partial(self._committed.append, dates),
+        )  # fmt: skip
 
     def has_out_of_range(self) -> bool:
         """Whether rows are out of range. Of equal ones nobody can tell which chunk has which, so that two chunks at the
@@ -108,13 +113,17 @@ class EventsTable:
         with self._refreshing:
             if self._seen_opening == self._database.openings:
                 return
+            schema = self._database.schema
             with table_cursor(self._database, self._name) as cursor:
-                if journal.describe(cursor, self._database.schema, self._name) != self._description:
+                if self._selection is not None and self._is_new and not self._committed:
+                    self._create_if_missing(cursor, self._selection)  # another call may have dropped it, empty
+                is_same = journal.describe(cursor, schema, self._name) == self._description
+                if not (is_same and journal.covers(cursor, schema, self._name, self._committed)):
                     raise StoreError(
                         f"Table {self._name!r} was dropped or replaced while it was fetched. Nothing more is written, "
                         "and what was fetched before is gone with the old table: fetch it again."
                     )
-                journal.check_not_cut(cursor, self._database.schema, self._name, self._chunks)
+                journal.check_not_cut(cursor, schema, self._name, self._pending())
             self._prepare_for_chunks()
             self._seen_opening = self._database.openings
 
@@ -123,14 +132,31 @@ class EventsTable:
         that was killed, or that of another process, left to drop.
         """
         self._make_room_for_copies()
-        schema = self._database.schema
+        schema, pending = self._database.schema, self._pending()
         with table_cursor(self._database, self._name) as cursor:
-            journal.align(cursor, schema, self._name, self._chunks)
-            if self._chunks and self._database.instance is not None:  # else another client may write at the same time
-                self._has_nothing = journal.has_nothing(cursor, schema, self._name, self._chunks)
+            journal.align(cursor, schema, self._name, pending)
+            # In somebody else's instance another client may write at the same time.
+            self._has_nothing = (
+                bool(pending)
+                and self._database.instance is not None
+                and journal.has_nothing(cursor, schema, self._name, pending)
+            )
             with transaction(cursor):
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
+
+    def _create_if_missing(self, cursor: duckdb.DuckDBPyConnection, selection: EventSelection) -> None:
+        schema = self._database.schema
+        if not table_exists(cursor, schema, self._name):
+            journal.create_table(cursor, schema, self._name, selection)
+            self._is_new = True
+        elif self._description is not None:
+            return
+        self._description = journal.describe(cursor, schema, self._name)
+
+    def _pending(self) -> list[DateChunk]:
+        """Return the chunks that are not committed."""
+        return [chunk for chunk in self._chunks if chunk not in self._committed]
 
     def _drop_copies(self) -> dict[dt.date, int]:
         self._make_room_for_copies()
@@ -148,5 +174,5 @@ class EventsTable:
         with table_cursor(self._database, self._name) as cursor:
             schema = self._database.schema
             is_ours = journal.describe(cursor, schema, self._name) == self._description
-            if is_ours and not journal.read_journal(cursor, schema, self._name):
+            if is_ours and journal.is_empty(cursor, schema, self._name):
                 journal.drop_empty_table(cursor, schema, self._name)

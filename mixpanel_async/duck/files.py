@@ -80,6 +80,10 @@ def remove_left_behind(path: Path) -> None:
     Such a directory has our own prefix, is older than `LEFT_BEHIND` seconds, and holds at most a database and its
     write-ahead log. One that holds anything else stays.
     """
+    with suppress(OSError):
+        waiting = _waiting(path)
+        if time.time() - waiting.stat().st_mtime > LEFT_BEHIND and not waiting.stat().st_size:
+            waiting.unlink()
     for directory in path.parent.glob(f"{glob.escape(f'.{path.name}{_CREATING}')}????????"):
         with suppress(OSError):
             if directory.is_symlink() or time.time() - directory.stat().st_mtime <= LEFT_BEHIND:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import out_of_range
-from mixpanel_async.duck.schema import EVENTS_COLUMNS, UTC_NOW, check_columns, stored_time, table_exists
+from mixpanel_async.duck.schema import EVENTS_COLUMNS, UTC_NOW, check_columns, has_rows, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
 from mixpanel_async.records import JournalRow
@@ -39,14 +39,15 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
     """Check that a table is missing and may be created, or may take this selection. Writes nothing.
 
     Raises:
-        TableExistsError, TableNotFoundError, SelectionMismatchError: by `append` and `resume`.
+        TableExistsError, TableNotFoundError, SelectionMismatchError: by `append` and `resume`. Our own table without
+            rows counts as missing: a call that could not drop it has left it.
         StoreError: a table of that name is not an events table of this library.
     """
     if not table_exists(cursor, schema, name):
         if append:
             raise TableNotFoundError(f"There is no table {name!r} to append to: fetch it first without append.")
         return
-    if not (append or resume):
+    if not (append or resume or (is_ours(cursor, schema, name) and is_empty(cursor, schema, name))):
         raise TableExistsError(
             f"Table {name!r} exists: pass resume=True to fetch the dates it lacks, append=True to fetch these "
             "dates again, or another name."
@@ -73,6 +74,31 @@ def describe(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> tu
     query = f"SELECT type, selection, created_at FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
     columns = tuple(row[:2] for row in cursor.execute(f"DESCRIBE {schema.table(name)}").fetchall())
     return (columns, *cursor.execute(query, [name]).fetchall())
+
+
+def is_ours(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> bool:
+    """Whether this library made the table of that name."""
+    return has_rows(cursor, schema, "selections", name)
+
+
+def is_empty(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> bool:
+    """Whether a table has neither chunks nor rows."""
+    has_chunks = has_rows(cursor, schema, "chunks", name)
+    return not (has_chunks or cursor.execute(f"SELECT 1 FROM {schema.table(name)} LIMIT 1").fetchall())
+
+
+def covers(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> bool:
+    """Whether each date of the chunks is in the journal."""
+    if not chunks:
+        return True
+    missing = f"""
+        SELECT unnest(generate_series(first, last, INTERVAL 1 DAY))
+        FROM (SELECT unnest(?::DATE[]) AS first, unnest(?::DATE[]) AS last)
+        EXCEPT SELECT unnest(generate_series(from_date, to_date, INTERVAL 1 DAY))
+        FROM {schema}._mixpanel_chunks WHERE table_name = lower(?)
+    """
+    firsts, lasts = zip(*chunks, strict=True)
+    return not cursor.execute(missing, [list(firsts), list(lasts), name]).fetchall()
 
 
 def check_not_cut(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> None:

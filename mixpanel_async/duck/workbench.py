@@ -5,6 +5,7 @@ To make one takes as long as to load a few hundred rows.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck.arrow_input import ArrowInput
@@ -40,11 +41,10 @@ class Workbenches:
 
     def take(self) -> Workbench:
         """Return one that is free, or a new one, while the database is open."""
-        while self._free:
-            bench = self._free.pop()
-            if bench.instance is self._database.instance:
-                return bench
-            bench.close()
+        with suppress(IndexError):
+            while (bench := self._free.pop()).instance is not self._database.instance:
+                bench.close()
+            return bench
         return Workbench(self._database)
 
     def give_back(self, bench: Workbench) -> None:

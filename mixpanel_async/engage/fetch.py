@@ -77,7 +77,7 @@ async def fetch_profiles(
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
     table = ProfilesTable(held.database, fetch.table, fetch.selection, append=fetch.append)
-    await held.run(table.check)
+    await held.begin(table.check)
     try:
         hooks = HookCalls(hook)
         async with hooks.running():

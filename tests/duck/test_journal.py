@@ -45,11 +45,26 @@ def test_a_missing_table_is_made_unless_it_is_to_be_appended_to(database):
 
 
 def test_a_table_that_is_there_needs_a_word_what_to_do_with_it(shelf):
+    shelf.store(WEEK)
     for name in ("events", "EVENTS"):
         with pytest.raises(TableExistsError, match=r"resume=True .* append=True"):
             Shelf(shelf.database, name).prepare()
         for word in ("append", "resume"):
             Shelf(shelf.database, name).prepare(**{word: True})
+
+
+def test_our_own_table_that_stayed_empty_counts_as_missing(shelf):
+    Shelf(shelf.database).prepare()
+    shelf.sql("INSERT INTO events VALUES ('mine', '2024-01-01', NULL, NULL, '{}')")
+    with pytest.raises(TableExistsError):
+        Shelf(shelf.database).prepare()
+
+
+def test_a_table_that_somebody_wrote_to_is_not_dropped(database):
+    shelf = Shelf(database).prepare()
+    shelf.sql("INSERT INTO events VALUES ('mine', '2024-01-01', NULL, NULL, '{}')")
+    shelf.table.finish()
+    assert shelf.rows() == ["mine"]
 
 
 @pytest.mark.parametrize("other", [EventSelection(("a",)), EventSelection(where="x"), EventSelection(limit=5)])

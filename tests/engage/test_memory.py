@@ -77,4 +77,4 @@ def digest(lines):
 async def test_memory_is_flat_and_all_profiles_come(tmp_path):
     few, many = await peak_of(FEW, tmp_path / "few.duckdb"), await peak_of(MANY, tmp_path / "many.duckdb")
     print(f"{few:.0f} MB for {FEW:,} profiles, {many:.0f} MB for {MANY:,}")  # noqa: T201 - with -s
-    assert many - few < 100  # DuckDB may keep 192 MB; the profiles of the nox session are 250 MB of text
+    assert many - few < 150  # DuckDB may keep 192 MB; the profiles of the nox session are 250 MB of text

@@ -111,12 +111,6 @@ MUTANTS = {
         "",
         "tests/system/test_turns.py -k other_chunks",
     ),
-    "a file that is let go before the rollback": Mutant(
-        "export/fetch.py",
-        "        except MixpanelError:\n            self._close_database()",
-        "        except BaseException:\n            self._close_database()",
-        "tests/cancellation",
-    ),
     "a file that is never let go": Mutant(
         "holding.py",
         "call_later(LINGER",

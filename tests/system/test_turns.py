@@ -85,11 +85,12 @@ def held_by_another_process(path):
 
 async def until_free(path):
     """Wait until the file can be opened."""
-    while True:
-        try:
-            return duckdb.connect(path)
-        except duckdb.Error:
-            await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return duckdb.connect(path)
+            except duckdb.Error:
+                await asyncio.sleep(0.01)
 
 
 async def change(path, *statements):
@@ -220,6 +221,75 @@ async def test_dates_that_were_fetched_in_other_chunks_meanwhile_are_replaced_wh
     assert stored(path) == expected(fake, "2026-01-05", "2026-01-14")
 
 
+async def test_dates_within_a_chunk_that_were_fetched_meanwhile_come_once_on_a_joined_connection(
+    fake, client_of, path, gated
+):
+    """The last chunk is written through a connection of the notebook, after another client fetched one of its days."""
+    given = {"from_date": "2026-01-01", "chunk_days": 2}
+    first = asyncio.Event()
+    call = asyncio.ensure_future(
+        client_of(fake).fetch_events(**{**DAYS, **given}, on_batch_complete=lambda _: first.set())
+    )
+    await first.wait()
+    async with FakeMixpanel(gated.source, today="2026-06-01", limits=None) as other:
+        await client_of(other).fetch_events(from_date="2026-01-09", to_date="2026-01-09", append=True)
+    with await until_free(path):
+        gated.gate.set()
+        await call
+    assert stored(path) == expected(fake, "2026-01-01", LAST)
+    assert len(journal(path)) == 5
+
+
+async def test_committed_chunks_that_are_gone_are_told(fake, client_of, path, gated):
+    async with five_of_six(client_of(fake), gated) as call:
+        await change(path, "DELETE FROM _mixpanel_chunks WHERE from_date = '2026-01-06'")
+        gated.gate.set()
+        with pytest.raises(StoreError, match="dropped or replaced while it was fetched"):
+            await call
+
+
+async def test_a_file_that_was_deleted_or_replaced_meanwhile_is_not_made_anew(fake, client_of, path, gated):
+    async with five_of_six(client_of(fake), gated) as call:
+        (await until_free(path)).close()
+        path.unlink()
+        duckdb.connect(path).close()
+        gated.gate.set()
+        with pytest.raises(StoreError, match="replaced while it was used"):
+            await call
+    assert all_rows(path) == {}
+
+
+async def test_a_lock_before_the_first_chunk_leaves_a_table_that_the_same_call_can_use(fake, client_of, path, gated):
+    client = client_of(fake, lock_timeout=0.1)
+    dates = {"from_date": LAST, "to_date": LAST}
+    call = asyncio.ensure_future(client.fetch_events(**dates))
+    await fake.until(lambda: len(fake.requests) == 1)
+    (await until_free(path)).close()
+    with held_by_another_process(path):
+        gated.gate.set()
+        with pytest.raises(DatabaseLockedError):
+            await call
+    await client.fetch_events(**dates)
+    assert stored(path) == expected(fake, LAST, LAST)
+
+
+async def test_a_call_that_is_cancelled_does_not_wait_for_the_lock_of_another(
+    fake, client_of, path, gated, monkeypatch
+):
+    monkeypatch.setattr(holding, "TELL_AFTER", 0.1)
+    client = client_of(fake, lock_timeout=3600)
+    async with five_of_six(client, gated) as call:
+        (await until_free(path)).close()
+        with held_by_another_process(path):
+            other = asyncio.ensure_future(client.fetch_events("other", from_date="2026-01-05", to_date="2026-01-05"))
+            await asyncio.sleep(0)
+            call.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.wait({call})
+            other.cancel()
+            await asyncio.wait({other})
+
+
 async def test_a_newer_version_that_wrote_meanwhile_is_respected(fake, client_of, path, gated):
     async with five_of_six(client_of(fake), gated) as call:
         await change(path, "UPDATE _mixpanel_version SET version = 99")
@@ -322,13 +392,13 @@ async def test_a_cancel_that_comes_while_the_file_is_opened_leaves_it_free(path)
     held = HeldDatabase(Database(path), lock_timeout=0)
     opening, go_on = threading.Event(), threading.Event()
 
-    def acquire(acquire=held.database.acquire):
+    def acquire(*, create, acquire=held.database.acquire):
         opening.set()
         go_on.wait()
-        acquire()
+        acquire(create=create)
 
     held.database.acquire = acquire
-    task = asyncio.create_task(held.open())
+    task = asyncio.create_task(held.open(create=True))
     await asyncio.to_thread(opening.wait)
     task.cancel()
     go_on.set()
