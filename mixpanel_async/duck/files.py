@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CATALOG = "mixpanel"
 """The name under which a file is attached."""
 
-ROW_GROUP = 32_768
+ROW_GROUP = 24_576
 """Rows in a row group of what is written here.
 
 DuckDB writes a transaction's rows straight to their place only if they fill a row group (122,880 rows by default), and
