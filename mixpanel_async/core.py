@@ -122,6 +122,7 @@ class ClientCore:
                 return await work(self._held)
             finally:
                 await self._held.let_go()
+                self._held.database.tell_of_log()
 
     def _open_sources(self) -> dict[LimitName, Source]:
         """Return a source for each limit, created on the event loop that they will run on."""

@@ -71,7 +71,7 @@ class Database:
         self._opened = ExitStack()
         self._ample_memory = ""
         self._has_ample_memory = False
-        self._has_told_of_log = False
+        self._may_have_left_log = False
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
@@ -116,6 +116,22 @@ class Database:
         with self._lock:
             self._close()
             self._drop_instance()
+        self.tell_of_log()
+
+    def tell_of_log(self) -> None:
+        """Warn, at the end of a call, if a write-ahead log is left beside the file. Not before: the next time that the
+        file is opened, DuckDB moves the log into it.
+        """
+        path, may_have_left_log, self._may_have_left_log = self.path, self._may_have_left_log, False
+        if path is None or self.is_open or not may_have_left_log:
+            return
+        if _has_bytes(log := path.with_name(f"{path.name}.wal")):
+            logger.warning(
+                "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
+                "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
+                path,
+                log,
+            )
 
     def acquire(self, *, create: bool = True) -> None:
         """Add a user; the first one opens the database. Without `create`, it must be there, with our tables."""
@@ -190,8 +206,7 @@ class Database:
                 merging.forbid(self._instance)
         except duckdb.Error:
             self._drop_instance()
-        if self.path is not None:
-            self._tell_of_log(self.path)
+        self._may_have_left_log = True
 
     def _drop_instance(self) -> None:
         instance, self._instance = self._instance, None
@@ -203,17 +218,6 @@ class Database:
         if connection is None:
             return
         self._opened.close()
-
-    def _tell_of_log(self, path: Path) -> None:
-        """Warn, once, if a write-ahead log is left beside the file."""
-        had_told, self._has_told_of_log = self._has_told_of_log, _has_bytes(log := path.with_name(f"{path.name}.wal"))
-        if self._has_told_of_log and not had_told:
-            logger.warning(
-                "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
-                "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
-                path,
-                log,
-            )
 
 
 class Lease:
