@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +19,7 @@ from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from mixpanel_async.duck.connection import Database
 
@@ -33,11 +32,11 @@ TURN = 2.0
 LONG_TURN = 30.0
 """Seconds after which it is let go in any case. Each time, chunks wait until all that were begun are written."""
 PAUSE = 0.05
-"""Seconds for which it is then free: longer than `POLL`, so that whoever waits gets it."""
+"""Seconds for which the file is then free. A process that waits tries again within `POLL`, which is shorter."""
 POLL = 0.02
 """Seconds between two attempts to open a file that somebody else holds. An attempt takes 0.3 ms."""
 TELL_AFTER = 1.0
-"""Seconds of waiting after which it is told."""
+"""Seconds of waiting after which it is told. `open(wait=False)` waits as long for another call, and no longer."""
 
 
 class HeldDatabase:
@@ -60,32 +59,17 @@ class HeldDatabase:
         self._lingering: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
 
-    @asynccontextmanager
-    async def opened(self, *, wait: bool = True, create: bool = False) -> AsyncIterator[Database]:
-        """Keep it open while the block runs; see `open`.
-
-        Raises:
-            DatabaseLockedError, StoreError: as `open`.
-        """
-        await self.open(wait=wait, create=create)
-        try:
-            yield self.database
-        finally:
-            self.close()
-
-    async def begin(self, function: Callable[..., T], *arguments: object) -> T:
-        """Do as `run`, at the beginning of a call: create the database if it is missing."""
-        async with self.opened(create=True):
-            return await finish_in_thread(function, *arguments)
-
-    async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run a function in a thread that is always waited for, and keep the database open meanwhile.
+    async def run(self, function: Callable[..., T], *arguments: object, wait: bool = True, create: bool = False) -> T:
+        """Run a function in a thread that is always waited for, and keep the database open meanwhile; see `open`.
 
         Raises:
             DatabaseLockedError, StoreError: as `open`; and what the function raises.
         """
-        async with self.opened():
+        await self.open(wait=wait, create=create)
+        try:
             return await finish_in_thread(function, *arguments)
+        finally:
+            self.close()
 
     async def open(self, *, wait: bool = True, create: bool = False) -> None:
         """Keep it open until `close`. With `wait=False`, do not wait for somebody else who holds the file. With
@@ -125,7 +109,7 @@ class HeldDatabase:
     async def let_go(self) -> None:
         """Let go of the file now if nobody uses it."""
         if self._users or not self.database.is_open:
-            return  # whoever opens it at present lets go of it
+            return  # if another call is opening it now, that call lets go of it later
         async with self._changing:
             if not self._users:
                 await self._release()

@@ -77,7 +77,7 @@ async def fetch_profiles(
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
     table = ProfilesTable(held.database, fetch.table, fetch.selection, append=fetch.append)
-    await held.begin(table.check)
+    await held.run(table.check, create=True)
     try:
         hooks = HookCalls(hook)
         async with hooks.running():
@@ -88,8 +88,7 @@ async def fetch_profiles(
         return outcome
     finally:
         with suppress(StoreError):  # the next fetch into this table does it, too
-            async with held.opened(wait=False):
-                await finish_in_thread(table.finish)
+            await held.run(table.finish, wait=False)
 
 
 async def _fetch_pages(

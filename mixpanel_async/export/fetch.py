@@ -30,7 +30,7 @@ from mixpanel_async.export.writer import Writer
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import raise_first_cause
-from mixpanel_async.threads import CORES, Cores, finish_in_thread
+from mixpanel_async.threads import CORES, Cores
 from mixpanel_async.types import BatchProgress, BatchResult
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        chunks, at_once = await held.begin(_prepare, fetch, table, source.limiter.budget())
+        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.budget(), create=True)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):
@@ -133,8 +133,7 @@ async def _finish(table: EventsTable, held: HeldDatabase, *, wait: bool) -> dict
     if not table.is_prepared:
         return {}
     try:
-        async with held.opened(wait=wait):
-            return await finish_in_thread(table.finish)
+        return await held.run(table.finish, wait=wait)
     except StoreError as error:
         level = logging.WARNING if wait else logging.INFO  # else the error that ended the call says more
         logger.log(level, "%s The next fetch into this table does it; until then, events may be there twice.", error)

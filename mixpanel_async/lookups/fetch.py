@@ -49,7 +49,7 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, he
         ExportError: as `fetch_lookup`.
     """
     table = LookupTable(held.database, name, lookup.kind)
-    await held.begin(table.check)
+    await held.run(table.check, create=True)
     results = await fetch_lookup(lookup, source)
     replace = partial(
         table.replace,
