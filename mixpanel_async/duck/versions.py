@@ -22,13 +22,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from mixpanel_async.duck.schema import OWN_PREFIX, quoted, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
-    import duckdb
-
     from mixpanel_async.duck.schema import Schema
 
 VERSION = 4
@@ -132,17 +132,12 @@ def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, cre
 
 
 def _version(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> int:
-    """Return the version of our tables; 0 for a database without them."""
-    found = cursor.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = ? "
-        "AND table_name IN ('_mixpanel_version', '_mixpanel_selections')",
-        [*schema],
-    )
-    tables = {name for (name,) in found.fetchall()}
-    if "_mixpanel_version" not in tables:
-        return 1 if tables else 0
-    # fetchall, because a result that is not read to its end keeps its transaction open, and with it all old blocks
-    ((version,),) = cursor.execute(f"SELECT max(version) FROM {schema}._mixpanel_version").fetchall()
+    """Return the version of our tables; 0 for a database without them. Usually one query: a file is opened often."""
+    try:
+        # fetchall, because a result that is not read to its end keeps its transaction open, and with it all old blocks
+        ((version,),) = cursor.execute(f"SELECT max(version) FROM {schema}._mixpanel_version").fetchall()
+    except duckdb.CatalogException:
+        return 1 if table_exists(cursor, schema, "_mixpanel_selections") else 0
     return int(version or 0)
 
 
