@@ -37,7 +37,6 @@ class EventsTable:
         self._database = database
         self._name = name
         self._deduplicate = deduplicate
-        self._selection: EventSelection | None = None
         self._chunks: Sequence[DateChunk] = ()
         self._committed: list[DateChunk] = []
         self._description: tuple[object, ...] | None = None
@@ -68,7 +67,7 @@ class EventsTable:
         """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
         self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings
         with table_cursor(self._database, self._name) as cursor:
-            self._create_if_missing(cursor, selection)
+            self._description = self._describe(cursor) or self._create(cursor)
         self._prepare_for_chunks()
 
     def loader(self, dates: DateChunk, *, last_complete_day: dt.date | None) -> ChunkLoader:
@@ -115,9 +114,10 @@ class EventsTable:
                 return
             schema = self._database.schema
             with table_cursor(self._database, self._name) as cursor:
-                if self._selection is not None and self._is_new and not self._committed:
-                    self._create_if_missing(cursor, self._selection)  # another call may have dropped it, empty
-                is_same = journal.describe(cursor, schema, self._name) == self._description
+                found = self._describe(cursor)
+                if found is None and self._is_new and not self._committed:  # another call dropped it, empty
+                    found = self._description = self._create(cursor)
+                is_same = found == self._description
                 if not (is_same and journal.covers(cursor, schema, self._name, self._committed)):
                     raise StoreError(
                         f"Table {self._name!r} was dropped or replaced while it was fetched. Nothing more is written, "
@@ -145,14 +145,14 @@ class EventsTable:
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
 
-    def _create_if_missing(self, cursor: duckdb.DuckDBPyConnection, selection: EventSelection) -> None:
-        schema = self._database.schema
-        if not table_exists(cursor, schema, self._name):
-            journal.create_table(cursor, schema, self._name, selection)
-            self._is_new = True
-        elif self._description is not None:
-            return
-        self._description = journal.describe(cursor, schema, self._name)
+    def _create(self, cursor: duckdb.DuckDBPyConnection) -> tuple[object, ...] | None:
+        """Create the table; return its description."""
+        journal.create_table(cursor, self._database.schema, self._name, self._selection)
+        self._is_new = True
+        return self._describe(cursor)
+
+    def _describe(self, cursor: duckdb.DuckDBPyConnection) -> tuple[object, ...] | None:
+        return journal.describe(cursor, self._database.schema, self._name)
 
     def _pending(self) -> list[DateChunk]:
         """Return the chunks that are not committed."""
@@ -173,6 +173,5 @@ class EventsTable:
     def _drop_if_empty(self) -> None:
         with table_cursor(self._database, self._name) as cursor:
             schema = self._database.schema
-            is_ours = journal.describe(cursor, schema, self._name) == self._description
-            if is_ours and journal.is_empty(cursor, schema, self._name):
+            if self._describe(cursor) == self._description and journal.is_empty(cursor, schema, self._name):
                 journal.drop_empty_table(cursor, schema, self._name)
