@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.schema import Schema
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "event_names": {"event_name": "VARCHAR"},
@@ -62,8 +63,12 @@ class LookupTable:
         self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMP"}
 
     @property
+    def _schema(self) -> Schema:
+        return self._database.schema  # it may be another each time that the file is opened
+
+    @property
     def _table(self) -> str:
-        return self._database.schema.table(self._name)
+        return self._schema.table(self._name)
 
     def check(self) -> None:
         """Check that the name is free, or that of this lookup's table.
@@ -86,7 +91,7 @@ class LookupTable:
             if not self._exists(cursor):
                 self._create(cursor)
             cursor.execute(
-                f"UPDATE {self._database.schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
+                f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
                 [selection, self._name],
             )
             if event_name is None:
@@ -109,17 +114,17 @@ class LookupTable:
     def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
         columns = ", ".join(f"{quoted(column)} {of}" for column, of in self._columns.items())
         cursor.execute(f"CREATE TABLE {self._table} ({columns})")
-        forget(cursor, self._database.schema, self._name)  # what is left of a table that somebody else dropped
+        forget(cursor, self._schema, self._name)  # what is left of a table that somebody else dropped
         cursor.execute(
-            f"INSERT INTO {self._database.schema}._mixpanel_selections (table_name, type, selection, created_at) "
+            f"INSERT INTO {self._schema}._mixpanel_selections (table_name, type, selection, created_at) "
             f"VALUES (lower(?), ?, '{{}}', {UTC_NOW})",
             [self._name, self._kind],
         )
 
     def _exists(self, cursor: duckdb.DuckDBPyConnection) -> bool:
-        if not table_exists(cursor, self._database.schema, self._name):
+        if not table_exists(cursor, self._schema, self._name):
             return False
-        query = f"SELECT type FROM {self._database.schema}._mixpanel_selections WHERE table_name = lower(?)"
+        query = f"SELECT type FROM {self._schema}._mixpanel_selections WHERE table_name = lower(?)"
         kinds = [row[0] for row in cursor.execute(query, [self._name]).fetchall()]
         if kinds != [self._kind]:
             what = f"holds {kinds[0]}" if kinds else "was not made by this library"
