@@ -177,6 +177,7 @@ class Database:
             self.schema = _writable_schema(connection)
             return connection
         opened.callback(self._detach)
+        merging.forbid(instance)
         self.schema = Schema(CATALOG, "main")
         if self._has_ample_memory:
             self._has_ample_memory = False
@@ -193,7 +194,6 @@ class Database:
                 instance.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
                 instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
                 instance.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
-                merging.forbid(instance)
             self._instance = instance
         return self._instance
 
@@ -203,7 +203,6 @@ class Database:
             if self._instance is not None:
                 merging.allow_for_small_chunks(self._instance, self.schema)
                 detach_file(self._instance)
-                merging.forbid(self._instance)
         except duckdb.Error:
             self._drop_instance()
         self._may_have_left_log = True
