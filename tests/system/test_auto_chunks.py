@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from contextlib import asynccontextmanager
 from math import ceil
 
 import duckdb
@@ -41,14 +42,17 @@ async def load(way, fake, client, path, dates, **options):
     return [days_in((request.from_date, request.to_date)) for request in fake.requests[before:]]
 
 
-def hour_of(requests):
-    """A server that allows so many requests an hour, and a client's limits that say the same."""
-    fake = FakeMixpanel(
+@asynccontextmanager
+async def hour_of(requests, client_of):
+    """A server that allows so many requests an hour, a client whose limits say the same, and the hours that it slept."""
+    limits = RateLimits(per_second=10_000, per_hour=requests)
+    async with FakeMixpanel(
         GeneratedEvents(per_day=20, seed=7),
         limits=FakeLimits(per_second=None, per_hour=requests),
         clock=StillClock("2026-06-01"),
-    )
-    return fake, RateLimits(per_second=10_000, per_hour=requests)
+    ) as fake:
+        client = client_of(fake, limits=limits)
+        yield fake, client, without_hours(client, fake, limits)
 
 
 def statuses(fake):
@@ -69,10 +73,7 @@ async def test_by_default_a_stream_reads_seven_days_at_a_time(fake, client_of, s
 
 @WAYS
 async def test_a_second_call_in_the_same_hour_gets_longer_chunks(client_of, path, way):
-    fake, limits = hour_of(20)
-    async with fake:
-        client = client_of(fake, limits=limits)
-        slept = without_hours(client, fake, limits)
+    async with hour_of(20, client_of) as (fake, client, slept):
         assert await load(way, fake, client, path, dates_from(0, 28)) == [2] * 14
         assert sorted(await load(way, fake, client, path, dates_from(28, 28))) == [3] + [5] * 5
         assert slept == []
@@ -81,10 +82,7 @@ async def test_a_second_call_in_the_same_hour_gets_longer_chunks(client_of, path
 
 @WAYS
 async def test_an_hour_that_is_used_up_is_waited_for(client_of, path, way):
-    fake, limits = hour_of(5)
-    async with fake:
-        client = client_of(fake, limits=limits)
-        slept = without_hours(client, fake, limits)
+    async with hour_of(5, client_of) as (fake, client, slept):
         assert await load(way, fake, client, path, dates_from(0, 35), max_workers=1) == [7] * 5
         assert slept == []
         assert await load(way, fake, client, path, dates_from(35, 21), max_workers=1) == [7] * 3
@@ -111,10 +109,7 @@ async def test_after_a_heavy_chunk_the_later_ones_are_requested_in_parts(fake, c
 @WAYS
 async def test_parts_stay_within_the_hour(client_of, path, monkeypatch, way):
     monkeypatch.setattr(request_days, "MOST_BYTES", 1)
-    fake, limits = hour_of(12)
-    async with fake:
-        client = client_of(fake, limits=limits)
-        slept = without_hours(client, fake, limits)
+    async with hour_of(12, client_of) as (fake, client, slept):
         lengths = await load(way, fake, client, path, dates_from(0, 35), max_workers=1)
         assert Counter(lengths) == {7: 3, 4: 1, 3: 1, 1: 7}
         assert slept == []
