@@ -48,7 +48,7 @@ def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def detach_file(connection: duckdb.DuckDBPyConnection) -> None:
-    """Detach the file that is attached, checkpointed. Every cursor that used it must be closed before."""
+    """Detach the file that is attached, checkpointed. No cursor may have a transaction open on it."""
     connection.execute(f"DETACH {quoted(CATALOG)}")
 
 
