@@ -36,7 +36,7 @@ class ChunkRecord:
     """Of the bodies, as they came over the wire."""
     retries: int
     fetched_at: dt.datetime
-    """Aware, in UTC."""
+    """When it was requested, aware, in UTC. Rows that Mixpanel processed later may be missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ limits the open requests, and one `MemoryBudget` limits the bytes of all bodies 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -60,6 +61,8 @@ class Body:
         self.has_end_mark = True
         """Whether the HTTP framing marked its end."""
         self.attempts = Attempts(source, name, failed_before=failed_before)
+        self.requested_at = dt.datetime.now(dt.UTC)
+        """When the attempt that runs was sent."""
         self._known_end: bytes | None = None
 
     @property
@@ -187,6 +190,7 @@ class Downloads:
                 bodies[index : index + 1] = self._parts(bodies[index], chunk)
             body = bodies[index]
             parameters = export_parameters(body.dates, self._selection)
+            body.requested_at = dt.datetime.now(dt.UTC)
             try:
                 async with source.transport.get(source.url, parameters, source.credentials) as response:
                     await self._receive(response, body, stack)

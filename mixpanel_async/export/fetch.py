@@ -211,16 +211,15 @@ class ChunkFetcher:
     async def _write(self, chunk: DateChunk, bodies: Sequence[Body], attempt: int) -> Outcome:
         """Write the chunk's bodies in its one transaction."""
         async with self._writing, self._database_open():
-            size = sum(body.size for body in bodies)
             try:
-                if self._deduplicate and size >= LONG_DAY * days_in(chunk):
+                if self._deduplicate and _size(bodies) >= LONG_DAY * days_in(chunk):
                     await self._find_repeated_ids(chunk, bodies)
                 for body in bodies:
                     await self._load(chunk, body, keep=len(bodies) > 1)
             except MixpanelError:
-                await self._end(chunk, size, attempt, whole=False)
+                await self._end(chunk, bodies, attempt, whole=False)
                 raise
-            outcome = await self._end(chunk, size, attempt, whole=True)
+            outcome = await self._end(chunk, bodies, attempt, whole=True)
         warn_if_unframed(chunk, bodies)
         return outcome
 
@@ -263,10 +262,15 @@ class ChunkFetcher:
             pass
         await self._queue.put(HoldRepeated(chunk, repeated.found()))
 
-    async def _end(self, chunk: DateChunk, size: int, attempt: int, *, whole: bool) -> Outcome:
+    async def _end(self, chunk: DateChunk, bodies: Sequence[Body], attempt: int, *, whole: bool) -> Outcome:
         acknowledge: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._queue.put(EndChunk(chunk, whole, size, attempt, acknowledge))
+        requested_at = min(body.requested_at for body in bodies)
+        await self._queue.put(EndChunk(chunk, whole, _size(bodies), attempt, requested_at, acknowledge))
         return await acknowledge
+
+
+def _size(bodies: Iterable[Body]) -> int:
+    return sum(body.size for body in bodies)
 
 
 def _sentence(error: MixpanelError) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    import datetime as dt
     from collections.abc import Sequence
 
     from mixpanel_async.dates import DateChunk
@@ -41,6 +42,8 @@ class EndChunk:
     bytes: int
     """Of the bodies, as they came over the wire."""
     attempts: int
+    requested_at: dt.datetime
+    """When the first of the bodies was requested, aware, in UTC."""
     acknowledge: asyncio.Future[Outcome]
     """Set after the commit or the rollback, never before."""
 

@@ -9,7 +9,6 @@ that it is whole.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from typing import TYPE_CHECKING
 
@@ -105,7 +104,7 @@ class ChunkWriter:
         if not message.whole:
             self.roll_back()
             return Outcome(BatchResult(*self.dates, rows=0, success=False))
-        record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, dt.datetime.now(dt.UTC))
+        record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, message.requested_at)
         try:
             counts = self._begun_loader().commit(record)
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.events_table import EventsTable
 from mixpanel_async.export.messages import EndChunk
@@ -9,7 +11,7 @@ from mixpanel_async.export.writer import ChunkWriter
 from mixpanel_async.selections import EventSelection
 
 DATES = ("2024-01-01", "2024-01-07")
-END = EndChunk(DATES, True, 1, 1, None)
+END = EndChunk(DATES, True, 1, 1, dt.datetime(2026, 2, 10, tzinfo=dt.UTC), None)
 
 
 class MemoryTable:

@@ -20,6 +20,7 @@ from mixpanel_async.threads import Cores
 from mixpanel_async.types import BatchResult
 
 A, B, C = (("2024-01-01", "2024-01-07"), ("2024-01-08", "2024-01-14"), ("2024-01-15", "2024-01-21"))
+REQUESTED_AT = dt.datetime(2026, 2, 10, tzinfo=dt.UTC)
 
 
 def lines(chunk, *names, more=b""):
@@ -54,7 +55,7 @@ class Bench:
 
     async def end(self, chunk, *, whole=True, size=100, attempts=1):
         acknowledge = asyncio.get_running_loop().create_future()
-        await self.queue.put(EndChunk(chunk, whole, size, attempts, acknowledge))
+        await self.queue.put(EndChunk(chunk, whole, size, attempts, REQUESTED_AT, acknowledge))
         return (await acknowledge).result
 
     async def stop(self):
@@ -293,6 +294,6 @@ async def test_a_caller_that_no_longer_waits_for_the_commit_is_no_error(bench):
     await bench.send(A, lines(A, "one"))
     nobody = asyncio.get_running_loop().create_future()
     nobody.cancel()
-    await bench.queue.put(EndChunk(A, True, 1, 1, nobody))
+    await bench.queue.put(EndChunk(A, True, 1, 1, REQUESTED_AT, nobody))
     await bench.stop()
     assert bench.names() == ["one"]
