@@ -11,6 +11,7 @@ from mixpanel_async.api.credentials import OAuthToken, ProjectSecret, ServiceAcc
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts
+from mixpanel_async.catalog import Project
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.errors import (
     AuthenticationError,
@@ -31,6 +32,7 @@ from mixpanel_async.errors import (
 from mixpanel_async.types import (
     BatchProgress,
     Failure,
+    FetchPlan,
     FetchProgress,
     FetchResult,
     ParallelFetchResult,
@@ -47,6 +49,7 @@ __all__ = [
     "DecodeError",
     "ExportError",
     "Failure",
+    "FetchPlan",
     "FetchProgress",
     "FetchResult",
     "MixpanelClient",
@@ -55,6 +58,7 @@ __all__ = [
     "ParallelFetchResult",
     "ParallelProfileFetchResult",
     "ProfileBatchProgress",
+    "Project",
     "ProjectSecret",
     "QueryError",
     "RateLimitError",

@@ -38,6 +38,17 @@ class EventOptions(TypedDict, total=False):
     chunk_days: int | Literal["auto"]
 
 
+class SyncOptions(TypedDict, total=False):
+    """See `MixpanelClient.sync_events`."""
+
+    events: Names | None
+    where: str | None
+    lookback_days: int
+    late: Literal["replace", "merge"]
+    max_workers: int
+    chunk_days: int | Literal["auto"]
+
+
 class ProfileArguments(TypedDict, total=False):
     """Which profiles; see `MixpanelClient.fetch_profiles`."""
 

@@ -1,4 +1,4 @@
-"""What `client.lookups` returns: frozen dataclasses. A value that Mixpanel may leave out is `None` then."""
+"""What `client.lookups` and `client.project` return: frozen dataclasses. A value that Mixpanel leaves out is `None`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project, as `/api/app/me` describes it."""
+
+    id: int
+    name: str
+    timezone: str
+    """The IANA name of its time zone, such as `US/Pacific`."""
+    region: str
+    """Where its data is stored, as the client was told: `us`, `eu` or `in`."""
 
 
 @dataclass(frozen=True, slots=True)

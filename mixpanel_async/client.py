@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -28,8 +29,10 @@ from mixpanel_async.export.no_event import warn_of_no_event
 from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
+from mixpanel_async.export.sync import EventSync, sync_events
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
+from mixpanel_async.lookups.project import Calendar
 from mixpanel_async.progress import check_hook
 from mixpanel_async.selections import ProfileSelection
 
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions
+    from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions, SyncOptions
+    from mixpanel_async.catalog import Project
+    from mixpanel_async.dates import ProjectDays
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.export.fetch import BatchHook
@@ -109,6 +114,7 @@ class MixpanelClient:
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
+        self._calendar = Calendar(credentials, chosen_region, lambda: self._core.query_source("annotations"))
         self._core = ClientCore(
             credentials, Database(database),
             export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),
@@ -247,12 +253,82 @@ class MixpanelClient:
         check_flags(parallel=parallel, **options)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
+        fetch = replace(fetch, days=await self._days_until(fetch.dates[1]))
         work = partial(fetch_events, fetch, self._core.export_source(), on_batch_complete, progress)
         outcomes = await self._core.call_on_table(fetch.table, work)
         result = (parallel_result if parallel else single_result)(fetch.table, fetch.dates, outcomes, started)
         if outcomes and not (result.rows or result.rejected_rows or result.has_failures):
             warn_of_no_event(fetch.selection, fetch.dates)
         return result
+
+    async def sync_events(
+        self,
+        name: str = "events",
+        *,
+        from_date: str | dt.date | None = None,
+        to_date: str | dt.date | None = None,
+        on_batch_complete: BatchHook | None = None,
+        progress: ProgressHook | None = None,
+        **options: Unpack[SyncOptions],
+    ) -> ParallelFetchResult:
+        """Bring a table of events up to date: request the dates that it lacks, and again those that may have changed.
+
+        Events reach Mixpanel days late, and it changes rows afterwards: it gives them another distinct id when it
+        learns who somebody is, and it removes duplicates (Mixpanel's docs). So a date is requested again in each sync
+        until `lookback_days` after it. A date that was last requested earlier than that, because no sync ran for a
+        while, is requested once more, and so is one that failed before.
+
+        Args:
+            name: the table. It is created if it is missing; one that `fetch_events` made is continued.
+            from_date: first date; without it the table's first date. Needed for a table that holds no dates.
+            to_date: last date: `"YYYY-MM-DD"` or a `date`, or `"yesterday"` (the default) or `"today"` in the
+                project's days. A date counts as yesterday when it is over both in UTC and in the project's time zone,
+                because Mixpanel does not tell which of them a project's days follow.
+            on_batch_complete: as in `fetch_events`.
+            progress: as in `fetch_events`.
+            options: these keyword arguments:
+
+                - `events=None`, `where=None`: as in `fetch_events`; `None` for what the table holds.
+                - `lookback_days=5`: Mixpanel's SDKs send events up to 5 days late (Mixpanel's docs).
+                - `late="replace"`: request whole dates, which replace what the table held for them. `"merge"`
+                  requests only the rows that Mixpanel processed since the last sync, less two hours, and merges them
+                  by event, distinct id, time and insert id: one small request, for every hour between nightly
+                  syncs that replace. It cannot see what Mixpanel changes or removes without processing it again
+                  (another distinct id for old rows, duplicates removed later), nor rows whose time lies outside the
+                  dates that they are returned for. Dates that the table lacks are requested whole in both modes.
+                - `max_workers=10`, `chunk_days="auto"`: as in `fetch_events`.
+
+        Returns:
+            As `fetch_events` with `parallel=True`. `total_rows` counts the rows of whole dates that were written, and
+            rows that a merge added. If nothing was to do there are no batches.
+
+        Raises:
+            ValueError: an argument is out of its range, `from_date` is missing, or `to_date` has not begun.
+            ExportError: every chunk failed.
+            SelectionMismatchError, StoreError, AuthenticationError, QueryError, RuntimeError: as `fetch_events`.
+
+        A cancel, or a kill at any moment, leaves whole chunks only; the next sync does the rest.
+        """
+        check_hook("on_batch_complete", on_batch_complete)
+        check_hook("progress", progress)
+        sync = EventSync.of(name, from_date, to_date, **options)
+        started = time.monotonic()
+        work = partial(sync_events, sync, self._calendar, self._core.export_source(), on_batch_complete, progress)
+        dates, outcomes = await self._core.call_on_table(sync.table, work)
+        return parallel_result(sync.table, dates, outcomes, started)
+
+    async def project(self) -> Project:
+        """Return the project of the credentials: its id, name, time zone and region.
+
+        Source: `/api/app/me` (Mixpanel's docs). It counts in no limit that Mixpanel documents.
+
+        Raises:
+            ConfigurationError: the credentials are a `ProjectSecret`, which does not tell its project, or have no
+                access to it.
+            ExportError: the request failed.
+            RuntimeError: the client is closed, or belongs to another event loop.
+        """
+        return await self._core.call(self._calendar.project())
 
     def stream_events(
         self,
@@ -312,7 +388,8 @@ class MixpanelClient:
         check_flags(raw=raw, **options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
-        return EventStream(streamed, reader, on_rejected, self._core.spawn).run(self._core.export_source)
+        stream = EventStream(streamed, reader, on_rejected, self._core.spawn, self._days_until)
+        return stream.run(self._core.export_source)
 
     def stream_batches(
         self,
@@ -339,7 +416,7 @@ class MixpanelClient:
         check_flags(**options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(RecordBatchReader, pyarrow=(pyarrow := _pyarrow()))
-        stream = EventStream(streamed, reader, on_rejected, self._core.spawn)
+        stream = EventStream(streamed, reader, on_rejected, self._core.spawn, self._days_until)
         return stream.run(self._core.export_source, if_empty=[empty_batch(pyarrow)])
 
     @overload
@@ -480,6 +557,9 @@ class MixpanelClient:
     def lookups(self) -> Lookups:
         """Event names, top properties, cohorts, the lexicon and annotations, each a coroutine."""
         return Lookups(self._credentials, self._look_up)
+
+    async def _days_until(self, last: dt.date) -> ProjectDays:
+        return await self._core.call(self._calendar.days_until(last))
 
     async def _look_up(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
         source = self._core.query_source(lookup.query.limit)

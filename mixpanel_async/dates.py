@@ -5,11 +5,15 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+from dataclasses import dataclass
 
 DateChunk = tuple[str, str]
 """First and last date of a chunk, `YYYY-MM-DD`, both inclusive, as Mixpanel takes them."""
 
 ONE_DAY = dt.timedelta(days=1)
+
+_ANYWHERE = tuple(dt.timezone(dt.timedelta(hours=hours)) for hours in (-12, 14))
+"""The time zones in which days end last and first."""
 
 
 def as_date(value: str | dt.date, name: str) -> dt.date:
@@ -81,13 +85,33 @@ def check_chunk_days(chunk_days: int | str) -> None:
         raise ValueError(f"chunk_days must be a whole number of days, 1 or more, or 'auto', not {chunk_days!r}.")
 
 
-def last_complete_day(now: dt.datetime) -> dt.date:
-    """Return the last date that has ended everywhere on Earth at `now` (aware).
+@dataclass(frozen=True, slots=True)
+class ProjectDays:
+    """When a project's days begin and end.
 
-    Mixpanel counts days in UTC for projects made since 2023, and in the project's time zone before. The zone is not
-    known here, so a date counts as complete when it has ended twelve hours west of UTC, where it ends last.
+    Mixpanel counts days in UTC for projects made since 2023, and in the project's time zone for older ones (its docs).
+    Its API tells the zone, but not when the project was made. So with a zone both are considered, and without one every
+    place on Earth.
     """
-    return (now.astimezone(dt.UTC) - dt.timedelta(hours=12)).date() - ONE_DAY
+
+    zone: dt.tzinfo | None = None
+    """The project's time zone; `None` if it is not known."""
+
+    def earliest(self, moment: dt.datetime) -> dt.date:
+        """Return the earliest date that it may be in the project at a moment (aware)."""
+        return min(self._dates(moment))
+
+    def latest(self, moment: dt.datetime) -> dt.date:
+        """Return the latest date that it may be in the project at a moment (aware)."""
+        return max(self._dates(moment))
+
+    def last_complete(self, moment: dt.datetime) -> dt.date:
+        """Return the last date that has surely ended at a moment (aware)."""
+        return self.earliest(moment) - ONE_DAY
+
+    def _dates(self, moment: dt.datetime) -> list[dt.date]:
+        zones = _ANYWHERE if self.zone is None else (dt.UTC, self.zone)
+        return [moment.astimezone(zone).date() for zone in zones]
 
 
 def _what_there_is(day: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
+
+NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ class JournalRow:
     """Whether it can only be replaced as a whole: it has rows whose own time is out of its range of dates."""
     bytes: int = 0
     """Of its bodies, gzip; 0 if it was split off from another row, which has the bytes of both."""
+    fetched_at: dt.datetime = NEVER
+    """When all of it was last requested, aware, in UTC."""
+    merged_at: dt.datetime | None = None
+    """When the rows that Mixpanel had processed since were last requested and merged; `None` if never."""
+
+    @property
+    def current_to(self) -> dt.datetime:
+        """Up to when rows that Mixpanel processed are in the table."""
+        return self.merged_at or self.fetched_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
 
 LIMIT_MAX = 100_000
@@ -67,6 +68,14 @@ class EventSelection(_Selection):
         if isinstance(payload, dict):
             payload = {"time_in_ms": False} | payload
         return cls._from_payload(payload)
+
+    def processed_since(self, moment: dt.datetime) -> EventSelection:
+        """Return what selects those of the same events that Mixpanel processed at a moment (aware) or later.
+
+        The property is in each row of an export (Mixpanel's docs); two clients of others filter by it in production.
+        """
+        since = f'properties["mp_processing_time_ms"] >= {int(moment.timestamp() * 1000)}'
+        return replace(self, where=since if self.where is None else f"({self.where}) and {since}")
 
     @classmethod
     def of(cls, events: Iterable[str] | None = None, where: str | None = None, limit: int | None = None) -> Self:

@@ -38,8 +38,8 @@ class ChunkSink(Protocol):
         """Keep lines that are not events."""
         ...
 
-    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> None:
-        """Make rows, rejected lines and the record visible at once."""
+    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> ChunkCounts:
+        """Make rows, rejected lines and the record visible at once. Return the counts of what is new then."""
         ...
 
     def commit_rejected(self) -> None:

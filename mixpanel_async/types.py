@@ -106,6 +106,57 @@ class FetchProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchPlan:
+    """What a fetch or a sync with the same arguments would do now."""
+
+    chunks: tuple[tuple[str, str], ...]
+    """First and last date of each chunk, `YYYY-MM-DD`, both inclusive, in order."""
+    requests: int
+    """Requests that it sends if none fails."""
+    requests_left: int
+    """Of the hour's budget."""
+    wait_seconds: float
+    """How long, at least, the limits hold up the last request."""
+    days: int
+    """Dates that it requests."""
+    settled_days: int
+    """Dates of the range that the table holds and that it does not request."""
+    expected_bytes: int | None
+    """About how many bytes of gzip come, by what came for the same or near dates before; `None` if nothing did. Rows to
+    merge are not counted.
+    """
+
+    def __str__(self) -> str:
+        """Return it as a small table."""
+        longest = max((_days(chunk) for chunk in self.chunks), default=0)
+        span = f", {self.chunks[0][0]} to {self.chunks[-1][1]}, up to {longest} days each" if self.chunks else ""
+        size = "not known" if self.expected_bytes is None else f"about {self.expected_bytes / 1e6:,.0f} MB of gzip"
+        lines = (
+            ("chunks", f"{len(self.chunks):,}{span}"),
+            ("days", f"{self.days:,} to request, {self.settled_days:,} settled"),
+            ("requests", f"{self.requests:,}; {self.requests_left:,} left of this hour"),
+            ("wait", _duration(self.wait_seconds)),
+            ("size", size),
+        )
+        return "\n".join(f"{name:10}{text}" for name, text in lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order, chunks as lists."""
+        return _plain(self)
+
+
+def _days(chunk: tuple[str, str]) -> int:
+    first, last = map(dt.date.fromisoformat, chunk)
+    return (last - first).days + 1
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return "none" if seconds < 1 else f"at least {seconds:.0f} s"
+    return f"at least {seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min for the limits"
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
     """How one chunk ended: what the writer acknowledges, and a call's result is added up from."""
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from mixpanel_async.dates import (
     ONE_DAY,
+    ProjectDays,
     as_date,
     check_chunk_days,
     date_range,
     halves,
-    last_complete_day,
     split_date_range,
 )
 
@@ -64,7 +64,7 @@ def test_the_examples_of_the_docs():
     ],
 )
 def test_a_date_is_complete_when_it_has_ended_everywhere(now, date):
-    assert last_complete_day(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(date)
+    assert ProjectDays().last_complete(dt.datetime.fromisoformat(now)) == dt.date.fromisoformat(date)
 
 
 @pytest.mark.parametrize(

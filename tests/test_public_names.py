@@ -18,7 +18,7 @@ PUBLIC = {
     "BatchProgress", "ParallelFetchResult", "FetchResult", "Failure", "FetchProgress", "ProfileBatchProgress", "ParallelProfileFetchResult",
     "MixpanelError", "ConfigurationError", "ExportError", "AuthenticationError", "QueryError", "RateLimitError",
     "ServerError", "ConnectionLostError", "DecodeError", "StoreError", "TableExistsError", "TableNotFoundError",
-    "SelectionMismatchError", "DatabaseLockedError", "__version__",
+    "SelectionMismatchError", "DatabaseLockedError", "__version__", "FetchPlan", "Project",
 }  # fmt: skip
 
 documented = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the wheel's tests run without the documents")

@@ -20,6 +20,7 @@ out_of_range    rows whose own time lies outside the dates they were returned fo
 copies          rows of one key in several chunks
 journal         which dates a table holds
 table_sink      a chunk's transaction on a table
+merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events
 profiles_table  a table of profiles
 lookup_tables   tables of lookups

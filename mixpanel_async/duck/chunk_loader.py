@@ -94,7 +94,7 @@ class ChunkLoader:
                 if self._buffer.inserts > 1 and self._deduplicate:
                     deleted = self._sink.delete_duplicates(counts.rows)
                     counts = replace(counts, rows=counts.rows - deleted, duplicates=counts.duplicates + deleted)
-                self._sink.commit(record, counts)
+                counts = self._sink.commit(record, counts)
                 self._on_commit()
         self._is_over = True
         self._benches.give_back(self._bench)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import LONG_ROW, table_cursor
+from mixpanel_async.duck.merge_sink import MergeSink
 from mixpanel_async.duck.schema import has_rows, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
@@ -17,14 +19,16 @@ from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import duckdb
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.workbench import Workbench
     from mixpanel_async.records import JournalRow
     from mixpanel_async.selections import EventSelection
+    from mixpanel_async.sinks import ChunkSink
 
 
 class EventsTable:
@@ -63,6 +67,12 @@ class EventsTable:
                 return []
             return journal.read_journal(cursor, self._database.schema, self._name)
 
+    def look(self) -> tuple[EventSelection | None, list[JournalRow]]:
+        """Return the table's selection and its chunks; `None` and no chunks where it is missing."""
+        with table_cursor(self._database, self._name) as cursor:
+            selection = journal.held_selection(cursor, self._database.schema, self._name)
+        return selection, self.journal()
+
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
         """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
         self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings
@@ -70,17 +80,31 @@ class EventsTable:
             self._description = self._describe(cursor) or self._create(cursor)
         self._prepare_for_chunks()
 
-    def loader(self, dates: DateChunk, *, last_complete_day: dt.date | None) -> ChunkLoader:
+    def loader(
+        self,
+        dates: DateChunk,
+        *,
+        last_complete_day: dt.date | None,
+        merges: Mapping[DateChunk, dt.datetime] = MappingProxyType({}),
+    ) -> ChunkLoader:
         """Return what loads a chunk; it has not begun yet. A resume asks again for dates after `last_complete_day`.
+        `merges` are those of the `Plan`.
 
         Raises:
             StoreError: the table is no longer the one that was prepared.
         """
         self._look_again()
-        sink = partial(
-            TableSink, self._database.schema, table=self._name, dates=dates,
-            last_complete_day=last_complete_day, deduplicate=self._deduplicate, has_nothing=self._has_nothing,
-        )  # fmt: skip
+        sink: Callable[[Workbench], ChunkSink]
+        if (since := merges.get(dates)) is not None:
+            sink = partial(
+                MergeSink, self._database.schema, table=self._name, dates=dates,
+                last_complete_day=last_complete_day, since=since,
+            )  # fmt: skip
+        else:
+            sink = partial(
+                TableSink, self._database.schema, table=self._name, dates=dates,
+                last_complete_day=last_complete_day, deduplicate=self._deduplicate, has_nothing=self._has_nothing,
+            )  # fmt: skip
         name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
         return ChunkLoader(
             self._benches, sink, name,

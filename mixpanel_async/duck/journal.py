@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.duck import out_of_range
-from mixpanel_async.duck.schema import EVENTS_COLUMNS, UTC_NOW, check_columns, has_rows, stored_time, table_exists
+from mixpanel_async.duck.schema import (
+    EVENTS_COLUMNS,
+    UTC_NOW,
+    as_utc,
+    check_columns,
+    has_rows,
+    stored_time,
+    table_exists,
+)
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
 from mixpanel_async.records import JournalRow
@@ -23,8 +31,12 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.duck.schema import Schema
     from mixpanel_async.records import ChunkRecord
+
+_WITHIN = "table_name = lower(?) AND from_date >= ?::DATE AND to_date <= ?::DATE"
+"""Of a table's rows in the journal, those whose dates are all among the dates of a chunk."""
 
 
 def check_table(  # noqa: PLR0913 - what the caller wants of which table
@@ -137,11 +149,14 @@ def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
     """Return a table's committed chunks, in the order of their dates."""
     atomic = set(out_of_range.atomic_chunks(cursor, schema, name))
     rows = cursor.execute(
-        f"SELECT from_date, to_date, final, bytes FROM {schema}._mixpanel_chunks "
-        "WHERE table_name = lower(?) ORDER BY from_date ASC",
+        "SELECT from_date, to_date, final, bytes, fetched_at, merged_at "
+        f"FROM {schema}._mixpanel_chunks WHERE table_name = lower(?) ORDER BY from_date ASC",
         [name],
     ).fetchall()
-    return [JournalRow(first, last, is_final, (first, last) in atomic, size) for first, last, is_final, size in rows]
+    return [
+        JournalRow(first, last, is_final, (first, last) in atomic, size, as_utc(fetched), merged and as_utc(merged))
+        for first, last, is_final, size, fetched, merged in rows
+    ]
 
 
 def align(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunks: Sequence[DateChunk]) -> None:
@@ -173,11 +188,10 @@ def has_nothing(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, ch
 
 def delete_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk) -> int:
     """Within a transaction: delete what the table holds for these dates. Return how many chunks that was."""
-    where = "table_name = lower(?) AND from_date >= ?::DATE AND to_date <= ?::DATE"
-    deleted = cursor.execute(f"DELETE FROM {schema}._mixpanel_chunks WHERE {where}", [name, *dates])
+    deleted = cursor.execute(f"DELETE FROM {schema}._mixpanel_chunks WHERE {_WITHIN}", [name, *dates])
     count = int(deleted.fetchall()[0][0])
     if count:
-        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND NOT chunk_failed", [name, *dates])
+        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {_WITHIN} AND NOT chunk_failed", [name, *dates])
         out_of_range.delete_rows(cursor, schema, name, dates)
     return count
 
@@ -200,6 +214,37 @@ def accept_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str
         f"UPDATE {schema}._mixpanel_rejected SET chunk_failed = false "
         "WHERE table_name = lower(?) AND from_date = ?::DATE AND to_date = ?::DATE AND chunk_failed",
         [name, *dates],
+    )
+
+
+def add_rejected(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk, lines: Sequence[RejectedLine]
+) -> None:
+    """Within a chunk's transaction that merges: keep lines that are not kept yet, with the journal row that the chunk
+    begins in.
+    """
+    rejected = f"{schema}._mixpanel_rejected"
+    cursor.execute(
+        f"""INSERT INTO {rejected} (table_name, from_date, to_date, line_number, reason, line, chunk_failed)
+        SELECT table_name, from_date, to_date, line_number, reason, line, false
+        FROM (
+            SELECT unnest($numbers::BIGINT[]) AS line_number, unnest($reasons::VARCHAR[]) AS reason,
+            unnest($lines::BLOB[]) AS line
+        ), (
+            FROM {schema}._mixpanel_chunks
+            WHERE table_name = lower($name) AND $first::DATE BETWEEN from_date AND to_date
+        ) WHERE line NOT IN (
+            SELECT line FROM {rejected}
+            WHERE table_name = lower($name) AND from_date <= $last::DATE AND to_date >= $first::DATE
+        )""",
+        {
+            "name": name,
+            "first": dates[0],
+            "last": dates[1],
+            "numbers": [line.line_number for line in lines],
+            "reasons": [line.reason for line in lines],
+            "lines": [line.line for line in lines],
+        },
     )
 
 
@@ -232,6 +277,48 @@ def shorten_rejected(
         "WHERE table_name = lower(?) AND from_date = ?::DATE AND to_date = ?::DATE",
         [last, name, *dates],
     )
+
+
+def held_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> EventSelection | None:
+    """Return what a table of events holds; `None` where there is none of this name, or it cannot be read."""
+    if not table_exists(cursor, schema, name):
+        return None
+    query = f"SELECT selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?) AND type = 'events'"
+    found = cursor.execute(query, [name]).fetchall()
+    return _read_selection(found[0][0]) if found else None
+
+
+def is_newer(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk, requested_at: dt.datetime
+) -> bool:
+    """Whether somebody else requested any of these dates later than `requested_at`, or they are not held any more."""
+    found = cursor.execute(
+        f"SELECT max(coalesce(merged_at, fetched_at)) FROM {schema}._mixpanel_chunks WHERE {_WITHIN}", [name, *dates]
+    ).fetchall()
+    return found[0][0] is None or as_utc(found[0][0]) > requested_at
+
+
+def record_merge(
+    cursor: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    name: str,
+    chunk: ChunkRecord,
+    last_complete_day: dt.date | None,
+) -> None:
+    """Within a chunk's transaction: record that rows were merged into its dates, and count their rows again."""
+    merged_at = stored_time(chunk.fetched_at)
+    journal = f"{schema}._mixpanel_chunks"
+    final = "final OR coalesce(to_date <= ?, false)"
+    cursor.execute(
+        f"UPDATE {journal} SET merged_at = ?, final = {final} WHERE {_WITHIN}",
+        [merged_at, last_complete_day, name, *chunk.dates],
+    )
+    held = cursor.execute(f"SELECT from_date, to_date FROM {journal} WHERE {_WITHIN}", [name, *chunk.dates])
+    for dates in held.fetchall():
+        rows = out_of_range.count_rows(cursor, schema, name, dates)
+        cursor.execute(
+            f"UPDATE {journal} SET rows = ? WHERE table_name = lower(?) AND from_date = ?", [rows, name, dates[0]]
+        )
 
 
 def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection) -> None:

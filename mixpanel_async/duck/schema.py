@@ -68,6 +68,11 @@ def stored_time(time: dt.datetime) -> dt.datetime:
     return time.astimezone(dt.UTC).replace(tzinfo=None)
 
 
+def as_utc(stored: dt.datetime) -> dt.datetime:
+    """Return a time of our tables as an aware one."""
+    return stored.replace(tzinfo=dt.UTC)
+
+
 class Schema(NamedTuple):
     """Where tables are: a catalog (an attached database) and a schema in it."""
 

@@ -31,7 +31,7 @@ FIRST_LOCAL_ROW = 36_028_797_018_960_000
 The number is not documented: `TableSink._check_numbers` comes before each use.
 """
 
-_INSERT = f"""
+INSERT = f"""
     INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
     SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
 """
@@ -82,7 +82,7 @@ class TableSink:
         """Insert the rows that are marked, in place of what the table held for these dates; return how many."""
         self._delete_old()
         with self._rows.holding(rows):
-            return int(self._cursor.execute(_INSERT.format(table=self._table)).fetchall()[0][0])
+            return int(self._cursor.execute(INSERT.format(table=self._table)).fetchall()[0][0])
 
     def delete_duplicates(self, inserted: int) -> int:
         """Delete duplicates that lie in different inserts of a long chunk; return how many."""
@@ -105,7 +105,7 @@ class TableSink:
             ],
         )
 
-    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> None:
+    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> ChunkCounts:
         """Write the journal and commit."""
         self._delete_old()
         if counts.rejected:
@@ -113,6 +113,7 @@ class TableSink:
         is_atomic = self._record_out_of_range(counts)
         self._record(record, counts, is_atomic=is_atomic)
         self._commit()
+        return counts
 
     def commit_rejected(self) -> None:
         """Keep the rejected lines, as those of a chunk that failed; the table stays as it was."""

@@ -31,10 +31,10 @@ from mixpanel_async.errors import StoreError
 if TYPE_CHECKING:
     from mixpanel_async.duck.schema import Schema
 
-VERSION = 4
+VERSION = 5
 """1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
 `_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`. 3: `created_at`,
-`fetched_at` and the `date` of annotations were `TIMESTAMPTZ`.
+`fetched_at` and the `date` of annotations were `TIMESTAMPTZ`. 4: `_mixpanel_chunks` had no `merged_at`.
 """
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
@@ -58,6 +58,7 @@ _TABLES = (
         bytes BIGINT NOT NULL,
         retries INTEGER NOT NULL,
         fetched_at TIMESTAMP NOT NULL,
+        merged_at TIMESTAMP,
         PRIMARY KEY (table_name, from_date)
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_out_of_range (
@@ -150,6 +151,7 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
     cursor.execute(
         f"ALTER TABLE {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
     )
+    cursor.execute(f"ALTER TABLE {schema}._mixpanel_chunks ADD COLUMN IF NOT EXISTS merged_at TIMESTAMP")
     _remove_time_zones(cursor, schema)
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")
     cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])

@@ -9,11 +9,12 @@ limits the open requests, and one `MemoryBudget` limits the bytes of all bodies 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+from mixpanel_async import clock
 from mixpanel_async.api.responses import raise_for_response
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
@@ -25,7 +26,8 @@ from mixpanel_async.export.request_days import RequestDays
 from mixpanel_async.export.spool import MemoryBudget, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    import datetime as dt
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from mixpanel_async.api.source import Source
@@ -61,7 +63,7 @@ class Body:
         self.has_end_mark = True
         """Whether the HTTP framing marked its end."""
         self.attempts = Attempts(source, name, failed_before=failed_before)
-        self.requested_at = dt.datetime.now(dt.UTC)
+        self.requested_at = clock.utc_now()
         """When the attempt that runs was sent."""
         self._known_end: bytes | None = None
 
@@ -115,12 +117,18 @@ class Downloads:
     """The downloads of one call."""
 
     def __init__(
-        self, source: Source, selection: EventSelection, chunking: Chunking, meter: FetchMeter | None = None
+        self,
+        source: Source,
+        selection: EventSelection,
+        chunking: Chunking,
+        meter: FetchMeter | None = None,
+        merges: Mapping[DateChunk, dt.datetime] = MappingProxyType({}),
     ) -> None:
-        """`meter` counts bytes and retries."""
+        """`meter` counts bytes and retries. `merges` are those of the `Plan`."""
         self._memory = MemoryBudget()
         self._source = source
         self._selection = selection
+        self._merges = merges
         self._meter = meter or FetchMeter(None, 0)
         self._workers = asyncio.Semaphore(chunking.max_workers)
         self._days = RequestDays(adapts=chunking.is_auto)
@@ -189,8 +197,8 @@ class Downloads:
             if not bodies[index].has_failed_before:
                 bodies[index : index + 1] = self._parts(bodies[index], chunk)
             body = bodies[index]
-            parameters = export_parameters(body.dates, self._selection)
-            body.requested_at = dt.datetime.now(dt.UTC)
+            parameters = export_parameters(body.dates, self._selection_of(chunk))
+            body.requested_at = clock.utc_now()
             try:
                 async with source.transport.get(source.url, parameters, source.credentials) as response:
                     await self._receive(response, body, stack)
@@ -203,6 +211,10 @@ class Downloads:
         """Return what to request instead of a body for which no request was sent yet."""
         parts = self._days.parts(body.dates, self._source.limiter.budget().left)
         return [Body(self._source, chunk, part) for part in parts]
+
+    def _selection_of(self, chunk: DateChunk) -> EventSelection:
+        since = self._merges.get(chunk)
+        return self._selection if since is None else self._selection.processed_since(since)
 
     async def _receive(self, response: Response, body: Body, stack: AsyncExitStack) -> None:
         """Check a response and spool its body."""

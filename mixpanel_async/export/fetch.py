@@ -11,11 +11,12 @@ import asyncio
 import datetime as dt
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from mixpanel_async.dates import date_range, days_in, last_complete_day
+from mixpanel_async import clock
+from mixpanel_async.dates import ProjectDays, date_range, days_in
 from mixpanel_async.decode.event_batches import decode, grouped
 from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
 from mixpanel_async.duck.events_table import EventsTable
@@ -24,8 +25,9 @@ from mixpanel_async.errors import ExportError, MixpanelError, StoreError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.meter import FetchMeter
-from mixpanel_async.export.plan import Chunking, plan_chunks
+from mixpanel_async.export.plan import Chunking, Plan, keep_final, keep_nothing, plan_chunks
 from mixpanel_async.export.results import Outcome
+from mixpanel_async.export.sync_plan import plan_sync
 from mixpanel_async.export.writer import Writer
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
     from mixpanel_async.export.meter import ProgressHook
+    from mixpanel_async.export.sync_plan import SyncRules
     from mixpanel_async.holding import HeldDatabase
+    from mixpanel_async.records import JournalRow
 
     BatchHook = Callable[[BatchProgress], object]
 
@@ -67,6 +71,10 @@ class EventFetch:
     append: bool
     resume: bool
     deduplicate: bool
+    sync: SyncRules | None = None
+    """What `sync_events` requests again; `None` for `fetch_events`."""
+    days: ProjectDays = field(default_factory=ProjectDays)
+    """The project's days, as far as they are known."""
 
     @classmethod
     def of(  # noqa: PLR0913 - the call's arguments
@@ -96,6 +104,13 @@ class EventFetch:
             raise ValueError("append fetches the dates again, resume only those that are missing: pass one of them.")
         return cls(check_table_name(name), dates, selection, chunking, append, resume, deduplicate)
 
+    def plan(self, journal: Sequence[JournalRow], budget: Budget) -> Plan:
+        """Return what to request if the table holds this."""
+        if self.sync is not None:
+            return plan_sync(self.dates, self.chunking, journal, budget, self.sync)
+        keep = keep_final if self.resume else keep_nothing
+        return Plan(plan_chunks(self.dates, self.chunking, journal, budget, keep))
+
 
 async def fetch_events(
     fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, held: HeldDatabase
@@ -106,13 +121,13 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.budget(), create=True)
-        hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
+        plan, at_once = await held.run(_prepare, fetch, table, source.limiter.budget(), create=True)
+        hooks, meter = HookCalls(hook), FetchMeter(progress, len(plan.chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):
                 outcomes = await ChunkFetcher(
-                    fetch, source, table, held, hooks=hooks, meter=meter, at_once=at_once
-                ).run(chunks)
+                    fetch, plan, source, table, held, hooks=hooks, meter=meter, at_once=at_once
+                ).run()
     except BaseException:
         await _finish(table, held, wait=False)
         raise
@@ -120,12 +135,12 @@ async def fetch_events(
     return [outcome.without_copies(copies) for outcome in outcomes]
 
 
-def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> tuple[list[DateChunk], int]:
-    """Plan and prepare the table; return the chunks, and how many of them may be written at the same time."""
+def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> tuple[Plan, int]:
+    """Plan and prepare the table; return the plan, and how many chunks may be written at the same time."""
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
-    chunks = plan_chunks(fetch.dates, fetch.chunking, table.journal(), budget, resume=fetch.resume)
-    table.prepare(fetch.selection, chunks)
-    return chunks, 1 if table.has_out_of_range() else CHUNKS_AT_ONCE
+    plan = fetch.plan(table.journal(), budget)
+    table.prepare(fetch.selection, plan.chunks)
+    return plan, 1 if table.has_out_of_range() else CHUNKS_AT_ONCE
 
 
 async def _finish(table: EventsTable, held: HeldDatabase, *, wait: bool) -> dict[dt.date, int]:
@@ -146,6 +161,7 @@ class ChunkFetcher:
     def __init__(  # noqa: PLR0913 - what a call is made of
         self,
         fetch: EventFetch,
+        plan: Plan,
         source: Source,
         table: EventsTable,
         held: HeldDatabase,
@@ -156,7 +172,8 @@ class ChunkFetcher:
     ) -> None:
         """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
-        self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter)
+        self._plan = plan
+        self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter, plan.merges)
         self._held = held
         self._chunks_held = 0
         self._hooks = hooks
@@ -166,11 +183,11 @@ class ChunkFetcher:
         self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
         # A limited response is never complete; a day that has not ended may still grow.
-        last_day = None if fetch.selection.limit else last_complete_day(dt.datetime.now(dt.UTC))
-        loader = partial(table.loader, last_complete_day=last_day)
+        last_day = None if fetch.selection.limit else fetch.days.last_complete(clock.utc_now())
+        loader = partial(table.loader, last_complete_day=last_day, merges=plan.merges)
         self._writer = Writer(self._queue, loader, self._cores)
 
-    async def run(self, chunks: Sequence[DateChunk]) -> list[Outcome]:
+    async def run(self) -> list[Outcome]:
         """Fetch all chunks; the outcomes are in the chunks' order.
 
         A chunk that fails does not stop the others. When it is cancelled, this waits for the threads that write, and
@@ -180,6 +197,7 @@ class ChunkFetcher:
             ExportError: a fatal one, which every other chunk would meet, too.
             StoreError: DuckDB cannot write.
         """
+        chunks = self._plan.chunks
         self._downloads.expect(len(chunks))
         with self._closed_at_the_end(), raise_first_cause():
             async with asyncio.TaskGroup() as group:

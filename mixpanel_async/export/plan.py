@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from mixpanel_async.export.weights import Weights
 from mixpanel_async.tasks import check_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mixpanel_async.api.limits import Budget
     from mixpanel_async.dates import DateChunk
@@ -65,15 +66,44 @@ class Chunking:
         return self.chunk_days == "auto"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call requests."""
+
+    chunks: Sequence[DateChunk]
+    """In order."""
+    merges: Mapping[DateChunk, dt.datetime] = field(default_factory=dict)
+    """Chunks of which only the rows are requested that Mixpanel processed since a time; the others are requested
+    whole.
+    """
+
+
+Keep = Callable[["JournalRow"], "Range | None"]
+"""Returns which dates of a journal row need not be fetched again: its first ones, or none."""
+
+
+def keep_nothing(_: JournalRow) -> Range | None:
+    """Fetch all dates."""
+    return None
+
+
+def keep_final(row: JournalRow) -> Range | None:
+    """Fetch what is missing, and dates that were not over when they were fetched: `resume`."""
+    return (row.first, row.last) if row.is_final else None
+
+
 def plan_chunks(
-    dates: Range, chunking: Chunking, journal: Sequence[JournalRow], budget: Budget, *, resume: bool
+    dates: Range,
+    chunking: Chunking,
+    journal: Sequence[JournalRow],
+    budget: Budget,
+    keep: Keep = keep_nothing,
 ) -> list[DateChunk]:
     """Return the chunks to fetch, in order.
 
-    With `resume`, dates that the journal has as final are left out. A chunk that can only be replaced as a whole is
-    fetched as a whole, even if it reaches beyond `dates`.
+    A chunk that can only be replaced as a whole is fetched as a whole, even if it reaches beyond `dates`.
     """
-    completed = [(row.first, row.last) for row in journal if resume and row.is_final]
+    completed = [kept for row in journal if (kept := keep(row)) is not None]
     atomic = [(row.first, row.last) for row in journal if row.is_atomic]
     ranges = [_widened(*each, atomic) for each in _without(*dates, completed)]
     days = sum((last - first).days + 1 for first, last in ranges)

@@ -30,7 +30,7 @@ from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import cancel_all, has_failed, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
@@ -105,12 +105,16 @@ class EventStream(Generic[T_co]):
         reader: Callable[[Callable[[RejectedLine], None]], Reader[T_co]],
         on_rejected: Callable[[DecodeError], object] | None,
         spawn: Callable[[Coroutine[object, object, ProvenChunk]], asyncio.Task[ProvenChunk]],
+        check_last: Callable[[dt.date], Awaitable[object]],
     ) -> None:
-        """`reader` creates a body's reader, and gets what it calls for rejected lines; `spawn` starts a download."""
+        """`reader` creates a body's reader, and gets what it calls for rejected lines; `spawn` starts a download.
+        `check_last` raises ValueError if the last date has not begun.
+        """
         self._streamed = streamed
         self._reader = reader
         self._on_rejected = on_rejected
         self._spawn = spawn
+        self._check_last = check_last
         self._text = MemoryBudget(TEXT_SIZE)
         self._has_rejected = False
         self._proving = asyncio.Lock()  # one chunk at a time, so that the event loop is never held up for long
@@ -121,13 +125,16 @@ class EventStream(Generic[T_co]):
         """Yield all events in the order of their chunks. If there is no event, yield `if_empty`.
 
         Raises:
+            ValueError: the last date has not begun in the project.
             ExportError: a chunk failed; all events of the dates before it were yielded, none of its own.
             DecodeError: a line is not an event; all before it were yielded.
             StoreError: the disk is full.
             RuntimeError: the client was closed.
         """
         read: T_co | None = None
-        async with aclosing(self._bodies(get_source())) as bodies:
+        source = get_source()
+        await self._check_last(self._streamed.dates[1])
+        async with aclosing(self._bodies(source)) as bodies:
             async for body in bodies:
                 reader = self._reader(partial(self._reject, body.dates))
                 async with aclosing(body.blocks()) as blocks:
@@ -147,7 +154,7 @@ class EventStream(Generic[T_co]):
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
         streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, streamed.chunking)
-        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.budget(), resume=False))
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.budget()))
         downloads.expect(len(chunks))
         downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:

@@ -44,6 +44,18 @@ class Weights:
         self._starts.append(start)
         self._bytes.append(size)
 
+    def bytes_of(self, first: int, last: int) -> int:
+        """Return about how many bytes the dates with these ordinals have together, both inclusive; 0 if the journal
+        knows no bytes.
+        """
+        total, day = 0, first
+        while day <= last:
+            index = bisect_right(self._starts, day) - 1
+            end = min(last, *(start - 1 for start in self._starts[index + 1 : index + 2]), last)
+            total += self._bytes[index] * (end - day + 1)
+            day = end + 1
+        return total
+
     def days_within(self, first: int, most_days: int) -> int:
         """Return how many dates, from the one with the ordinal `first`, one request may have: 1 to `most_days`."""
         days, room = 0, MOST_BYTES

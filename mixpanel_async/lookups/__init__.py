@@ -2,5 +2,6 @@
 
 request    what is requested, and how its response is read
 fetch      the result fetched, and saved as a table
+project    the client's project and its days
 namespace  `client.lookups`
 """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mixpanel_async.api.limits import Budget
 from mixpanel_async.dates import ONE_DAY, date_range, split_date_range
-from mixpanel_async.export.plan import CHUNKS_A_WORKER, MOST_DAYS, Chunking, plan_chunks
+from mixpanel_async.export.plan import CHUNKS_A_WORKER, MOST_DAYS, Chunking, keep_final, keep_nothing, plan_chunks
 from mixpanel_async.export.plan import _widened as widened
 from mixpanel_async.export.plan import _without as without
 from mixpanel_async.export.weights import MOST_BYTES, Weights
@@ -38,7 +38,7 @@ def planned(chunk_days, completed=(), atomic=(), *, workers=2):
     journal = [JournalRow(*dates, is_final=True, is_atomic=False) for dates in completed]
     journal += [JournalRow(*dates, is_final=False, is_atomic=True) for dates in atomic]
     dates, chunking = date_range("2024-01-01", "2024-01-10"), Chunking(chunk_days, workers)
-    return plan_chunks(dates, chunking, journal, FULL, resume=True)
+    return plan_chunks(dates, chunking, journal, FULL, keep_final)
 
 
 def test_a_plan_leaves_out_completed_dates():
@@ -92,17 +92,17 @@ def test_widened_is_the_least_that_cuts_nothing(one, other, ranges):
 def test_without_resume_completed_dates_are_fetched_again():
     journal = [JournalRow(dt.date(2024, 1, 1), dt.date(2024, 1, 3), is_final=True, is_atomic=False)]
     dates = date_range("2024-01-01", "2024-01-04")
-    assert plan_chunks(dates, Chunking(2, 1), journal, FULL, resume=False) == split_date_range(*dates, 2)
-    assert plan_chunks(dates, Chunking(2, 1), journal, FULL, resume=True) == [("2024-01-04", "2024-01-04")]
+    assert plan_chunks(dates, Chunking(2, 1), journal, FULL) == split_date_range(*dates, 2)
+    assert plan_chunks(dates, Chunking(2, 1), journal, FULL, keep_final) == [("2024-01-04", "2024-01-04")]
 
 
 # auto chunks
 
 
-def auto(days, budget=FULL, *, workers=10, journal=(), resume=False):
+def auto(days, budget=FULL, *, workers=10, journal=(), keep=keep_nothing):
     """Plan so many days from a Monday on; return how long each chunk is."""
     dates = MONDAY, MONDAY + (days - 1) * ONE_DAY
-    chunks = plan_chunks(dates, Chunking("auto", workers), journal, budget, resume=resume)
+    chunks = plan_chunks(dates, Chunking("auto", workers), journal, budget, keep)
     return [len(dates_in(*each)) for each in dates_of(chunks)]
 
 
@@ -171,9 +171,10 @@ def journal_of(rows):
 def test_an_auto_plan_covers_the_dates_once_whatever_the_journal_says(rows, days, left, workers, resume):
     journal = journal_of(rows)
     dates, chunking, budget = (MONDAY, MONDAY + (days - 1) * ONE_DAY), Chunking("auto", workers), Budget(left, 60)
-    chunks = plan_chunks(dates, chunking, journal, budget, resume=resume)
-    assert chunks == plan_chunks(dates, chunking, journal, budget, resume=resume)
-    whole = plan_chunks(dates, Chunking(None, 1), journal, budget, resume=resume)
+    keep = keep_final if resume else keep_nothing
+    chunks = plan_chunks(dates, chunking, journal, budget, keep)
+    assert chunks == plan_chunks(dates, chunking, journal, budget, keep)
+    whole = plan_chunks(dates, Chunking(None, 1), journal, budget, keep)
     assert [date for each in dates_of(chunks) for date in sorted(dates_in(*each))] == [
         date for each in dates_of(whole) for date in sorted(dates_in(*each))
     ]
@@ -186,7 +187,7 @@ def test_no_chunk_of_an_auto_plan_is_too_heavy(rows, days, left, workers):
     journal = journal_of([(*each, False) for *each, _ in rows])
     weights = Weights(journal)
     dates = MONDAY, MONDAY + (days - 1) * ONE_DAY
-    chunks = dates_of(plan_chunks(dates, Chunking("auto", workers), journal, Budget(left, 60), resume=False))
+    chunks = dates_of(plan_chunks(dates, Chunking("auto", workers), journal, Budget(left, 60)))
     for first, last in chunks:
         length = (last - first).days + 1
         assert length == 1 or weights.days_within(first.toordinal(), length) == length
@@ -230,12 +231,10 @@ def test_a_row_that_was_split_off_is_not_light():
 
 def test_an_explicit_number_of_days_is_kept_whatever_they_weigh_and_the_hour_has():
     dates = MONDAY, MONDAY + 29 * ONE_DAY
-    assert plan_chunks(dates, Chunking(5, 2), [row(0, 30, 9000)], Budget(0, 1), resume=False) == split_date_range(
-        *dates, 5
-    )
+    assert plan_chunks(dates, Chunking(5, 2), [row(0, 30, 9000)], Budget(0, 1)) == split_date_range(*dates, 5)
 
 
 def test_more_gaps_than_the_hour_has_requests_need_as_few_as_they_can():
     journal = [row(2 * number, 1, 1) for number in range(100)]
-    lengths = auto(300, Budget(5, 60), journal=journal, resume=True)
+    lengths = auto(300, Budget(5, 60), journal=journal, keep=keep_final)
     assert lengths == [1] * 99 + [28] * 3 + [17]

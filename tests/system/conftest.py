@@ -32,8 +32,15 @@ async def client_of(path: Path) -> AsyncIterator[Callable[..., MixpanelClient]]:
     def make(server: FakeMixpanel, **settings: object) -> MixpanelClient:
         account = server.project.service_account
         credentials = ServiceAccount(account.username, account.secret, server.project.id)
-        given = {"database": path, "base_url": server.url, "limits": UNHURRIED, "retry": AT_ONCE, **settings}
-        made.append(MixpanelClient(credentials, **given))
+        given = {
+            "credentials": credentials,
+            "database": path,
+            "base_url": server.url,
+            "limits": UNHURRIED,
+            "retry": AT_ONCE,
+            **settings,
+        }
+        made.append(MixpanelClient(**given))
         return made[-1]
 
     yield make

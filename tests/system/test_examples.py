@@ -88,7 +88,9 @@ def number_in(pattern, text):
 
 
 def test_every_example_is_tested_here():
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+    assert {path.name for path in EXAMPLES.iterdir() if path.name != "__pycache__"} == {
+        "hourly_in_a_web_app.py",
+        "nightly",
         "async_hook.py",
         "two_projects.py",
         "test_your_export.py",
@@ -111,6 +113,52 @@ def test_two_projects(tmp_path):
     for number in (1001, 1002):
         rows = number_in(rf"project {number}: ([\d,]+) rows, failed: \(\)", shown)
         assert rows == rows_in(tmp_path / f"project_{number}.duckdb") > 5000
+
+
+def test_every_hour_in_a_web_app(tmp_path):
+    shown = run_example(tmp_path, "hourly_in_a_web_app.py")
+    first, *later = map(int, re.findall(r"^(\d+) rows came, 0 chunks failed$", shown.replace(",", ""), re.MULTILINE))
+    assert first > 3000
+    assert later
+    assert set(later) == {0}
+    assert rows_in(tmp_path / "hourly.duckdb") == first
+
+
+NIGHTLY = EXAMPLES / "nightly"
+
+
+def test_every_night(tmp_path):
+    first = run_example(tmp_path, "nightly/nightly.py")
+    assert number_in(r"events: ([\d,]+) rows", first) == rows_in(tmp_path / "mixpanel.duckdb") > 5000
+    assert number_in(r"profiles: ([\d,]+) rows", first) == 500
+    again = run_example(tmp_path, "nightly/nightly.py")
+    assert 0 < number_in(r"events: ([\d,]+) rows", again) < 1000
+    assert number_in(r"events: [\d,]+ rows in (\d+) chunks", again) == 4
+
+
+async def test_a_night_that_fails_says_so_and_exits_with_1(tmp_path):
+    async with account_in_the_environment() as account:
+        wrong = {**WITHOUT_AN_ACCOUNT, **account, "MP_SECRET": "wrong-secret"}
+        ended = await asyncio.to_thread(
+            subprocess.run, [sys.executable, str(NIGHTLY / "nightly.py")],
+            cwd=tmp_path, env=wrong, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert "The sync failed: " in ended.stderr
+    assert "wrong-secret" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_units_and_the_line_for_cron(tmp_path):
+    """They pass arguments that the script takes, and systemd accepts the units."""
+    service = (NIGHTLY / "mixpanel-sync.service").read_text()
+    assert re.search(r"nightly\.py --from \S+ --database \S+$", service, re.MULTILINE)
+    assert "mixpanel-sync.service" in (NIGHTLY / "README.md").read_text()
+    assert re.search(r"nightly\.py --from \S+$", (NIGHTLY / "README.md").read_text(), re.MULTILINE)
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "mixpanel-sync.service").write_text(re.sub(r"/opt/\S+/python ", f"{sys.executable} ", service))
+        shutil.copy(NIGHTLY / "mixpanel-sync.timer", tmp_path)
+        subprocess.run(["systemd-analyze", "verify", *tmp_path.iterdir()], check=True)
 
 
 def test_your_export(tmp_path):

@@ -1,0 +1,137 @@
+"""A chunk's transaction that merges rows into dates that the table holds, in place of a `TableSink`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.duck import journal
+from mixpanel_async.duck.keys import HASH, KEY, KEY_BYTES, PROCESSED, duplicates_of
+from mixpanel_async.duck.schema import EVENTS_COLUMNS
+from mixpanel_async.duck.table_sink import INSERT
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from arro3.core import RecordBatch
+
+    from mixpanel_async.dates import DateChunk
+    from mixpanel_async.decode.event import RejectedLine
+    from mixpanel_async.duck.schema import Schema
+    from mixpanel_async.duck.workbench import Workbench
+    from mixpanel_async.records import ChunkCounts, ChunkRecord
+
+_MERGED = "temp.merged"
+_COLUMNS = "event_name, event_time, distinct_id, insert_id, properties"
+_WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
+_SINCE = f"coalesce({PROCESSED} >= $since, false)"
+
+_DELETE_OTHERS = f"DELETE FROM {_MERGED} WHERE NOT (({_WITHIN}) AND {_SINCE})"
+_DELETE_REQUESTED = f"DELETE FROM {{table}} WHERE ({_WITHIN}) AND {_SINCE}"
+_DELETE_OLDER = f"""
+    DELETE FROM {{table}} WHERE ({_WITHIN}) AND {HASH} IN (SELECT {HASH} FROM {_MERGED})
+    AND ({KEY_BYTES}) IN (SELECT ({KEY_BYTES}) FROM {_MERGED})
+"""
+_DELETE_DUPLICATES = (
+    f"DELETE FROM {_MERGED} WHERE rowid IN "
+    f"({duplicates_of(f'SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {_MERGED}', processed=PROCESSED)})"
+)
+
+
+class MergeSink:
+    """A `ChunkSink`: of dates that the table holds, all rows that Mixpanel processed since a time.
+
+    They replace the table's rows of these dates that were processed since then, and older ones with the same keys. So
+    rows without a key are not doubled either. Rows whose own time lies outside the dates are left out: a chunk that
+    replaces the dates brings them.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent setting
+        self,
+        schema: Schema,
+        bench: Workbench,
+        table: str,
+        dates: DateChunk,
+        *,
+        last_complete_day: dt.date | None,
+        since: dt.datetime,
+    ) -> None:
+        """A resume asks again for dates after `last_complete_day`. The rows were processed at `since` (aware) or
+        later.
+        """
+        self._schema = schema
+        self._name = table
+        self._table = schema.table(table)
+        self._dates = dates
+        self._last_complete_day = last_complete_day
+        self._since = int(since.timestamp() * 1000)
+        self._cursor = bench.cursor
+        self._rows = bench.to_insert
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Open the transaction."""
+        self._cursor.execute("BEGIN")
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE merged {EVENTS_COLUMNS}")
+
+    def insert(self, rows: Sequence[RecordBatch]) -> int:
+        """Put the rows that are marked aside; return how many."""
+        with self._rows.holding(rows):
+            return int(self._cursor.execute(INSERT.format(table=_MERGED)).fetchall()[0][0])
+
+    def delete_duplicates(self, inserted: int) -> int:  # noqa: ARG002 - of the protocol
+        """Delete duplicates that lie in different inserts of a long chunk; return how many."""
+        return int(self._cursor.execute(_DELETE_DUPLICATES).fetchall()[0][0])
+
+    def reject(self, lines: Sequence[RejectedLine]) -> None:
+        """Keep lines that are not events and that no earlier request brought."""
+        journal.add_rejected(self._cursor, self._schema, self._name, self._dates, lines)
+
+    def commit(self, record: ChunkRecord, counts: ChunkCounts) -> ChunkCounts:
+        """Merge, write the journal and commit. Return the counts, with how many rows more the table has.
+
+        If another process has requested the dates later, its rows stay.
+        """
+        if journal.is_newer(self._cursor, self._schema, self._name, self._dates, record.fetched_at):
+            self.roll_back()
+            return replace(counts, rows=0, first_rejected=None)
+        before = self._count()
+        self._execute(_DELETE_OTHERS)
+        self._execute(_DELETE_REQUESTED)
+        self._execute(_DELETE_OLDER)
+        self._cursor.execute(f"INSERT INTO {self._table} ({_COLUMNS}) SELECT {_COLUMNS} FROM {_MERGED}")
+        more = max(0, self._count() - before)
+        journal.record_merge(self._cursor, self._schema, self._name, record, self._last_complete_day)
+        self._commit()
+        return replace(counts, rows=more, first_rejected=None)
+
+    def commit_rejected(self) -> None:
+        """Keep the rejected lines; the table stays as it was."""
+        self._commit()
+
+    def roll_back(self) -> None:
+        """Undo everything; do nothing if it is over."""
+        if self._is_over:
+            return
+        self._is_over = True
+        with suppress(duckdb.Error):  # as for a `TableSink`
+            self._cursor.execute("ROLLBACK")
+
+    def _commit(self) -> None:
+        self._cursor.execute(f"DROP TABLE {_MERGED}")
+        self._cursor.execute("COMMIT")
+        self._is_over = True
+
+    def _count(self) -> int:
+        found = self._execute(f"SELECT count(*) FROM {{table}} WHERE {_WITHIN}")
+        return int(found.fetchall()[0][0])
+
+    def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
+        """Run a statement, which may use `{table}`, `$first`, `$last` and `$since`."""
+        values = {"first": self._dates[0], "last": self._dates[1], "since": self._since}
+        used = {name: value for name, value in values.items() if f"${name}" in statement}
+        return self._cursor.execute(statement.format(table=self._table), used)

@@ -1,0 +1,131 @@
+"""The client's project: its time zone, and with it the project's days. Asked of Mixpanel once.
+
+Source: `GET /api/app/me` (Mixpanel's docs), which lists the projects that the credentials have access to.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from mixpanel_async import clock
+from mixpanel_async.api.credentials import ProjectSecret, project_parameter
+from mixpanel_async.api.query import Query
+from mixpanel_async.catalog import Project
+from mixpanel_async.dates import ProjectDays
+from mixpanel_async.errors import AuthenticationError, ConfigurationError, ExportError
+from mixpanel_async.lookups.fetch import fetch_lookup
+from mixpanel_async.lookups.request import LookupRequest
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from mixpanel_async.api.credentials import Credentials
+    from mixpanel_async.api.source import Source
+
+logger = logging.getLogger("mixpanel_async")
+
+
+def project_request(credentials: Credentials, region: str) -> LookupRequest[Project]:
+    """Return the request for the project of these credentials.
+
+    Raises:
+        ConfigurationError: they are a project secret, which does not tell its project's id.
+    """
+    project_id = project_parameter(credentials).get("project_id")
+    if project_id is None:
+        raise ConfigurationError("The project needs a service account or an OAuth token: a project secret has no id.")
+    query = Query("/api/app/me", name="The project", limit="annotations")
+    return LookupRequest("project", query, partial(_project, int(project_id), region))
+
+
+class Calendar:
+    """The days of the client's project."""
+
+    def __init__(self, credentials: Credentials, region: str, source: Callable[[], Source]) -> None:
+        """`source` returns the source for the app's API."""
+        self._credentials = credentials
+        self._region = region
+        self._source = source
+        self._days: ProjectDays | None = None
+
+    @property
+    def known(self) -> ProjectDays:
+        """The days, as far as they are known without a request."""
+        return self._days or ProjectDays()
+
+    async def project(self) -> Project:
+        """Ask for the project.
+
+        Raises:
+            ConfigurationError: the credentials are a project secret, or have no access to the project.
+            ExportError: the request failed.
+        """
+        found = await fetch_lookup(project_request(self._credentials, self._region), self._source())
+        if not found:
+            raise ConfigurationError("Mixpanel does not list this project: check project_id, and who has access to it.")
+        return found[0]
+
+    async def days(self) -> ProjectDays:
+        """Return the project's days; without its zone if Mixpanel does not tell it.
+
+        Raises:
+            AuthenticationError: the credentials are not accepted.
+        """
+        if self._days is None and not isinstance(self._credentials, ProjectSecret):
+            self._days = ProjectDays(await self._zone())
+        return self.known
+
+    async def days_until(self, last: dt.date) -> ProjectDays:
+        """Return the days, as far as they are known. Ask for the zone if `last` may not have begun in the project.
+
+        Raises:
+            ValueError: it has not begun.
+            AuthenticationError: the credentials are not accepted.
+        """
+        now = clock.utc_now()
+        if last > (today := ProjectDays().latest(now)):
+            raise ValueError(f"to_date {last} has not begun anywhere: pass {today} or an earlier date.")
+        days = await self.days() if last > ProjectDays().earliest(now) else self.known
+        if last > (today := days.latest(now)):
+            raise ValueError(
+                f"to_date {last} has not begun in the project, where it is {today} ({days.zone}): pass {today} or an "
+                "earlier date."
+            )
+        return days
+
+    async def _zone(self) -> ZoneInfo | None:
+        try:
+            project = await self.project()
+            return ZoneInfo(project.timezone)
+        except AuthenticationError:
+            raise
+        except (ExportError, ConfigurationError, KeyError, ValueError, OSError) as error:  # the last three: of ZoneInfo
+            logger.warning(
+                "The project's time zone is not known, so a day is over when it is over everywhere: %s", error
+            )
+            return None
+
+
+class _Entry(Struct):
+    name: str
+    timezone: str
+
+
+class _Results(Struct):
+    projects: dict[str, _Entry]
+
+
+class _Me(Struct):
+    results: _Results
+
+
+def _project(project_id: int, region: str, payload: object) -> list[Project]:
+    entry = msgspec.convert(payload, _Me).results.projects.get(str(project_id))
+    return [] if entry is None else [Project(project_id, entry.name, entry.timezone, region)]
