@@ -15,6 +15,7 @@ from mixpanel_async.types import (
     BatchProgress,
     BatchResult,
     Failure,
+    FetchPlan,
     FetchProgress,
     FetchResult,
     ParallelFetchResult,
@@ -49,6 +50,18 @@ SHAPES = {
         {"waiting_until": "2024-01-08T12:00:00+00:00"},
     ),
     Failure: (DAYS | {"attempts": 5, "error": "why"}, {}),
+    FetchPlan: (
+        {
+            "chunks": (("2024-01-01", "2024-01-07"),),
+            "requests": 1,
+            "requests_left": 60,
+            "wait_seconds": 0.0,
+            "days": 7,
+            "settled_days": 3,
+            "expected_bytes": None,
+        },
+        {"chunks": [["2024-01-01", "2024-01-07"]]},
+    ),
     BatchResult: (DAYS | {"rows": 5, "success": False, "error": "why"}, {}),
     ParallelFetchResult: (
         {

@@ -17,10 +17,12 @@ from mixpanel_async import (
     ConfigurationError,
     DatabaseLockedError,
     MixpanelClient,
+    ProjectSecret,
     SelectionMismatchError,
     ServiceAccount,
     TableExistsError,
     TableNotFoundError,
+    clock,
 )
 from mixpanel_async.testing import Fault
 from tests.conftest import tasks_of_the_library
@@ -326,10 +328,11 @@ async def test_a_hook_that_cannot_be_called_is_refused_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("how", [{}, {"parallel": True, "chunk_days": 3_000_000}])
-async def test_the_last_date_that_there_is(client_of, path, how):
+async def test_the_last_date_that_there_is(client_of, path, monkeypatch, how):
+    monkeypatch.setattr(clock, "utc_now", lambda: dt.datetime(9999, 12, 31, 9, tzinfo=dt.UTC))
     dates = {"from_date": "9999-12-30", "to_date": "9999-12-31"}
     async with RawServer(with_length(b'{"event":"e","properties":{"time":253402214400}}\n', encoding=None)) as server:
-        client = client_of(server)
+        client = client_of(server, credentials=ProjectSecret("s3cret"))  # whose time zone is not asked
         for more in ({}, {"append": True}, {"resume": True}):
             await client.fetch_events(**dates, **how, **more)
     assert str(journal(path)[-1][1]) == "9999-12-31"
