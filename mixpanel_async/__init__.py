@@ -13,6 +13,7 @@ from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.catalog import Project
 from mixpanel_async.client import MixpanelClient
+from mixpanel_async.coverage import Coverage, CoveredChunk, CoveredDay, RejectedChunk
 from mixpanel_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -29,6 +30,7 @@ from mixpanel_async.errors import (
     TableExistsError,
     TableNotFoundError,
 )
+from mixpanel_async.store import Store
 from mixpanel_async.types import (
     BatchProgress,
     Failure,
@@ -39,13 +41,18 @@ from mixpanel_async.types import (
     ParallelProfileFetchResult,
     ProfileBatchProgress,
 )
+from mixpanel_async.verification import DayCount, Verification
 
 __all__ = [
     "AuthenticationError",
     "BatchProgress",
     "ConfigurationError",
     "ConnectionLostError",
+    "Coverage",
+    "CoveredChunk",
+    "CoveredDay",
     "DatabaseLockedError",
+    "DayCount",
     "DecodeError",
     "ExportError",
     "Failure",
@@ -63,13 +70,16 @@ __all__ = [
     "QueryError",
     "RateLimitError",
     "RateLimits",
+    "RejectedChunk",
     "RetryPolicy",
     "SelectionMismatchError",
     "ServerError",
     "ServiceAccount",
+    "Store",
     "StoreError",
     "TableExistsError",
     "TableNotFoundError",
     "Timeouts",
+    "Verification",
     "__version__",
 ]

@@ -17,9 +17,11 @@ from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts, check_session
 from mixpanel_async.arguments import check_flags, is_seconds
 from mixpanel_async.core import ClientCore
+from mixpanel_async.dates import optional_date_range
 from mixpanel_async.decode.dicts import DictReader
 from mixpanel_async.decode.record_batches import RecordBatchReader, empty_batch
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
@@ -35,6 +37,8 @@ from mixpanel_async.lookups.namespace import Lookups
 from mixpanel_async.lookups.project import Calendar
 from mixpanel_async.progress import check_hook
 from mixpanel_async.selections import ProfileSelection
+from mixpanel_async.store import Store
+from mixpanel_async.verify.compare import verify_events
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.lookups.request import LookupRequest
     from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
+    from mixpanel_async.verification import Verification
 
     RejectedHook = Callable[[DecodeError], object]
 
@@ -552,6 +557,49 @@ class MixpanelClient:
         check_flags(raw=raw, **selection)
         stream = ProfileStream(ProfileSelection.of(**selection), self._core.spawn, raw=raw)
         return stream.run(self._core.query_source)
+
+    async def verify_events(
+        self,
+        name: str = "events",
+        *,
+        from_date: str | dt.date | None = None,
+        to_date: str | dt.date | None = None,
+    ) -> Verification:
+        """Compare a table's rows a day with Mixpanel's own counts (`GET /api/query/events`). It writes nothing.
+
+        Mixpanel counts events by their names: those that `events=` of the fetch selected, or else those that Mixpanel
+        has on these dates (`lookups.event_names`, at most 5000) and those in the table. So a year takes two queries of
+        the hourly limit, and one more for each further 7 kB of names.
+
+        The two may differ for good reasons. Events may have come late, after the day was fetched. Mixpanel's counts
+        leave out events that are hidden in its Lexicon, and count events that have the same name, distinct id, time and
+        insert id once (Mixpanel's docs); a table of `deduplicate=False` has them all. And the query API and the export
+        do not show a change of identities, or a deletion, at the same time.
+
+        Args:
+            name: the table.
+            from_date: first date, inclusive; `None` for the first one that the table holds.
+            to_date: last date, inclusive; `None` for the last one that the table holds. If both are `None`, dates that
+                the table does not hold are left out; else each date in between must be held.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError, StoreError: there is no such table, it does not hold a date, it was fetched with a
+                `where` or a `limit`, which Mixpanel does not count by, or it holds something else; nothing was
+                requested.
+            DatabaseLockedError: another process holds the file; nothing was requested.
+            QueryError: Mixpanel rejects a query: the plan has no query API (402), for example.
+            ExportError: the last attempt at a query failed.
+            RuntimeError: the client is closed, or belongs to another event loop.
+        """
+        ends = optional_date_range(from_date, to_date)
+        source = self._core.query_source()
+        return await self._core.call(verify_events(check_table_name(name), ends, self._core.read, source))
+
+    @property
+    def store(self) -> Store:
+        """What the database holds: a `Store` over it. It also works while calls write, and with `":memory:"`."""
+        return Store.over(self._core.read)
 
     @property
     def lookups(self) -> Lookups:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.retry import RetryPolicy
     from mixpanel_async.api.transport import Timeouts
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.reading import Read
 
 T = TypeVar("T")
 
@@ -99,6 +100,11 @@ class ClientCore:
         """
         return await self.call(self._run_and_let_go(name, work))
 
+    async def read(self, read: Read[T]) -> T:
+        """Run a call that reads the database. It does not wait for calls that write, and they not for it."""
+        self._open_sources()
+        return await self.call(self._read(read))
+
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.
 
@@ -121,8 +127,17 @@ class ClientCore:
             try:
                 return await work(self._held)
             finally:
-                await self._held.let_go()
-                self._held.database.tell_of_log()
+                await self._let_go()
+
+    async def _read(self, read: Read[T]) -> T:
+        try:
+            return await self._held.read(read)
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._held.let_go()
+        self._held.database.tell_of_log()
 
     def _open_sources(self) -> dict[LimitName, Source]:
         """Return a source for each limit, created on the event loop that they will run on."""

@@ -46,6 +46,20 @@ def date_range(from_date: str | dt.date, to_date: str | dt.date) -> tuple[dt.dat
     return first, last
 
 
+def optional_date_range(
+    from_date: str | dt.date | None, to_date: str | dt.date | None
+) -> tuple[dt.date | None, dt.date | None]:
+    """Read both ends of a range, both inclusive; an end that is `None` stays.
+
+    Raises:
+        ValueError: an end is not a date, or the range is the wrong way round.
+    """
+    if from_date is not None and to_date is not None:
+        return date_range(from_date, to_date)
+    first = None if from_date is None else as_date(from_date, "from_date")
+    return first, None if to_date is None else as_date(to_date, "to_date")
+
+
 def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_days: int = 7) -> list[DateChunk]:
     """Cut a range into chunks of `chunk_days` dates: whole, disjoint, in order; the last may be shorter.
 
@@ -62,6 +76,11 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
     days = (last - first).days + 1
     starts = range(0, days, chunk_days)
     return [_chunk(first, start, min(start + chunk_days, days) - 1) for start in starts]
+
+
+def dates_between(from_date: str, to_date: str) -> list[str]:
+    """Return all dates from one to the other, both inclusive, `YYYY-MM-DD`."""
+    return [first for first, _ in split_date_range(from_date, to_date, 1)]
 
 
 def days_in(chunk: DateChunk) -> int:

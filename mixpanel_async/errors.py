@@ -140,7 +140,7 @@ class TableExistsError(StoreError):
 
 
 class TableNotFoundError(StoreError):
-    """`append=True`, and the table does not exist."""
+    """The table does not exist, and the call needs it: `append=True`, or one that reads it."""
 
 
 class SelectionMismatchError(StoreError):

@@ -11,17 +11,20 @@ import asyncio
 import datetime as dt
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
+from mixpanel_async.duck.reading import Reading, check_exists, open_clients
 from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.reading import Read
 
 T = TypeVar("T")
 
@@ -37,6 +40,14 @@ POLL = 0.02
 """Seconds between two attempts to open a file that somebody else holds. An attempt takes 0.3 ms."""
 TELL_AFTER = 1.0
 """Seconds of waiting after which it is told. `open(wait=False)` waits as long for another call, and no longer."""
+
+
+class RunReading(Protocol):
+    """Runs what reads a database, in a thread."""
+
+    async def __call__(self, read: Read[T]) -> T:
+        """A cancel interrupts the reading, and waits for the end of the thread. Raises what `read` raises."""
+        ...
 
 
 class HeldDatabase:
@@ -68,6 +79,24 @@ class HeldDatabase:
         await self.open(wait=wait, create=create)
         try:
             return await finish_in_thread(function, *arguments)
+        finally:
+            self.close()
+
+    async def read(self, read: Read[T]) -> T:
+        """Read the database as it is at one moment, also while chunks are written. A cancel interrupts the reading.
+
+        Our tables are created or migrated, as at the beginning of any call; a file is not created.
+
+        Raises:
+            StoreError: there is no file yet.
+            DatabaseLockedError, StoreError: as `open`; and what `read` raises.
+        """
+        if self.database.path is not None and not self.database.is_open:
+            check_exists(self.database.path)
+        reading = Reading(partial(open_clients, self.database), read)
+        await self.open(create=True)
+        try:
+            return await finish_in_thread(reading.run, interrupt=reading.interrupt)
         finally:
             self.close()
 
@@ -134,32 +163,43 @@ class HeldDatabase:
         return held_for >= LONG_TURN or (held_for >= TURN and somebody_waits(path))
 
     async def _acquire(self, lock_timeout: float, *, create: bool) -> None:
-        since, has_waited = self._clock(), False
-        try:
-            with self.waits.telling() as tell, self.waits.request():
-                while (locked := await self._try_to_acquire(create=create)) is not None:
-                    has_waited = True
-                    waited = self._clock() - since
-                    if waited >= lock_timeout:
-                        raise locked
-                    if waited >= TELL_AFTER:
-                        tell(lock_timeout - waited, f"{locked.holder} to close {self.database.path}")
-                    await asyncio.sleep(POLL)
-        finally:
-            if has_waited and self.database.path is not None:
-                end_wait(self.database.path)
+        acquire = partial(finish_in_thread, partial(self.database.acquire, create=create))
+        await while_locked(acquire, self.database.path, lock_timeout, self.waits, self._clock)
         self._began = self._clock()
-
-    async def _try_to_acquire(self, *, create: bool) -> DatabaseLockedError | None:
-        """Open the database; return the error if somebody else holds it."""
-        try:
-            await finish_in_thread(partial(self.database.acquire, create=create))
-        except DatabaseLockedError as error:
-            if self.database.path is not None:
-                announce_wait(self.database.path)
-            return error
-        return None
 
     async def _release(self) -> None:
         if self.database.path is not None and self.database.is_open:
             await finish_in_thread(self.database.release)
+
+
+async def while_locked(
+    attempt: Callable[[], Coroutine[object, object, T]],
+    path: Path | None,
+    lock_timeout: float,
+    waits: Waits,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Try again while somebody else holds the file, for `lock_timeout` seconds. Other processes see that this one
+    waits, and the log tells of long waits.
+
+    Raises:
+        DatabaseLockedError: of the last attempt; and what else an attempt raises.
+    """
+    since, has_waited = clock(), False
+    try:
+        with waits.telling() as tell, waits.request():
+            while True:
+                try:
+                    return await attempt()
+                except DatabaseLockedError as locked:
+                    waited, has_waited = clock() - since, True
+                    if path is not None:
+                        announce_wait(path)
+                    if waited >= lock_timeout:
+                        raise
+                    if waited >= TELL_AFTER:
+                        tell(lock_timeout - waited, f"{locked.holder} to close {path}")
+                await asyncio.sleep(POLL)
+    finally:
+        if has_waited and path is not None:
+            end_wait(path)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.decode.event import RejectedLine
+    from mixpanel_async.selections import EventSelection
 
 NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -66,3 +69,14 @@ class ChunkCounts:
     def failure(self) -> RejectedLine | None:
         """The first line, if lines came and none of them is an event. Such a chunk fails, and its lines are kept."""
         return None if self.rows else self.first_rejected
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvents:
+    """What a table holds of some dates, to be compared with Mixpanel's own counts."""
+
+    selection: EventSelection
+    days: Mapping[str, int]
+    """Rows of each day that is held, in order, of all dates."""
+    names: tuple[str, ...]
+    """Names of the events of these dates."""

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 
 CORES = max(2, os.cpu_count() or 2)
+INTERRUPT_AGAIN = 0.02
+"""Seconds between two calls of an `interrupt`."""
 
 
 class Cores:
@@ -29,33 +31,43 @@ class Cores:
             return await finish_in_thread(function, *arguments)
 
 
-async def finish_in_thread(function: Callable[..., T], *arguments: object) -> T:
+async def finish_in_thread(
+    function: Callable[..., T], *arguments: object, interrupt: Callable[[], object] | None = None
+) -> T:
     """Run `function` in a thread and wait for its end, however often the caller is cancelled meanwhile.
 
     A cancelled `asyncio.to_thread` returns at once while the thread goes on, so a rollback could overtake the insert
     that it should undo. Here a cancel is raised when the thread has ended. If the thread failed, too, its error is
     added to the cancel as a note.
+
+    `interrupt` is called on the event loop after a cancel, again and again until the thread has ended: it may come
+    between two statements, where it has no effect.
     """
     call = partial(contextvars.copy_context().run, _without_stop_iteration, function, *arguments)
     # A plain future, not a task: `asyncio.run` cancels every task at its end, and would abandon the thread.
     work = asyncio.get_running_loop().run_in_executor(None, call)
-    if (cancelled := await wait_for_all([work])) is not None:
+    if (cancelled := await wait_for_all([work], interrupt)) is not None:
         if (failure := work.exception()) is not None:
             cancelled.add_note(f"and the thread that was waited for failed: {failure!r}")
         raise cancelled
     return work.result()
 
 
-async def wait_for_all(works: Sequence[asyncio.Future[T]]) -> asyncio.CancelledError | None:
+async def wait_for_all(
+    works: Sequence[asyncio.Future[T]], interrupt: Callable[[], object] | None = None
+) -> asyncio.CancelledError | None:
     """Wait until all are done, however often the caller is cancelled; return the last cancel, for the caller to
-    raise.
+    raise. For `interrupt`, see `finish_in_thread`.
     """
     cancelled: asyncio.CancelledError | None = None
     while not all(work.done() for work in works):
+        again = None if cancelled is None or interrupt is None else INTERRUPT_AGAIN
         try:
-            await asyncio.wait(works)  # unlike `await work`, this never cancels it
+            await asyncio.wait(works, timeout=again)  # unlike `await work`, this never cancels it
         except asyncio.CancelledError as error:
             cancelled = error
+        if cancelled is not None and interrupt is not None:
+            interrupt()
     return cancelled
 
 

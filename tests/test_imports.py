@@ -13,20 +13,21 @@ import mixpanel_async
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "errors", "types", "catalog", "clock", "dates", "arguments"},
-    {"threads"},
+    {"threads", "coverage", "verification"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},
     {"sinks", "api"},
     {"duck"},
     {"holding"},
-    {"export", "engage", "lookups"},
+    {"export", "engage", "lookups", "store"},
+    {"verify"},
     {"core"},
     {"client"},
 ]
 """Each may import those before it, and none of its own."""
 APART = {"__init__", "__main__", "cli", "testing"}
-PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups"]
+PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups", "verify"]
 
 
 def imports(path, *, at_run_time=False):

@@ -19,6 +19,7 @@ PUBLIC = {
     "MixpanelError", "ConfigurationError", "ExportError", "AuthenticationError", "QueryError", "RateLimitError",
     "ServerError", "ConnectionLostError", "DecodeError", "StoreError", "TableExistsError", "TableNotFoundError",
     "SelectionMismatchError", "DatabaseLockedError", "__version__", "FetchPlan", "Project",
+    "Store", "Coverage", "CoveredDay", "CoveredChunk", "RejectedChunk", "Verification", "DayCount",
 }  # fmt: skip
 
 documented = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the wheel's tests run without the documents")

@@ -70,6 +70,24 @@ async def test_the_error_of_a_thread_that_was_waited_for_is_noted_on_the_cancel(
     assert "disk full" in cancelled.value.__notes__[0]
 
 
+async def test_a_cancel_interrupts_the_thread_until_it_ends():
+    """A single interrupt may come between two statements, where it does nothing."""
+    gate, interrupts = Gate(OSError("interrupted")), []
+
+    def interrupt():
+        interrupts.append(1)
+        if len(interrupts) == 3:
+            gate.open.set()
+
+    work = asyncio.create_task(finish_in_thread(gate, interrupt=interrupt))
+    await gate.begun()
+    assert interrupts == []
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert (gate.ended, len(interrupts) >= 3) == (True, True)
+
+
 def test_the_end_of_the_loop_waits_for_the_thread_too():
     """`asyncio.run` cancels every task that is left, one inside of this helper included."""
     gate, seen = Gate(), []

@@ -6,12 +6,15 @@ from typing import Any, assert_type
 
 from mixpanel_async import (
     BatchProgress,
+    Coverage,
     DecodeError,
     FetchResult,
     MixpanelClient,
     ParallelFetchResult,
     ParallelProfileFetchResult,
     ProfileBatchProgress,
+    Store,
+    Verification,
 )
 from mixpanel_async.catalog import Annotation, LexiconSchema, TopProperty
 
@@ -107,3 +110,11 @@ async def profiles(client: MixpanelClient, parallel: bool) -> None:
     stream = client.stream_profiles(cohort_id=7, include_all_users=True, raw=True)
     assert_type(stream, AsyncGenerator[dict[str, Any], None])
     await client.fetch_profiles(cohort="7")  # type: ignore[call-overload]
+
+
+async def looking(client: MixpanelClient) -> None:
+    assert_type(client.store, Store)
+    assert_type(await client.store.coverage(), Coverage)
+    assert_type(await Store("a.duckdb", lock_timeout=1).coverage("others"), Coverage)
+    assert_type(await client.verify_events(from_date="2026-01-01"), Verification)
+    await client.verify_events(where="true")  # type: ignore[call-arg]

@@ -8,7 +8,9 @@ versions        the library's own tables, their version and migrations
 files           a database file: created whole, and attached
 merging         whether DuckDB may merge row groups
 translation     errors of DuckDB as errors of ours
+sharing         which files this process has open
 connection      which file is open, for how long, and who else has it open
+reading         a database read, in a transaction that cannot write
 arrow_input     Arrow batches as a table that SQL reads
 keys            which rows are duplicates
 row_buffer      parsed rows in memory
@@ -19,6 +21,7 @@ chunk_loader    a chunk's batches to a sink, through parser and dedup
 out_of_range    rows whose own time lies outside the dates they were returned for
 copies          rows of one key in several chunks
 journal         which dates a table holds
+coverage        which days a table of events holds
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events

@@ -14,9 +14,10 @@ import duckdb
 from mixpanel_async.duck import merging
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
+from mixpanel_async.duck.sharing import opened_to_write
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
 from mixpanel_async.duck.versions import prepare_our_tables
-from mixpanel_async.errors import ConfigurationError, DatabaseLockedError, StoreError
+from mixpanel_async.errors import ConfigurationError, StoreError
 from mixpanel_async.selections import is_text
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ _SETTINGS = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
-
-_OPEN: set[tuple[int, int]] = set()
-"""Device and inode of each file that is open here. DuckDB tells files apart by their paths, and the system's locks
-keep out other processes only: under a second name (a hard link) one file could be written by two connections."""
-_OPEN_LOCK = threading.Lock()
 
 
 class Database:
@@ -77,7 +73,7 @@ class Database:
         if isinstance(target, duckdb.DuckDBPyConnection):
             self._callers = target
         else:
-            self.path = _path_of(target)
+            self.path = path_of(target)
         self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
 
     @property
@@ -167,7 +163,7 @@ class Database:
             if not create:
                 raise StoreError(f"{path} was deleted or moved while it was used. Nothing more is written: call again.")
             create_file(instance, path)
-        opened.enter_context(_open_once(path))
+        opened.enter_context(opened_to_write(path))
         try:
             attach_file(instance, path)
         except duckdb.Error as error:
@@ -243,7 +239,7 @@ class Lease:
             self._database.release()
 
 
-def _path_of(target: str | os.PathLike[str]) -> Path | None:
+def path_of(target: object) -> Path | None:
     """Return a file's path, `~` expanded; `None` for a database in memory."""
     text = os.fspath(target) if isinstance(target, (str, os.PathLike)) else target
     if not is_text(text) or "\0" in text:
@@ -272,26 +268,6 @@ def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
     if is_read_only:
         raise StoreError(f"Database {catalog!r} of the connection is read-only: pass a connection that can write.")
     return Schema(catalog, schema)
-
-
-@contextmanager
-def _open_once(path: Path) -> Iterator[None]:
-    """Make sure that this process opens the file only once, by whichever of its names."""
-    status = path.stat()
-    file = (status.st_dev, status.st_ino)
-    with _OPEN_LOCK:
-        if file in _OPEN:
-            raise DatabaseLockedError(
-                f"{path} is open in this process (PID {os.getpid()}), under this name or another: use one client for "
-                "both, or open a connection and pass it as `database`.",
-                holder="this process",
-            )
-        _OPEN.add(file)
-    try:
-        yield
-    finally:
-        with _OPEN_LOCK:
-            _OPEN.discard(file)
 
 
 def _has_bytes(path: Path) -> bool:

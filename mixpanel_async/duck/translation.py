@@ -58,7 +58,7 @@ def translate_open_errors(path: Path | None) -> Iterator[None]:
             ) from None
         if "Connection already closed" in message:
             raise ConfigurationError(
-                "The connection passed as database= is closed: keep it open for as long as the client is used."
+                "The connection passed as database= is closed: keep it open for as long as it is used here."
             ) from None
         if "not a valid DuckDB database" in message or "Could not read enough bytes" in message:
             raise StoreError(f"{path} is not a DuckDB database: choose another path, or move that file away.") from None

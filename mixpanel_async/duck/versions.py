@@ -120,16 +120,37 @@ def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, cre
         version = _version(cursor, schema)
         if not (version or create):
             raise StoreError("The database was replaced while it was used. Nothing more is written: call again.")
-        if version > VERSION:
-            raise StoreError(
-                f"This database was written by a newer mixpanel-async: its tables have version {version}, and this "
-                f"release knows {VERSION}. Upgrade it with pip install --upgrade mixpanel-async, or choose "
-                "another database."
-            )
+        _check_not_newer(version)
         if version == VERSION:
             return
         with transaction(cursor):
             _migrate(cursor, schema, version)
+
+
+def has_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> bool:
+    """Whether our tables are there, to be read. Writes nothing.
+
+    Raises:
+        StoreError: another version of this library made them; the message says what to do.
+    """
+    version = _version(cursor, schema)
+    _check_not_newer(version)
+    if 0 < version < VERSION:
+        raise StoreError(
+            f"This database was written by an earlier mixpanel-async: its tables have version {version}, and this "
+            f"release reads {VERSION}. Open it once with a client, which migrates them: `await client.store.coverage()`"
+            " is enough."
+        )
+    return version > 0
+
+
+def _check_not_newer(version: int) -> None:
+    if version > VERSION:
+        raise StoreError(
+            f"This database was written by a newer mixpanel-async: its tables have version {version}, and this "
+            f"release knows {VERSION}. Upgrade it with pip install --upgrade mixpanel-async, or choose "
+            "another database."
+        )
 
 
 def _version(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> int:

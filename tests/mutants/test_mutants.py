@@ -43,7 +43,7 @@ MUTANTS = {
     ),
     "a bare to_thread": Mutant(
         "threads.py",
-        "    if (cancelled := await wait_for_all([work])) is not None:\n",
+        "    if (cancelled := await wait_for_all([work], interrupt)) is not None:\n",
         "    return await work\n    if (cancelled := None) is not None:\n",
         "tests/cancellation/test_every_step.py tests/test_threads.py",
     ),
@@ -250,6 +250,30 @@ MUTANTS = {
         "            copies.put_back(cursor,",
         "            0 and copies.put_back(cursor,",
         "tests/duck/test_copies.py -k any_more",
+    ),
+    "a reading that could write": Mutant(
+        "duck/reading.py",
+        "BEGIN TRANSACTION READ ONLY",
+        "BEGIN TRANSACTION",
+        "tests/store/test_store.py -k written",
+    ),
+    "a reading beside a client's lock": Mutant(
+        "duck/sharing.py",
+        '            raise _open_here(path, "where a client',
+        '            0 and _open_here(path, "where a client',
+        "tests/store/test_store.py -k client_of_this_process_is",
+    ),
+    "a row out of range on the date of its time": Mutant(
+        "duck/coverage.py",
+        "            UNION ALL FROM moved\n",
+        "",
+        "tests/duck/test_coverage.py -k out_of_range",
+    ),
+    "the counts of only some names": Mutant(
+        "verify/request.py",
+        "            yield some\n            some, size = [], 0\n",
+        "            yield some\n            return\n",
+        "tests/system/test_verify.py -k fit_one_url",
     ),
 }
 

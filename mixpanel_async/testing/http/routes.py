@@ -10,6 +10,7 @@ Endpoint = Literal[
     "export",
     "engage",
     "engage/properties",
+    "events",
     "events/names",
     "events/top",
     "events/properties/top",

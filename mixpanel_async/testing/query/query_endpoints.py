@@ -29,6 +29,7 @@ from mixpanel_async.testing.query.app_api import (
     public_workspaces,
 )
 from mixpanel_async.testing.query.engage_sessions import EngageSessions
+from mixpanel_async.testing.query.event_counts import event_counts
 from mixpanel_async.testing.query.names_and_values import (
     event_names,
     profile_properties,
@@ -51,6 +52,7 @@ NOT_IN_PLAN = json_error(402, "Your plan does not allow API calls. Upgrade at mi
 
 _STATELESS: Mapping[Endpoint, Callable[[QueryContext], MakeBody]] = {
     "engage/properties": profile_properties,
+    "events": event_counts,
     "events/names": event_names,
     "events/top": top_events,
     "events/properties/top": top_properties,

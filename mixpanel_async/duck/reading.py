@@ -1,0 +1,129 @@
+"""Reads a database: a file, a caller's connection, or a client's open database, each in a transaction that cannot
+write and sees all tables at one moment.
+
+A file is opened by `duckdb.connect`, not attached: everybody in this process who connects to a file shares one opening
+of it, so that none takes the system's locks from another; see `sharing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Generic, TypeGuard, TypeVar
+
+import duckdb
+
+from mixpanel_async.duck.schema import Schema
+from mixpanel_async.duck.sharing import opened_to_read
+from mixpanel_async.duck.translation import translate_errors, translate_open_errors
+from mixpanel_async.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mixpanel_async.duck.connection import Database
+
+    Opened = AbstractContextManager[tuple[duckdb.DuckDBPyConnection, Schema]]
+
+T = TypeVar("T")
+
+Read = Callable[[duckdb.DuckDBPyConnection, Schema], T]
+"""What a reading does, with a cursor that cannot write and the schema that the tables are in."""
+
+
+class Reading(Generic[T]):
+    """One reading. `run` blocks, so it runs in a thread; another thread may call `interrupt` meanwhile."""
+
+    def __init__(self, opening: Callable[[], Opened], read: Read[T]) -> None:
+        """`opening` opens the database; see the functions below."""
+        self._opening = opening
+        self._read = read
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+
+    def run(self) -> T:
+        """Open the database, read, and close it.
+
+        Raises:
+            DatabaseLockedError, StoreError: it cannot be opened; and what the function raises.
+        """
+        with (
+            self._opening() as (self._cursor, schema),
+            translate_errors("The database cannot be read"),
+            _only_reading(self._cursor),
+        ):
+            return self._read(self._cursor, schema)
+
+    def interrupt(self) -> None:
+        """End the statement that runs; do nothing if none does."""
+        if (cursor := self._cursor) is not None:
+            with suppress(duckdb.Error):  # it may be closed meanwhile
+                cursor.interrupt()
+
+
+def is_connection(database: object) -> TypeGuard[duckdb.DuckDBPyConnection]:
+    """Whether it is an open connection, not a path."""
+    return isinstance(database, duckdb.DuckDBPyConnection)
+
+
+def check_exists(path: Path) -> None:
+    """Raise StoreError if there is no such file: reading creates none."""
+    if not path.exists():
+        raise StoreError(f"There is no database {path}: fetch into it first, or pass another path.")
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
+    """Open a file read-only. If this process has it open with `duckdb.connect(path)`, use that connection's database.
+
+    Raises:
+        DatabaseLockedError: somebody else writes to it.
+        StoreError: there is no such file, or it cannot be read.
+    """
+    check_exists(path)
+    with ExitStack() as opened:
+        with translate_open_errors(path):
+            opened.enter_context(opened_to_read(path))
+            connection = opened.enter_context(closing(_connect(path)))
+        yield connection, _default_schema(connection)
+
+
+@contextmanager
+def open_callers(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
+    """Open a cursor of a caller's connection: its default database and schema, whatever it `USE`s."""
+    with translate_open_errors(None):
+        cursor = connection.cursor()
+    with closing(cursor):
+        yield cursor, _default_schema(cursor)
+
+
+@contextmanager
+def open_clients(database: Database) -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
+    """Open a cursor of a client's database, which is open already."""
+    with closing(database.cursor()) as cursor:
+        yield cursor, database.schema
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(path), read_only=True)
+    except duckdb.ConnectionException as error:
+        if "different configuration" not in str(error):
+            raise
+    return duckdb.connect(str(path))  # somebody in this process can write to it: share that
+
+
+def _default_schema(cursor: duckdb.DuckDBPyConnection) -> Schema:
+    ((catalog, name),) = cursor.execute("SELECT current_database(), current_schema()").fetchall()
+    return Schema(catalog, name)
+
+
+@contextmanager
+def _only_reading(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    cursor.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # an error may have ended it
+            cursor.execute("ROLLBACK")
