@@ -411,7 +411,7 @@ class MixpanelClient:
 
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `cohort_id=None`: only members of this cohort.
-                - `output_properties=None`: names of the properties; `None` for all.
+                - `output_properties=None`: names of the properties; `None` for all. `$last_seen` comes in any case.
                 - `distinct_id=None`: only this profile.
                 - `distinct_ids=None`: only these profiles. A thousand of them are one request of the hourly limit.
                 - `group_id=None`: profiles of this data group, not of users; `distinct_id` is then the group's key.

@@ -25,6 +25,9 @@ PATH = "/api/query/engage"
 IDS = 1000
 """Distinct ids in one request: as many as a page holds, so that they come on one page."""
 
+LAST_SEEN = "$last_seen"
+"""The property that the column `last_seen` has, requested whichever properties are selected."""
+
 
 class SessionExpiredError(QueryError):
     """Mixpanel no longer knows the session of a page, so all pages must be requested again."""
@@ -38,7 +41,7 @@ def session_parameters(selection: ProfileSelection, now: int) -> list[dict[str, 
     """
     parameters: dict[str, object] = {
         "where": selection.where,
-        "output_properties": selection.output_properties,
+        "output_properties": _output_properties(selection),
         "data_group_id": selection.group_id,
         "behaviors": selection.behaviors,
     }
@@ -67,6 +70,11 @@ def is_expired(error: ExportError) -> bool:
     """
     words = {400: "uncached|session", 200: "uncached"}.get(error.status or 0)
     return words is not None and re.search(words, str(error), re.IGNORECASE) is not None
+
+
+def _output_properties(selection: ProfileSelection) -> list[str] | None:
+    names = selection.output_properties
+    return None if names is None else sorted({*names, LAST_SEEN})
 
 
 def _form(parameters: Mapping[str, object]) -> dict[str, str]:
