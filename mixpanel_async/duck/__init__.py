@@ -21,6 +21,7 @@ copies          rows of one key in several chunks
 journal         which dates a table holds
 table_sink      a chunk's transaction on a table
 events_table    a table of events
+held_profiles   what a table of profiles selects, and how current it is
 profiles_table  a table of profiles
 lookup_tables   tables of lookups
 """

@@ -7,6 +7,7 @@ slow disk holds the network back, and only a few pages are in memory, however ma
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ async def fetch_profiles(
         ExportError: a fatal one, which every other page would meet, too; any, if the fetch is not parallel.
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
-    table = ProfilesTable(held.database, fetch.table, fetch.selection, append=fetch.append)
+    table = ProfilesTable(held.database, fetch.table, fetch.selection, "append" if fetch.append else "replace")
     await held.run(table.check, create=True)
     try:
         hooks = HookCalls(hook)
@@ -103,7 +104,7 @@ async def _fetch_pages(
     resumed = await held.run(table.resume) if fetch.resume else None
     attempts = Attempts(source, "All profiles, from the first page")
     while True:
-        began, kept = resumed or (await held.run(table.begin), [])
+        began, kept = resumed or (await held.run(table.begin, utc_now()), [])
         sessions = ProfileSessions(source, session_parameters(fetch.selection, began))
         pages = PageFetcher(sessions, table, held, hooks, workers=workers, parallel=fetch.parallel)
         try:
@@ -233,6 +234,11 @@ class PageFetcher:
         index, total = self._indices[key], len(self._indices) + self._sessions.unrequested
         message = None if error is None else str(error)
         self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
+
+
+def utc_now() -> dt.datetime:
+    """Return the time at which a download begins. Tests replace it."""
+    return dt.datetime.now(dt.UTC)
 
 
 def _workers(fetch: ProfileFetch, most: int) -> int:
