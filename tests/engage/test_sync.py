@@ -481,7 +481,7 @@ async def test_a_cancel_at_any_step(fake, client_of, path, clock):
     taken, _ = await run_and_cancel(client.sync_profiles(max_workers=2), set())
     assert times(path) == synced
     ended = 0
-    for step in few(range(1, taken + 1), 12, seed=6):
+    for step in few(range(1, taken + 1), 8, seed=6):
         fake.profiles = GivenProfiles(people(76))
         await client.fetch_profiles(parallel=True)
         with duckdb.connect(str(path)) as connection:
