@@ -12,7 +12,7 @@ import mixpanel_async
 
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
-    {"_version", "errors", "types", "catalog", "dates", "arguments"},
+    {"_version", "errors", "types", "catalog", "clock", "dates", "arguments"},
     {"threads"},
     {"tasks", "progress", "selections"},
     {"decode"},

@@ -7,12 +7,12 @@ slow disk holds the network back, and only a few pages are in memory, however ma
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async import clock
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
 from mixpanel_async.duck.schema import check_table_name
@@ -28,6 +28,7 @@ from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import ProfileBatchProgress
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from arro3.core import RecordBatch
@@ -116,7 +117,7 @@ async def _fetch_pages(
     resumed = await held.run(table.resume) if fetch.resume else None
     attempts = Attempts(source, "All profiles, from the first page")
     while True:
-        began, kept = resumed or (await held.run(table.begin, utc_now()), [])
+        began, kept = resumed or (await held.run(table.begin, clock.utc_now()), [])
         sessions = ProfileSessions(source, session_parameters(fetch.selection, began, fetch.seen_since))
         pages = PageFetcher(fetch, sessions, table, held, hooks, workers)
         try:
@@ -246,11 +247,6 @@ class PageFetcher:
         index, total = self._indices[key], len(self._indices) + self._sessions.unrequested
         message = None if error is None else str(error)
         self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
-
-
-def utc_now() -> dt.datetime:
-    """Return the time by which syncs are planned. Tests replace it."""
-    return dt.datetime.now(dt.UTC)
 
 
 def _workers(fetch: ProfileFetch, most: int) -> int:

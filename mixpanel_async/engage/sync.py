@@ -11,16 +11,17 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mixpanel_async import clock
 from mixpanel_async.duck.held_profiles import read_held
 from mixpanel_async.duck.schema import check_table_name
-from mixpanel_async.engage import fetch
-from mixpanel_async.engage.fetch import ProfileFetch
+from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.errors import SelectionMismatchError
 from mixpanel_async.tasks import check_workers
 
 if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.held_profiles import HeldProfiles, SyncTimes
+    from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.engage.results import ProfileOutcome
     from mixpanel_async.holding import HeldDatabase
     from mixpanel_async.selections import ProfileSelection
@@ -62,15 +63,13 @@ class ProfileSync:
         return cls(check_table_name(name), selection, full_every_days, max_workers)
 
 
-async def sync_profiles(
-    sync: ProfileSync, source: Source, hook: fetch.PageHook | None, held: HeldDatabase
-) -> ProfileOutcome:
+async def sync_profiles(sync: ProfileSync, source: Source, hook: PageHook | None, held: HeldDatabase) -> ProfileOutcome:
     """Download all profiles, or merge those seen since the last sync. Raises as `fetch_profiles`, and `plan`."""
     table = await held.run(read_held, held.database, sync.table, create=True)
-    planned = plan(sync, table, fetch.utc_now())
+    planned = plan(sync, table, clock.utc_now())
     which = "all profiles" if planned.seen_since is None else f"profiles seen since {planned.seen_since}"
     logger.info("Table %r: %s are requested.", sync.table, which)
-    return await fetch.fetch_profiles(planned, source, hook, held)
+    return await fetch_profiles(planned, source, hook, held)
 
 
 def plan(sync: ProfileSync, table: HeldProfiles | None, now: dt.datetime) -> ProfileFetch:

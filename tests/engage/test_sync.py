@@ -44,7 +44,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("mixpanel_async.engage.fetch.utc_now", clock)
+    monkeypatch.setattr("mixpanel_async.clock.utc_now", clock)
     return clock
 
 
@@ -498,10 +498,9 @@ async def test_a_cancel_at_any_step(fake, client_of, path, clock):
 
 CHILD = """
 import asyncio, datetime, sys, threading
-from mixpanel_async import MixpanelClient, ServiceAccount
+from mixpanel_async import MixpanelClient, ServiceAccount, clock
 from mixpanel_async.duck import profiles_table
 from mixpanel_async.duck.profiles_table import ProfilesTable
-from mixpanel_async.engage import fetch
 
 def stop():
     print("here", flush=True)
@@ -522,7 +521,7 @@ MOMENTS = {
 }
 
 async def main(url, user, secret, project, path, moment, record, now):
-    fetch.utc_now = lambda: datetime.datetime.fromisoformat(now)
+    clock.utc_now = lambda: datetime.datetime.fromisoformat(now)
     if moment == "after all pages":
         ProfilesTable.publish = lambda table: stop()
     else:
@@ -585,11 +584,11 @@ async def test_two_syncs_of_one_client_wait_for_each_other(fake, client_of, path
 
 TWO = """
 import asyncio, datetime, sys
-from mixpanel_async import MixpanelClient, ServiceAccount, StoreError
+from mixpanel_async import MixpanelClient, ServiceAccount, StoreError, clock
 from mixpanel_async.engage import fetch
 
 async def main(url, user, secret, project, path, now):
-    fetch.utc_now = lambda: datetime.datetime.fromisoformat(now)
+    clock.utc_now = lambda: datetime.datetime.fromisoformat(now)
     real = fetch.PageFetcher._fetch_batch
     async def wait(pages, key):
         if key.page == 1:
