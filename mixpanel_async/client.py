@@ -25,6 +25,7 @@ from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.engage.fetch import ProfileFetch, fetch_profiles
 from mixpanel_async.engage.results import parallel_profiles_result, profiles_result
 from mixpanel_async.engage.stream import ProfileStream
+from mixpanel_async.engage.sync import ProfileSync, sync_profiles
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
 from mixpanel_async.export.no_event import warn_of_no_event
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mixpanel_async.arguments import EventOptions, ProfileArguments, StreamOptions, SyncOptions
+    from mixpanel_async.arguments import EventOptions, Names, ProfileArguments, StreamOptions, SyncOptions
     from mixpanel_async.catalog import Project
     from mixpanel_async.dates import ProjectDays
     from mixpanel_async.engage.fetch import PageHook
@@ -493,7 +494,7 @@ class MixpanelClient:
 
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
                 - `cohort_id=None`: only members of this cohort.
-                - `output_properties=None`: names of the properties; `None` for all.
+                - `output_properties=None`: names of the properties; `None` for all. `$last_seen` comes in any case.
                 - `distinct_id=None`: only this profile.
                 - `distinct_ids=None`: only these profiles. A thousand of them are one request of the hourly limit.
                 - `group_id=None`: profiles of this data group, not of users; `distinct_id` is then the group's key.
@@ -530,6 +531,71 @@ class MixpanelClient:
         work = partial(fetch_profiles, fetch, self._core.query_source(), on_batch_complete)
         outcome = await self._core.call_on_table(fetch.table, work)
         return (parallel_profiles_result if parallel else profiles_result)(fetch.table, outcome, started)
+
+    async def sync_profiles(  # noqa: PLR0913 - as above
+        self,
+        name: str = "profiles",
+        *,
+        where: str | None = None,
+        output_properties: Names | None = None,
+        group_id: int | str | None = None,
+        full_every_days: int = 7,
+        max_workers: int = 5,
+        on_batch_complete: PageHook | None = None,
+    ) -> ParallelProfileFetchResult:
+        """Keep a table of user or group profiles up to date. Call it as often as you like, such as every hour.
+
+        The first call downloads all profiles, as `fetch_profiles(parallel=True)` does. Later calls request only those
+        that were seen since the last sync (`$last_seen`), and merge them by distinct id in one transaction: each
+        replaces the one with its id, and the others stay. Every `full_every_days` a call downloads all profiles again
+        and replaces the table. Until then the table does not show
+
+        - deletions: a profile that was deleted in Mixpanel, or merged into another, stays;
+        - changes without a visit: an update that leaves `$last_seen` as it was (`$ignore_time`), or that reached
+          Mixpanel more than half a day late;
+        - profiles without `$last_seen`, such as new ones that were imported;
+        - profiles that no longer match `where`: they stay as they were when they last matched.
+
+        `$last_seen` has no zone, so profiles are requested again that were seen up to 26 hours before the last sync.
+        That covers every project's time zone.
+
+        Args:
+            name: the table. It may be one that `fetch_profiles` filled: if that replaced it with this version of the
+                library, its time counts as that of a full download. `append=True` does not.
+            where: a filter expression of Mixpanel's. `None` is the table's own, also for the next two.
+            output_properties: names of the properties. `$last_seen` comes in any case.
+            group_id: profiles of this data group, not of users. Mixpanel does not say whether these have `$last_seen`;
+                those without come with a full download.
+            full_every_days: after how many days all profiles are downloaded again, or up to an hour before; 0 for every
+                call. They are also downloaded if it is not known when they last were, and if somebody else inserted
+                or deleted rows.
+            max_workers: pages at once, as with `fetch_profiles`.
+            on_batch_complete: called with a `ProfileBatchProgress` for each page, as with `fetch_profiles`.
+
+        Returns:
+            `total_rows` counts the profiles that this call wrote, 0 if none was seen since. With pages that failed,
+            which `failed_page_indices` has, it is 0, too: the table is as before, and the next sync requests all of
+            them again.
+
+        Raises:
+            ValueError: an argument is out of its range; nothing was requested or written.
+            SelectionMismatchError: `where`, `output_properties` or `group_id` is not the table's; or the table was
+                fetched with `cohort_id`, `behaviors` or distinct ids, which need `fetch_profiles`, because a profile
+                may come to belong to them without a visit. Nothing was requested.
+            DatabaseLockedError, AuthenticationError, QueryError, ExportError, StoreError, RuntimeError: as
+                `fetch_profiles(parallel=True)`.
+
+        After an error, a cancel or a kill the table is as before, or synced, and the next call continues from there.
+        Calls of one client on one table wait for each other. If two processes sync the same table at the same time,
+        the one that began first ends with a `StoreError`.
+        """
+        check_hook("on_batch_complete", on_batch_complete)
+        selection = ProfileSelection.of(where=where, output_properties=output_properties, group_id=group_id)
+        sync = ProfileSync.of(name, selection, full_every_days=full_every_days, max_workers=max_workers)
+        started = time.monotonic()
+        work = partial(sync_profiles, sync, self._core.query_source(), on_batch_complete)
+        outcome = await self._core.call_on_table(sync.table, work)
+        return parallel_profiles_result(sync.table, outcome, started)
 
     def stream_profiles(
         self, *, raw: bool = False, **selection: Unpack[ProfileArguments]

@@ -107,6 +107,7 @@ async def profiles(client: MixpanelClient, parallel: bool) -> None:
         await client.fetch_profiles(parallel=parallel, group_id="7", output_properties=("a",)),
         FetchResult | ParallelProfileFetchResult,
     )
+    assert_type(await client.sync_profiles(output_properties=["a"], group_id=7), ParallelProfileFetchResult)
     stream = client.stream_profiles(cohort_id=7, include_all_users=True, raw=True)
     assert_type(stream, AsyncGenerator[dict[str, Any], None])
     await client.fetch_profiles(cohort="7")  # type: ignore[call-overload]

@@ -25,6 +25,7 @@ coverage        which days a table of events holds
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events
+held_profiles   what a table of profiles selects, and how current it is
 profiles_table  a table of profiles
 lookup_tables   tables of lookups
 """

@@ -140,7 +140,7 @@ def drop_empty_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
 
 def forget(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> None:
     """Within a transaction: delete all that is known of a table, but for the lines of chunks that failed."""
-    for ours in ("selections", "chunks", "out_of_range", "copies", "unchecked"):
+    for ours in ("selections", "chunks", "out_of_range", "copies", "unchecked", "syncs"):
         cursor.execute(f"DELETE FROM {schema}._mixpanel_{ours} WHERE table_name = lower(?)", [name])
     cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE table_name = lower(?) AND NOT chunk_failed", [name])
 

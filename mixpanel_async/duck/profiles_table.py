@@ -8,24 +8,43 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mixpanel_async.decode.layout import PROFILES
 from mixpanel_async.duck.arrow_input import ArrowInput
 from mixpanel_async.duck.connection import table_cursor
-from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, check_columns, table_exists
+from mixpanel_async.duck.held_profiles import (
+    find_selection,
+    held_selection,
+    read_selection,
+    record_full,
+    record_merge,
+)
+from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, has_rows, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
-from mixpanel_async.selections import ProfileSelection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
 
     from arro3.core import RecordBatch
 
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.selections import ProfileSelection
+
+Mode = Literal["replace", "append", "sync"]
+"""What a download does to the table. It becomes the table; or each profile replaces the one with its distinct id, and
+the others stay; or the same, and these profiles are all that were seen since the table's last sync.
+"""
 
 _EXCERPT = 200
+_DOWNLOADS: Mapping[Mode, str] = {
+    "replace": "profiles to come",
+    "append": "profiles to append",
+    "sync": "profiles to sync",
+}
+"""What a download that is not complete is called in `_mixpanel_selections`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,46 +65,48 @@ class ProfilesTable:
     It may be closed and opened again between them.
     """
 
-    def __init__(self, database: Database, name: str, selection: ProfileSelection, *, append: bool) -> None:
-        """`append`: each profile replaces the one with its distinct id, and the others stay."""
+    def __init__(self, database: Database, name: str, selection: ProfileSelection, mode: Mode) -> None:
         self._database = database
         self._name = name
         self._kept = f"{OWN_PREFIX}profiles_{name.lower()}"
         self._selection = selection
-        self._append = append
-        self._download = "profiles to append" if append else "profiles to come"
+        self._mode = mode
         self._began_at: int | None = None
 
     def check(self) -> None:
         """Check that the table is missing, or may take this selection.
 
         Raises:
-            TableNotFoundError, SelectionMismatchError: by `append`.
+            TableNotFoundError, SelectionMismatchError: by the mode.
             StoreError: a table of that name is not a profiles table of this library.
         """
         with self._opened():
             self._check()
 
-    def begin(self) -> int:
-        """Forget a download that was broken off, and begin another; return when, in seconds since 1970."""
+    def begin(self, now: dt.datetime | None = None) -> int:
+        """Forget a download that was broken off, and begin another; return when, in seconds since 1970.
+
+        `now`: the time, if it is not DuckDB's.
+        """
         with self._transaction():
             self._forget(self._kept)
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
-            self._record(self._kept, self._download)
+            self._record(self._kept, _DOWNLOADS[self._mode], now)
             return self._own()
 
     def resume(self) -> tuple[int, list[KeptPage]] | None:
-        """Return when the download that was broken off began, and its pages; `None` if no page is kept.
+        """Return when the download that was broken off began, and its pages; `None` if no page is kept, or it was that
+        of a sync.
 
         Raises:
             SelectionMismatchError: it selected other profiles.
         """
         with self._opened():
-            kind, selection = self._find(self._kept)
-            if not kind or not self._exists(self._kept):
+            kind, selection = find_selection(self._cursor, self._database.schema, self._kept)
+            if kind in ("", _DOWNLOADS["sync"]) or not table_exists(self._cursor, self._database.schema, self._kept):
                 return None
-            if kind != self._download or _read_selection(selection) != self._selection:
+            if kind != _DOWNLOADS[self._mode] or read_selection(selection) != self._selection:
                 raise SelectionMismatchError(
                     f"The download for {self._name!r} that was broken off selected {selection[:_EXCERPT]} ({kind}), "
                     f"and this call selects {self._selection.to_json()[:_EXCERPT]}: pass the same selection, or start "
@@ -144,38 +165,27 @@ class ProfilesTable:
             self._check()
             self._delete_repeated()
             rows = int(self._cursor.execute(f"SELECT count(*) FROM {self._aside}").fetchall()[0][0])
-            if self._append:
-                self._cursor.execute(
-                    f"DELETE FROM {self._table} "
-                    f"WHERE encode(distinct_id) IN (SELECT encode(distinct_id) FROM {self._aside})"
-                )
-                self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
-                self._cursor.execute(f"DROP TABLE {self._aside}")
+            if self._mode == "replace":
+                self._replace(rows)
             else:
-                self._cursor.execute(f"DROP TABLE IF EXISTS {self._table}")
-                self._cursor.execute(f'ALTER TABLE {self._aside} RENAME TO "{self._name}"')
-                self._record(self._name.lower(), "profiles")
+                self._merge(rows)
             self._forget(self._kept)
         return rows
 
     def finish(self) -> None:
-        """End the download. Pages that were kept stay for `resume`; a download without pages is forgotten."""
+        """End the download. Pages that were kept stay for `resume`; those of a sync are dropped."""
         with self._transaction():
-            query = f"SELECT count(*) FROM {self._pages} WHERE table_name = ?"
-            if self._began() == self._began_at and not self._cursor.execute(query, [self._kept]).fetchall()[0][0]:
+            if self._began() == self._began_at and (self._mode == "sync" or not self._has_pages()):
                 self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
                 self._forget(self._kept)
 
     def _check(self) -> None:
-        if not self._exists(self._name):
-            if self._append:
-                raise TableNotFoundError(f"There is no table {self._name!r} to append to: fetch it first.")
+        held = held_selection(self._cursor, self._database.schema, self._name)
+        if held is None:
+            if self._mode != "replace":
+                what = "append to" if self._mode == "append" else "sync"
+                raise TableNotFoundError(f"There is no table {self._name!r} to {what}: fetch it first.")
             return
-        kind, held = self._find(self._name)
-        if kind != "profiles":
-            what = f"holds {kind}" if kind else "was not made by this library"
-            raise StoreError(f"Table {self._name!r} {what}: choose another name.")
-        check_columns(self._cursor, self._table, "profiles")  # somebody may have dropped ours and created another
         if not self._may_take(held):
             raise SelectionMismatchError(
                 f"Table {self._name!r} holds the selection {held[:_EXCERPT]}, and this call selects "
@@ -184,10 +194,25 @@ class ProfilesTable:
 
     def _may_take(self, held: str) -> bool:
         """Whether profiles of this selection belong into a table that holds another: they must have the same shape."""
-        selection, ours = _read_selection(held), self._selection
-        if selection is None or not self._append:
+        selection, ours = read_selection(held), self._selection
+        if selection is None or self._mode != "append":
             return selection == ours
         return (selection.group_id, selection.output_properties) == (ours.group_id, ours.output_properties)
+
+    def _replace(self, rows: int) -> None:
+        self._cursor.execute(f"DROP TABLE IF EXISTS {self._table}")
+        self._cursor.execute(f'ALTER TABLE {self._aside} RENAME TO "{self._name}"')
+        self._record(self._name.lower(), "profiles")
+        record_full(self._cursor, self._database.schema, self._name, self._began_at or 0, rows)
+
+    def _merge(self, rows: int) -> None:
+        deleted = self._cursor.execute(
+            f"DELETE FROM {self._table} WHERE encode(distinct_id) IN (SELECT encode(distinct_id) FROM {self._aside})"
+        ).fetchall()[0][0]
+        self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
+        self._cursor.execute(f"DROP TABLE {self._aside}")
+        began_at = self._began_at if self._mode == "sync" else None
+        record_merge(self._cursor, self._database.schema, self._name, began_at, rows - deleted)
 
     def _delete_repeated(self) -> None:
         repeated = f"SELECT 1 FROM {self._aside} GROUP BY encode(distinct_id) HAVING count(*) > 1"
@@ -197,14 +222,8 @@ class ProfilesTable:
                 f"(SELECT max(rowid) FROM {self._aside} GROUP BY encode(distinct_id))"
             )
 
-    def _exists(self, name: str) -> bool:
-        return table_exists(self._cursor, self._database.schema, name)
-
-    def _find(self, name: str) -> tuple[str, str]:
-        """Return a table's type and selection; empty texts where this library did not create it."""
-        query = f"SELECT type, selection FROM {self._selections} WHERE table_name = lower(?)"
-        found = self._cursor.execute(query, [name]).fetchall()
-        return (found[0][0], found[0][1]) if found else ("", "")
+    def _has_pages(self) -> bool:
+        return has_rows(self._cursor, self._database.schema, "pages", self._kept)
 
     def _own(self) -> int:
         """Make the kept download this object's own; return when it began, in seconds since 1970."""
@@ -224,11 +243,12 @@ class ProfilesTable:
         if self._began() != self._began_at:
             raise StoreError(f"Table {self._name!r}: another client fetches into it. Use one client for both calls.")
 
-    def _record(self, name: str, kind: str) -> None:
+    def _record(self, name: str, kind: str, created_at: dt.datetime | None = None) -> None:
+        """Write a row of `_mixpanel_selections`; created now, unless a time is given."""
         self._cursor.execute(
             f"INSERT OR REPLACE INTO {self._selections} (table_name, type, selection, created_at) "
-            f"VALUES (?, ?, ?, {UTC_NOW})",
-            [name, kind, self._selection.to_json()],
+            f"VALUES (?, ?, ?, coalesce(?::TIMESTAMP, {UTC_NOW}))",
+            [name, kind, self._selection.to_json(), None if created_at is None else stored_time(created_at)],
         )
 
     def _forget(self, name: str) -> None:
@@ -248,11 +268,3 @@ class ProfilesTable:
     def _transaction(self) -> Iterator[None]:
         with self._opened(), transaction(self._cursor):
             yield
-
-
-def _read_selection(text: str) -> ProfileSelection | None:
-    """Read a selection of the journal; `None` if this version cannot have written it."""
-    try:
-        return ProfileSelection.from_json(text)
-    except (ValueError, TypeError):
-        return None

@@ -13,6 +13,8 @@ Their names begin `_mixpanel_`, and they are stable enough to query:
                           `_mixpanel_chunks`, because no line of it was an event.
 `_mixpanel_pages`         one row per page of profiles that is kept, because its download is not complete.
 `_mixpanel_profiles_*`    the profiles of these pages, in one table per table that is fetched into.
+`_mixpanel_syncs`         one row per table of profiles: when its last full download and its last sync began, and how
+                          many rows the library left in it.
 
 A database of an older version is migrated in one transaction. One of a newer version is refused.
 """
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 VERSION = 5
 """1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
 `_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`. 3: `created_at`,
-`fetched_at` and the `date` of annotations were `TIMESTAMPTZ`. 4: `_mixpanel_chunks` had no `merged_at`.
+`fetched_at` and the `date` of annotations were `TIMESTAMPTZ`. 4: there was no `_mixpanel_syncs`, and
+`_mixpanel_chunks` had no `merged_at`.
 """
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
@@ -100,6 +103,12 @@ _TABLES = (
         page_size BIGINT NOT NULL,
         fetched_at TIMESTAMP NOT NULL,
         PRIMARY KEY (table_name, part, page)
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_syncs (
+        table_name VARCHAR PRIMARY KEY,
+        full_at TIMESTAMP NOT NULL,
+        synced_at TIMESTAMP NOT NULL,
+        rows BIGINT NOT NULL
     )""",
 )
 

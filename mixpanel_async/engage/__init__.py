@@ -8,5 +8,6 @@ paging    a session's pages: which follow, where they end, what does not add up
 sessions  a download's sessions, and the requests for their pages
 results   what the caller gets
 fetch     `fetch_profiles`: one task per page; pages are kept, and replace the table when all have arrived
+sync      `sync_profiles`: which profiles to fetch, all or those seen since the last sync
 stream    `stream_profiles`: pages in order, with nothing stored
 """

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async import clock
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
 from mixpanel_async.duck.schema import check_table_name
@@ -27,11 +28,13 @@ from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import ProfileBatchProgress
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from arro3.core import RecordBatch
 
     from mixpanel_async.api.source import Source
+    from mixpanel_async.duck.profiles_table import Mode
     from mixpanel_async.holding import HeldDatabase
     from mixpanel_async.selections import ProfileSelection
 
@@ -42,7 +45,7 @@ logger = logging.getLogger("mixpanel_async")
 
 @dataclass(frozen=True, slots=True)
 class ProfileFetch:
-    """What a call of `fetch_profiles` fetches into which table; `of` checks the call's arguments."""
+    """What a call fetches into which table; `of` checks the arguments of `fetch_profiles`."""
 
     table: str
     selection: ProfileSelection
@@ -50,6 +53,17 @@ class ProfileFetch:
     resume: bool
     parallel: bool
     max_workers: int
+    seen_since: dt.datetime | None = None
+    """Only profiles whose `$last_seen` is not before this, which has no zone: all that a sync has to merge."""
+    is_sync: bool = False
+    """Whether `sync_profiles` fetches, which never resumes a download."""
+
+    @property
+    def mode(self) -> Mode:
+        """What the profiles do to the table."""
+        if self.seen_since is not None:
+            return "sync"
+        return "append" if self.append else "replace"
 
     @classmethod
     def of(  # noqa: PLR0913 - the call's arguments
@@ -76,7 +90,7 @@ async def fetch_profiles(
         ExportError: a fatal one, which every other page would meet, too; any, if the fetch is not parallel.
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
-    table = ProfilesTable(held.database, fetch.table, fetch.selection, append=fetch.append)
+    table = ProfilesTable(held.database, fetch.table, fetch.selection, fetch.mode)
     await held.run(table.check, create=True)
     try:
         hooks = HookCalls(hook)
@@ -103,9 +117,9 @@ async def _fetch_pages(
     resumed = await held.run(table.resume) if fetch.resume else None
     attempts = Attempts(source, "All profiles, from the first page")
     while True:
-        began, kept = resumed or (await held.run(table.begin), [])
-        sessions = ProfileSessions(source, session_parameters(fetch.selection, began))
-        pages = PageFetcher(sessions, table, held, hooks, workers=workers, parallel=fetch.parallel)
+        began, kept = resumed or (await held.run(table.begin, clock.utc_now()), [])
+        sessions = ProfileSessions(source, session_parameters(fetch.selection, began, fetch.seen_since))
+        pages = PageFetcher(fetch, sessions, table, held, hooks, workers)
         try:
             return await pages.run(kept), sessions
         except QueryError as error:
@@ -118,22 +132,21 @@ async def _fetch_pages(
 class PageFetcher:
     """One download's pages on their way to where they are kept."""
 
-    def __init__(  # noqa: PLR0913 - what a download is made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what a download is made of
         self,
+        fetch: ProfileFetch,
         sessions: ProfileSessions,
         table: ProfilesTable,
         held: HeldDatabase,
         hooks: HookCalls[ProfileBatchProgress],
-        *,
         workers: asyncio.Semaphore,
-        parallel: bool,
     ) -> None:
+        self._call = fetch
         self._sessions = sessions
         self._table = table
         self._held = held
         self._hooks = hooks
         self._workers = workers
-        self._parallel = parallel
         self._writing = asyncio.Lock()
         self._indices: dict[PageKey, int] = {}
         self._kept: dict[PageKey, int] = {}
@@ -218,12 +231,13 @@ class PageFetcher:
 
     def _failed(self, key: PageKey, error: ExportError) -> None:
         """Go on without the page, or end the fetch by raising its error."""
-        if error.fatal or not self._parallel:
-            if self._outcome.pages and self._fatal is None:
+        if error.fatal or not self._call.parallel:
+            if self._outcome.pages and self._fatal is None and not self._call.is_sync:
                 error.add_note(f"The {self._outcome.pages} pages that came are kept: see resume=True.")
             self._fatal = error
             raise error
-        logger.warning("%s. The other pages go on; resume=True fetches this one again.", error)
+        again = "the next sync fetches all of them" if self._call.is_sync else "resume=True fetches this one"
+        logger.warning("%s. The other pages go on; %s again.", error, again)
         self._outcome.errors[self._indices[key]] = error
         if key.part in self._sessions.opened:
             self._sessions.opened[key.part].failed(key.page)

@@ -15,6 +15,7 @@ from mixpanel_async.api.query import Query
 from mixpanel_async.errors import QueryError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from mixpanel_async.errors import ExportError
@@ -25,20 +26,25 @@ PATH = "/api/query/engage"
 IDS = 1000
 """Distinct ids in one request: as many as a page holds, so that they come on one page."""
 
+LAST_SEEN = "$last_seen"
+"""The property that the column `last_seen` has, requested whichever properties are selected."""
+
 
 class SessionExpiredError(QueryError):
     """Mixpanel no longer knows the session of a page, so all pages must be requested again."""
 
 
-def session_parameters(selection: ProfileSelection, now: int) -> list[dict[str, str]]:
+def session_parameters(
+    selection: ProfileSelection, now: int, seen_since: dt.datetime | None = None
+) -> list[dict[str, str]]:
     """Return the parameters of each session that a selection takes: several where it has many distinct ids.
 
     `now`, in seconds since 1970, is up to when `behaviors` are counted if there is no `as_of_timestamp`: without one
-    Mixpanel serves no second page.
+    Mixpanel serves no second page. `seen_since` leaves out profiles that were not seen since, or have no `$last_seen`.
     """
     parameters: dict[str, object] = {
-        "where": selection.where,
-        "output_properties": selection.output_properties,
+        "where": _seen_since(selection.where, seen_since),
+        "output_properties": _output_properties(selection),
         "data_group_id": selection.group_id,
         "behaviors": selection.behaviors,
     }
@@ -67,6 +73,19 @@ def is_expired(error: ExportError) -> bool:
     """
     words = {400: "uncached|session", 200: "uncached"}.get(error.status or 0)
     return words is not None and re.search(words, str(error), re.IGNORECASE) is not None
+
+
+def _seen_since(where: str | None, time: dt.datetime | None) -> str | None:
+    """Add a condition to a filter: Mixpanel compares `$last_seen` as text, as Airbyte's connector relies on."""
+    if time is None:
+        return where
+    seen = f'properties["{LAST_SEEN}"] >= "{time.strftime("%Y-%m-%dT%H:%M:%S")}"'
+    return seen if where is None else f"({where}) and {seen}"
+
+
+def _output_properties(selection: ProfileSelection) -> list[str] | None:
+    names = selection.output_properties
+    return None if names is None else sorted({*names, LAST_SEEN})
 
 
 def _form(parameters: Mapping[str, object]) -> dict[str, str]:

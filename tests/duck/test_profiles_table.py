@@ -52,13 +52,13 @@ def kept(page, rows):
     return KeptPage(0, page, rows, "session", 3, 2)
 
 
-def opened(database, name, *, append=False):
-    return ProfilesTable(database, name, SELECTION, append=append)
+def opened(database, name, *, append=False, mode=None):
+    return ProfilesTable(database, name, SELECTION, mode or ("append" if append else "replace"))
 
 
-def with_pages(database, *, append=False, text='{"new":1}'):
+def with_pages(database, *, append=False, mode=None, text='{"new":1}'):
     """A table whose pages are in, one of its profiles on both of them."""
-    table = opened(database, "People", append=append)
+    table = opened(database, "People", append=append, mode=mode)
     table.begin()
     table.keep(kept(0, 2), profiles("a", "b", text=text))
     table.keep(kept(1, 2), profiles("b", "c", text=text))
@@ -92,15 +92,15 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("mode", ["replace", "append", "sync"])
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_a_statement_that_fails_leaves_all_as_it_was(database, step, append):
+def test_a_statement_that_fails_leaves_all_as_it_was(database, step, mode):
     first = with_pages(database, text='{"old":1}')
     first.publish()
     first.finish()
     number = 0
     while True:
-        table = with_pages(database, append=append)
+        table = with_pages(database, mode=mode)
         before = state(database)
         failing = Failing(database, number)
         table._database = failing

@@ -113,6 +113,18 @@ def test_version_2_gets_the_tables_for_copies_and_a_column(cursor):
     assert cursor.execute("SELECT digest FROM _mixpanel_out_of_range").fetchall() == [("digest",)]
 
 
+def test_version_4_gets_the_table_for_syncs(cursor):
+    prepare_our_tables(cursor, MAIN)
+    now = tables(cursor)
+    cursor.execute("DROP TABLE _mixpanel_syncs; UPDATE _mixpanel_version SET version = 4")
+    cursor.execute("INSERT INTO _mixpanel_selections VALUES ('profiles', 'profiles', '{}', '2026-01-01')")
+    prepare_our_tables(cursor, MAIN)
+    assert tables(cursor) == now
+    assert cursor.execute("FROM _mixpanel_syncs").fetchall() == []
+    assert cursor.execute("SELECT table_name FROM _mixpanel_selections").fetchall() == [("profiles",)]
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+
+
 def test_times_of_version_3_are_the_same_without_a_zone(cursor):
     cursor.execute("SET TimeZone = 'America/Los_Angeles'")
     for statement in VERSION_1:

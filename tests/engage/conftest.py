@@ -13,6 +13,10 @@ from tests.system.conftest import client_of  # noqa: F401 - a fixture
 
 SMALL = QueryRules(page_size=10)
 PAGES = 8
+JOURNAL = {
+    f"_mixpanel_{name}"
+    for name in ("version", "selections", "chunks", "out_of_range", "copies", "unchecked", "rejected", "pages", "syncs")
+}
 WAYS = pytest.mark.parametrize("parallel", [True, False])
 
 
@@ -56,10 +60,7 @@ def stored(database, table: str = "profiles") -> Counter[bytes]:
 def ours(path) -> set[str]:
     """What there is beside the journal."""
     with duckdb.connect(str(path)) as connection:
-        return {name for (name,) in connection.execute("SHOW TABLES").fetchall()} - {
-            f"_mixpanel_{name}"
-            for name in ("version", "selections", "chunks", "out_of_range", "copies", "unchecked", "rejected", "pages")
-        }
+        return {name for (name,) in connection.execute("SHOW TABLES").fetchall()} - JOURNAL
 
 
 def requested(server) -> list[tuple[int | None, int]]:

@@ -371,7 +371,7 @@ COHORT = Catalog(cohorts=(Cohort(7, "Seven", members=("顧客-1", "顧客-2", "n
     ("arguments", "parameters"),
     [
         ({"where": 'properties["n"] > 20 and "Ж" in properties["$name"]'},) * 2,
-        ({"output_properties": ["n", "$name"]},) * 2,
+        ({"output_properties": ["n", "$name"]}, {"output_properties": ["n", "$name", "$last_seen"]}),
         ({"distinct_id": "顧客-3"}, {"distinct_id": "顧客-3"}),
         ({"distinct_ids": ["顧客-3", "no such", "顧客-5", "顧客-3"]}, {"distinct_ids": ["顧客-3", "顧客-5"]}),
         ({"cohort_id": 7}, {"filter_by_cohort": {"id": 7}, "include_all_users": "false"}),
@@ -440,7 +440,21 @@ async def test_ids_and_names_may_come_from_an_iterator(fake, client_of, path):
     result = await client_of(fake).fetch_profiles(distinct_ids=ids, output_properties=map(str, ["n"]))
 
     assert result.rows == 3
-    assert [list(properties) for properties in rows_of(path).values()] == [["n"]] * 3
+    assert [set(properties) - {"$last_seen"} for properties in rows_of(path).values()] == [{"n"}] * 3
+
+
+async def test_last_seen_is_there_whichever_properties_are_selected(fake, client_of, path):
+    client = client_of(fake)
+    await client.fetch_profiles("every")
+    await client.fetch_profiles("few", output_properties=["n"])
+    few = {it["distinct_id"]: it["last_seen"] async for it in client.stream_profiles(output_properties=["n"])}
+    with duckdb.connect(str(path)) as connection:
+        tables = [
+            dict(connection.execute(f"SELECT distinct_id, last_seen FROM {it}").fetchall()) for it in ("every", "few")
+        ]
+    assert tables == [few, few]
+    assert None in few.values()
+    assert len(set(few.values())) > 20
 
 
 @pytest.mark.parametrize(

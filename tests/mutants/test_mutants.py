@@ -245,6 +245,25 @@ MUTANTS = {
         "1 + left",
         "tests/system/test_auto_chunks.py -k within_the_hour",
     ),
+    "a sync that trusts the zone": Mutant(
+        "engage/sync.py",
+        "OVERLAP = dt.timedelta(hours=26)",
+        "OVERLAP = dt.timedelta(0)",
+        "tests/engage/test_sync.py -k every_zone",
+    ),
+    "a sync's time before its profiles": Mutant(
+        "duck/profiles_table.py",
+        "            return self._own()\n\n    def resume",
+        "            record_merge(self._cursor, self._database.schema, self._name, self._began(), 0)\n"
+        "            return self._own()\n\n    def resume",
+        "tests/engage/test_sync.py -k any_moment",
+    ),
+    "a table that somebody changed, synced": Mutant(
+        "duck/held_profiles.py",
+        "AND rows = (SELECT count(*) FROM {schema.table(name)})",
+        "",
+        "tests/engage/test_sync.py -k somebody",
+    ),
     "copies that are thrown away": Mutant(
         "duck/events_table.py",
         "            copies.put_back(cursor,",

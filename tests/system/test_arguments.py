@@ -109,6 +109,13 @@ CALLS = {
         "max_workers": WHOLE,
         "on_batch_complete": HOOK,
     },
+    "sync_profiles": {
+        "name": {"a text"},
+        **{name: PROFILES[name] for name in ("where", "output_properties", "group_id")},
+        "full_every_days": {"zero", "a number"},
+        "max_workers": WHOLE,
+        "on_batch_complete": HOOK,
+    },
     "stream_profiles": {**PROFILES, "raw": FLAG},
     "lookups.event_names": {
         "type": set(),
