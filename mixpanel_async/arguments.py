@@ -49,6 +49,15 @@ class SyncOptions(TypedDict, total=False):
     chunk_days: int | Literal["auto"]
 
 
+class PlanOptions(EventOptions, total=False):
+    """See `MixpanelClient.plan_events`."""
+
+    limit: int | None
+    parallel: bool
+    lookback_days: int
+    late: Literal["replace", "merge"]
+
+
 class ProfileArguments(TypedDict, total=False):
     """Which profiles; see `MixpanelClient.fetch_profiles`."""
 
@@ -63,7 +72,7 @@ class ProfileArguments(TypedDict, total=False):
     include_all_users: bool
 
 
-_FLAGS = ("append", "resume", "deduplicate", "parallel", "raw", "include_all_users")
+_FLAGS = ("append", "resume", "deduplicate", "parallel", "raw", "include_all_users", "sync")
 
 
 def check_flags(**arguments: object) -> None:

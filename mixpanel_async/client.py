@@ -29,13 +29,14 @@ from mixpanel_async.engage.sync import ProfileSync, sync_profiles
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
 from mixpanel_async.export.no_event import warn_of_no_event
+from mixpanel_async.export.preview import call_of, plan_events
 from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
 from mixpanel_async.export.sync import EventSync, sync_events
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
-from mixpanel_async.lookups.project import Calendar
+from mixpanel_async.lookups.project import Calendar, KnownCalendar
 from mixpanel_async.progress import check_hook
 from mixpanel_async.selections import ProfileSelection
 from mixpanel_async.store import Store
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mixpanel_async.arguments import EventOptions, Names, ProfileArguments, StreamOptions, SyncOptions
+    from mixpanel_async.arguments import EventOptions, Names, PlanOptions, ProfileArguments, StreamOptions, SyncOptions
     from mixpanel_async.catalog import Project
     from mixpanel_async.dates import ProjectDays
     from mixpanel_async.engage.fetch import PageHook
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.fetch import BatchHook
     from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.lookups.request import LookupRequest
-    from mixpanel_async.types import FetchResult, ParallelFetchResult, ParallelProfileFetchResult
+    from mixpanel_async.types import FetchPlan, FetchResult, ParallelFetchResult, ParallelProfileFetchResult
     from mixpanel_async.verification import Verification
 
     RejectedHook = Callable[[DecodeError], object]
@@ -322,6 +323,39 @@ class MixpanelClient:
         work = partial(sync_events, sync, self._calendar, self._core.export_source(), on_batch_complete, progress)
         dates, outcomes = await self._core.call_on_table(sync.table, work)
         return parallel_result(sync.table, dates, outcomes, started)
+
+    async def plan_events(
+        self,
+        name: str = "events",
+        *,
+        from_date: str | dt.date | None = None,
+        to_date: str | dt.date | None = None,
+        sync: bool = False,
+        **options: Unpack[PlanOptions],
+    ) -> FetchPlan:
+        """Say what `fetch_events` would do now, or with `sync=True` what `sync_events` would do.
+
+        Nothing is requested and nothing is written: not even the project's time zone is asked, so "yesterday" may be a
+        day earlier than in the sync itself. The plan is that of this moment: the budget of the hour changes.
+
+        Args:
+            name: the table. It, or the whole file, may be missing.
+            from_date: as in the call.
+            to_date: as in the call.
+            sync: whether to plan `sync_events`.
+            options: the options of the call, but for hooks.
+
+        Returns:
+            The chunks and requests, what is left of the hour's budget, how long the limits hold up the last request,
+            and about how many bytes come. It prints as a small table.
+
+        Raises:
+            What the call would raise before its first request.
+        """
+        check_flags(sync=sync, **options)
+        call = call_of(name, from_date, to_date, sync=sync, options=options)
+        limiter, calendar = self._core.export_source().limiter, KnownCalendar(self._calendar.known)
+        return await self._core.call(plan_events(call, calendar, limiter, self._core.held))
 
     async def project(self) -> Project:
         """Return the project of the credentials: its id, name, time zone and region.

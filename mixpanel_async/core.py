@@ -46,7 +46,8 @@ class ClientCore:
         session: aiohttp.ClientSession | None,
     ) -> None:
         self._credentials = credentials
-        self._held = HeldDatabase(database, lock_timeout)
+        self.held = HeldDatabase(database, lock_timeout)
+        """The database. Who writes to it goes through `call_on_table`."""
         self._urls = export_url, query_url
         self._limits = limits
         self._retry = retry
@@ -120,24 +121,24 @@ class ClientCore:
             await asyncio.wait(self._calls)
         if self._sources:
             await self._sources["exports"].transport.close()
-        await finish_in_thread(self._held.database.close)
+        await finish_in_thread(self.held.database.close)
 
     async def _run_and_let_go(self, name: str, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
         async with self._tables[name.lower()]:
             try:
-                return await work(self._held)
+                return await work(self.held)
             finally:
                 await self._let_go()
 
     async def _read(self, read: Read[T]) -> T:
         try:
-            return await self._held.read(read)
+            return await self.held.read(read)
         finally:
             await self._let_go()
 
     async def _let_go(self) -> None:
-        await self._held.let_go()
-        self._held.database.tell_of_log()
+        await self.held.let_go()
+        self.held.database.tell_of_log()
 
     def _open_sources(self) -> dict[LimitName, Source]:
         """Return a source for each limit, created on the event loop that they will run on."""

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
-from mixpanel_async.duck.reading import Reading, check_exists, open_clients
+from mixpanel_async.duck.reading import (
+    Reading,
+    check_exists,
+    open_callers,
+    open_clients,
+    open_file,
+    open_nothing,
+)
 from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
@@ -23,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    import duckdb
+
     from mixpanel_async.duck.connection import Database
-    from mixpanel_async.duck.reading import Read
+    from mixpanel_async.duck.reading import Opened, Read
 
 T = TypeVar("T")
 
@@ -93,12 +102,28 @@ class HeldDatabase:
         """
         if self.database.path is not None and not self.database.is_open:
             check_exists(self.database.path)
-        reading = Reading(partial(open_clients, self.database), read)
         await self.open(create=True)
         try:
-            return await finish_in_thread(reading.run, interrupt=reading.interrupt)
+            return await _read(partial(open_clients, self.database), read)
         finally:
             self.close()
+
+    async def look(self, read: Read[T], *, migrate: bool = False) -> T:
+        """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
+        empty one. With `migrate`, tables of ours that an older version made are migrated.
+
+        Raises:
+            DatabaseLockedError, StoreError: as `Store`; and what `read` raises.
+        """
+        database = self.database
+        is_there = database.path is not None and database.path.exists()
+        if database.is_open or (migrate and (is_there or database.callers is not None)):
+            return await self.read(read)
+        if database.path is not None and is_there:
+            return await read_file(database.path, self._lock_timeout, read)
+        if database.callers is not None:
+            return await read_connection(database.callers, read)
+        return await _read(open_nothing, read)
 
     async def open(self, *, wait: bool = True, create: bool = False) -> None:
         """Keep it open until `close`. With `wait=False`, do not wait for somebody else who holds the file. With
@@ -203,3 +228,23 @@ async def while_locked(
     finally:
         if has_waited and path is not None:
             end_wait(path)
+
+
+async def read_file(path: Path, lock_timeout: float, read: Read[T]) -> T:
+    """Read a file, which is opened read-only. Raises StoreError if there is none, and what `while_locked` does."""
+
+    async def attempt() -> T:
+        return await _read(partial(open_file, path), read)
+
+    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="reading")
+    return await while_locked(attempt, path, lock_timeout, waits)
+
+
+async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) -> T:
+    """Read the default database and schema of a caller's connection."""
+    return await _read(partial(open_callers, connection), read)
+
+
+async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:
+    reading = Reading(opening, read)
+    return await finish_in_thread(reading.run, interrupt=reading.interrupt)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from mixpanel_async.api.waiting import Waits
 from mixpanel_async.arguments import is_seconds
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
-from mixpanel_async.duck.reading import Reading, is_connection, open_callers, open_file
+from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import ConfigurationError
-from mixpanel_async.holding import while_locked
-from mixpanel_async.threads import finish_in_thread
+from mixpanel_async.holding import read_connection, read_file
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import duckdb
 
     from mixpanel_async.coverage import Coverage
-    from mixpanel_async.duck.reading import Read
     from mixpanel_async.holding import RunReading
 
 T = TypeVar("T")
@@ -63,13 +57,13 @@ class Store:
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         self._run: RunReading
         if is_connection(database):
-            self._run = partial(_read_connection, database)
+            self._run = partial(read_connection, database)
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
             )
         else:
-            self._run = partial(_read_file, path, lock_timeout)
+            self._run = partial(read_file, path, lock_timeout)
 
     @classmethod
     def over(cls, run: RunReading) -> Self:
@@ -90,17 +84,3 @@ class Store:
             StoreError: the table holds something else than events, or was not made by this library.
         """
         return await self._run(partial(read_coverage, name=check_table_name(name)))
-
-
-async def _read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) -> T:
-    reading = Reading(partial(open_callers, connection), read)
-    return await finish_in_thread(reading.run, interrupt=reading.interrupt)
-
-
-async def _read_file(path: Path, lock_timeout: float, read: Read[T]) -> T:
-    async def attempt() -> T:
-        reading = Reading(partial(open_file, path), read)
-        return await finish_in_thread(reading.run, interrupt=reading.interrupt)
-
-    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="reading")
-    return await while_locked(attempt, path, lock_timeout, waits)

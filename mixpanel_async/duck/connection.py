@@ -61,7 +61,8 @@ class Database:
         self.path: Path | None = None
         self.openings = 0
         """How often a file was opened. Between two openings others may have changed it."""
-        self._callers: duckdb.DuckDBPyConnection | None = None
+        self.callers: duckdb.DuckDBPyConnection | None = None
+        """A caller's open connection."""
         self._instance: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
@@ -71,7 +72,7 @@ class Database:
         self._leases = 0
         self._lock = threading.Lock()
         if isinstance(target, duckdb.DuckDBPyConnection):
-            self._callers = target
+            self.callers = target
         else:
             self.path = path_of(target)
         self.schema = Schema("memory", "main") if self.path is None else Schema(CATALOG, "main")
@@ -145,8 +146,8 @@ class Database:
 
     def _open(self, *, create: bool) -> None:
         with translate_open_errors(self.path), ExitStack() as opened:
-            if self._callers is not None:
-                connection = opened.enter_context(closing(self._callers.cursor()))
+            if self.callers is not None:
+                connection = opened.enter_context(closing(self.callers.cursor()))
                 self.schema = _writable_schema(connection)
             elif self.path is not None:
                 connection = self._open_file(self.path, opened, create=create)

@@ -67,12 +67,6 @@ class EventsTable:
                 return []
             return journal.read_journal(cursor, self._database.schema, self._name)
 
-    def look(self) -> tuple[EventSelection | None, list[JournalRow]]:
-        """Return the table's selection and its chunks; `None` and no chunks where it is missing."""
-        with table_cursor(self._database, self._name) as cursor:
-            selection = journal.held_selection(cursor, self._database.schema, self._name)
-        return selection, self.journal()
-
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
         """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
         self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings

@@ -21,6 +21,7 @@ from mixpanel_async.duck.schema import (
     table_exists,
 )
 from mixpanel_async.duck.transactions import transaction
+from mixpanel_async.duck.versions import has_our_tables
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableExistsError, TableNotFoundError
 from mixpanel_async.records import JournalRow
 from mixpanel_async.selections import EventSelection
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _WITHIN = "table_name = lower(?) AND from_date >= ?::DATE AND to_date <= ?::DATE"
 """Of a table's rows in the journal, those whose dates are all among the dates of a chunk."""
+
+_NOT_OURS = "Table {name!r} was not made by this library: choose another name."
 
 
 def check_table(  # noqa: PLR0913 - what the caller wants of which table
@@ -59,6 +62,8 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
         if append:
             raise TableNotFoundError(f"There is no table {name!r} to append to: fetch it first without append.")
         return
+    if not has_our_tables(cursor, schema):
+        raise StoreError(_NOT_OURS.format(name=name))
     if not (append or resume or (is_ours(cursor, schema, name) and is_empty(cursor, schema, name))):
         raise TableExistsError(
             f"Table {name!r} exists: pass resume=True to fetch the dates it lacks, append=True to fetch these "
@@ -279,13 +284,15 @@ def shorten_rejected(
     )
 
 
-def held_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> EventSelection | None:
-    """Return what a table of events holds; `None` where there is none of this name, or it cannot be read."""
-    if not table_exists(cursor, schema, name):
-        return None
+def look(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str
+) -> tuple[EventSelection | None, list[JournalRow]]:
+    """Return the selection and the chunks of a table of events; `None` and no chunks where there is none."""
+    if not (has_our_tables(cursor, schema) and table_exists(cursor, schema, name)):
+        return None, []
     query = f"SELECT selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?) AND type = 'events'"
     found = cursor.execute(query, [name]).fetchall()
-    return _read_selection(found[0][0]) if found else None
+    return _read_selection(found[0][0]) if found else None, read_journal(cursor, schema, name)
 
 
 def is_newer(
@@ -325,7 +332,7 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
     query = f"SELECT type, selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
     found = cursor.execute(query, [name]).fetchall()
     if not found:
-        raise StoreError(f"Table {name!r} was not made by this library: choose another name.")
+        raise StoreError(_NOT_OURS.format(name=name))
     check_columns(cursor, schema.table(name), "events")
     ((kind, held),) = found
     held_selection = _read_selection(held) if kind == "events" else None

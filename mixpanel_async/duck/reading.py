@@ -105,6 +105,13 @@ def open_clients(database: Database) -> Iterator[tuple[duckdb.DuckDBPyConnection
         yield cursor, database.schema
 
 
+@contextmanager
+def open_nothing() -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
+    """Open an empty database, as one that is not there yet."""
+    with duckdb.connect() as connection:
+        yield connection, _default_schema(connection)
+
+
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     try:
         return duckdb.connect(str(path), read_only=True)

@@ -15,8 +15,8 @@ download      request, body, spool; retried until the body is whole
 messages      what travels in the queue between the tasks that decode and the writer
 writer        the one task that reads the queue; it writes each chunk in one transaction
 fetch         `fetch_events`: one task per chunk, through all of the above
-preview       what a fetch would do, for `plan_events`; pure
 sync          `sync_events`: what a table lacks, fetched in the same way
+preview       `plan_events`: what a fetch or a sync would do
 
 To the caller, with nothing stored (through plan, request, spool and download, too):
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mixpanel_async import clock
 from mixpanel_async.dates import ProjectDays, as_date, date_range
-from mixpanel_async.duck.events_table import EventsTable
+from mixpanel_async.duck import journal
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.export.fetch import EventFetch, fetch_events
 from mixpanel_async.export.plan import Chunking
@@ -18,7 +19,10 @@ from mixpanel_async.selections import EventSelection
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import duckdb
+
     from mixpanel_async.api.source import Source
+    from mixpanel_async.duck.schema import Schema
     from mixpanel_async.export.fetch import BatchHook
     from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.export.plan import Range
@@ -95,23 +99,23 @@ class EventSync:
         )  # fmt: skip
 
     def fetch(
-        self, selection: EventSelection | None, journal: Sequence[JournalRow], days: ProjectDays, last: dt.date
+        self, selection: EventSelection | None, chunks: Sequence[JournalRow], days: ProjectDays, last: dt.date
     ) -> EventFetch:
         """Return what to fetch into a table of this selection, which may be missing. There may be no date."""
         held = selection or EventSelection()
         ours = EventSelection(self.events or held.events, self.where or held.where)
         rules = SyncRules(self.lookback_days, self.merges, days)
         return EventFetch(
-            self.table, (self._first(journal), last), ours, self.chunking,
+            self.table, (self._first(chunks), last), ours, self.chunking,
             append=False, resume=True, deduplicate=True, sync=rules, days=days,
         )  # fmt: skip
 
-    def _first(self, journal: Sequence[JournalRow]) -> dt.date:
+    def _first(self, chunks: Sequence[JournalRow]) -> dt.date:
         if self.first is not None:
             return self.first
-        if not journal:
+        if not chunks:
             raise ValueError(f"Table {self.table!r} holds no dates yet: pass from_date the first time.")
-        return journal[0].first
+        return chunks[0].first
 
 
 def _last(to_date: str | dt.date | None) -> dt.date | Literal["today", "yesterday"]:
@@ -120,27 +124,29 @@ def _last(to_date: str | dt.date | None) -> dt.date | Literal["today", "yesterda
     return "today" if to_date == "today" else as_date(to_date, "to_date")
 
 
-async def find_fetch(sync: EventSync, calendar: Calendar, held: HeldDatabase, *, create: bool) -> EventFetch:
-    """Look at the table, then at the calendar; return what to fetch. There may be no date.
+def look(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, sync: EventSync
+) -> tuple[EventSelection | None, list[JournalRow]]:
+    """Return the table's selection and chunks, after all that can be checked without the calendar."""
+    selection, chunks = journal.look(cursor, schema, sync.table)
+    fetch = sync.fetch(selection, chunks, ProjectDays(), dt.date.max)
+    journal.check_table(cursor, schema, sync.table, fetch.selection, append=False, resume=True)
+    return selection, chunks
+
+
+async def find_fetch(
+    sync: EventSync, calendar: Calendar, held: tuple[EventSelection | None, Sequence[JournalRow]]
+) -> EventFetch:
+    """Return what to fetch into a table that holds this. There may be no date.
 
     Raises:
-        ValueError: there is no first date (nothing was requested), or the last date has not begun.
-        SelectionMismatchError, StoreError: the table cannot take the selection, or cannot be read.
+        ValueError: the last date has not begun.
     """
-    selection, journal = await held.run(_look, sync, EventsTable(held.database, sync.table), create=create)
     if isinstance(sync.last, dt.date):
-        return sync.fetch(selection, journal, await calendar.days_until(sync.last), sync.last)
+        return sync.fetch(*held, await calendar.days_until(sync.last), sync.last)
     days, now = await calendar.days(), clock.utc_now()
     last = days.last_complete(now) if sync.last == "yesterday" else days.earliest(now)
-    return sync.fetch(selection, journal, days, last)
-
-
-def _look(sync: EventSync, table: EventsTable) -> tuple[EventSelection | None, list[JournalRow]]:
-    """Return the table's selection and journal, after all that can be checked without the calendar."""
-    selection, journal = table.look()
-    fetch = sync.fetch(selection, journal, ProjectDays(), dt.date.max)
-    table.check(fetch.selection, append=False, resume=True)
-    return selection, journal
+    return sync.fetch(*held, days, last)
 
 
 async def sync_events(  # noqa: PLR0913, PLR0917 - what a sync is made of
@@ -153,9 +159,12 @@ async def sync_events(  # noqa: PLR0913, PLR0917 - what a sync is made of
 ) -> tuple[Range, list[Outcome]]:
     """Bring the table up to date; return the dates that it should have now.
 
-    Raises, and leaves on a cancel, what `fetch_events` does; and raises as `find_fetch`.
+    Raises, and leaves on a cancel, what `fetch_events` does.
+
+    Raises:
+        ValueError: there is no first date, and nothing was requested; or the last date has not begun.
     """
-    fetch = await find_fetch(sync, calendar, held, create=True)
+    fetch = await find_fetch(sync, calendar, await held.look(partial(look, sync=sync), migrate=True))
     if fetch.dates[0] > fetch.dates[1]:
         return fetch.dates, []
     return fetch.dates, await fetch_events(fetch, source, hook, progress, held)

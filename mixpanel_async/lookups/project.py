@@ -6,6 +6,7 @@ Source: `GET /api/app/me` (Mixpanel's docs), which lists the projects that the c
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -89,15 +90,9 @@ class Calendar:
             ValueError: it has not begun.
             AuthenticationError: the credentials are not accepted.
         """
-        now = clock.utc_now()
-        if last > (today := ProjectDays().latest(now)):
-            raise ValueError(f"to_date {last} has not begun anywhere: pass {today} or an earlier date.")
-        days = await self.days() if last > ProjectDays().earliest(now) else self.known
-        if last > (today := days.latest(now)):
-            raise ValueError(
-                f"to_date {last} has not begun in the project, where it is {today} ({days.zone}): pass {today} or an "
-                "earlier date."
-            )
+        _check_begun(last, self.known)
+        days = await self.days() if last > ProjectDays().earliest(clock.utc_now()) else self.known
+        _check_begun(last, days)
         return days
 
     async def _zone(self) -> ZoneInfo | None:
@@ -111,6 +106,28 @@ class Calendar:
                 "The project's time zone is not known, so a day is over when it is over everywhere: %s", error
             )
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCalendar:
+    """The same without a request."""
+
+    known: ProjectDays
+
+    async def days(self) -> ProjectDays:
+        """Return the days as far as they are known."""
+        return self.known
+
+    async def days_until(self, last: dt.date) -> ProjectDays:
+        """Return the same. Raises ValueError if `last` has surely not begun."""
+        _check_begun(last, self.known)
+        return self.known
+
+
+def _check_begun(last: dt.date, days: ProjectDays) -> None:
+    if last > (today := days.latest(clock.utc_now())):
+        where = "anywhere" if days.zone is None else f"in the project, where it is {today} ({days.zone})"
+        raise ValueError(f"to_date {last} has not begun {where}: pass {today} or an earlier date.")
 
 
 class _Entry(Struct):
