@@ -173,7 +173,7 @@ def test_each_key_is_shown_once_and_as_the_newest_of_all_chunks(fetches):
     shelf = Shelf(database).prepare()
     for start, length, size, days, random, is_killed in fetches:
         dates = FIRST + start * ONE_DAY, FIRST + min(start + length, 5) * ONE_DAY
-        plan = plan_chunks(dates, Chunking(size, max_workers=2), shelf.table.journal(), Budget(60, 60), resume=False)
+        plan = plan_chunks(dates, Chunking(size, max_workers=2), shelf.table.journal(), Budget(60, 60))
         chunks = {}
         for first, last in plan:
             chunks[first, last] = rows = []

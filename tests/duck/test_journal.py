@@ -256,7 +256,7 @@ def test_whatever_is_fetched_again_in_whatever_pieces_each_row_is_there_once(fet
     for number, (start, length, size, random) in enumerate(fetches):
         first = DAY_ONE + start * ONE_DAY
         dates = first, first + length * ONE_DAY
-        plan = plan_chunks(dates, Chunking(size, max_workers=2), shelf.table.journal(), Budget(60, 60), resume=False)
+        plan = plan_chunks(dates, Chunking(size, max_workers=2), shelf.table.journal(), Budget(60, 60))
         shelf.align(*plan)
         for dates in random.sample(plan, len(plan)):
             rows = [event(str(time), name=f"f{number}", insert_id="i") for time in project.rows(days_of(*dates))]
@@ -290,7 +290,7 @@ def test_a_fetch_that_breaks_off_loses_no_row_of_an_atomic_chunk(shelf):
     """`mine` was given for the 4th though its time is on the 3rd; whether the 4th will be fetched is not known yet."""
     shelf.store(WEEK, [event("2023-12-31T23:30:00"), event("2024-01-03T23:30:00", name="mine")])
     dates = dt.date(2024, 1, 3), dt.date(2024, 1, 4)
-    plan = plan_chunks(dates, Chunking(1, max_workers=2), shelf.table.journal(), Budget(60, 60), resume=False)
+    plan = plan_chunks(dates, Chunking(1, max_workers=2), shelf.table.journal(), Budget(60, 60))
     shelf.align(*plan)
     assert plan == [WEEK]
     assert shelf.journal() == [(*WEEK, 2)]

@@ -23,6 +23,7 @@ from mixpanel_async import (
 )
 from mixpanel_async.api import waiting
 from mixpanel_async.duck.connection import Database
+from mixpanel_async.duck.versions import VERSION
 from tests.cancellation.stepping import run_and_cancel
 
 from .conftest import ROWS, is_free, others_can_write, process_that_holds
@@ -99,7 +100,7 @@ async def test_an_older_file_is_refused_with_what_to_do(filled):
     with duckdb.connect(str(filled)) as connection:
         connection.execute("UPDATE _mixpanel_version SET version = 3")
     before = contents(filled)
-    with pytest.raises(StoreError, match=r"have version 3, and this release reads 4. Open it once with a client"):
+    with pytest.raises(StoreError, match=rf"have version 3, and this release reads {VERSION}. Open it once with a client"):
         await Store(filled).coverage()
     assert contents(filled) == before
 
