@@ -142,7 +142,10 @@ def has_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> bool:
     Raises:
         StoreError: another version of this library made them; the message says what to do.
     """
-    version = _version(cursor, schema)
+    if table_exists(cursor, schema, "_mixpanel_version"):
+        version = _version(cursor, schema)
+    else:  # the query of `_version` would fail, and abort the transaction that reads
+        version = int(table_exists(cursor, schema, "_mixpanel_selections"))
     _check_not_newer(version)
     if 0 < version < VERSION:
         raise StoreError(
