@@ -100,7 +100,9 @@ async def test_an_older_file_is_refused_with_what_to_do(filled):
     with duckdb.connect(str(filled)) as connection:
         connection.execute("UPDATE _mixpanel_version SET version = 3")
     before = contents(filled)
-    with pytest.raises(StoreError, match=rf"have version 3, and this release reads {VERSION}. Open it once with a client"):
+    with pytest.raises(
+        StoreError, match=rf"have version 3, and this release reads {VERSION}. Open it once with a client"
+    ):
         await Store(filled).coverage()
     assert contents(filled) == before
 

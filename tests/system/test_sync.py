@@ -231,6 +231,48 @@ async def test_a_merge_leaves_rejected_lines_once_and_weights_alone(path, client
         ]
 
 
+def made(name, insert_id, time, processed, **more):
+    """An event as Mixpanel exports it; times on the third day."""
+    seconds, milliseconds = (int(at(f"{day(3)}T{each}").timestamp()) for each in (time, processed))
+    ids = {"distinct_id": "a"} if insert_id is None else {"distinct_id": "a", "$insert_id": insert_id}
+    return {"event": name, "properties": {"time": seconds, **ids, "mp_processing_time_ms": milliseconds * 1000, **more}}
+
+
+async def test_a_row_that_is_processed_again_replaces_the_older_one(path, client_of, moment):
+    events = [
+        made("Again", "1", "09:00:00", "09:00:00", n=1),
+        made("Again", "1", "09:00:00", "16:00:00", n=2),
+        made("Other", "1", "09:00:00", "09:00:00", n=3),
+        made("No key", None, "09:00:00", "09:00:00", n=4),
+        made("No key", None, "09:00:00", "15:30:00", n=4),
+    ]
+    async with FakeMixpanel(GivenEvents(events), limits=None) as server:
+        client = client_of(server)
+        moment(server, f"{day(3)}T10:00:00")
+        await client.sync_events(from_date=day(3), to_date="today", late="merge")
+        for hour in (13, 16, 17, 18):
+            moment(server, f"{day(3)}T{hour}:10:00")
+            await client.sync_events(to_date="today", late="merge")
+        rows = "SELECT event_name, (properties->>'n')::INTEGER FROM events ORDER BY ALL"
+        assert shelf(path, rows) == [("Again", 2), ("No key", 4), ("No key", 4), ("Other", 3)]
+        assert journal(path) == [(day(3), day(3), 4, 4)]
+
+
+async def test_rows_that_no_merge_has_asked_for_change_nothing(path, client_of, moment):
+    """A server that ignores the filter, and rows whose own time lies outside the dates."""
+    old = json.dumps(made("Old", None, "09:00:00", "09:00:00")).encode()
+    outside = json.dumps(made("Outside", None, "09:00:00", "17:00:00")).replace("17", "18", 1).encode()
+    async with FakeMixpanel(GivenEvents([], lines={day(3): [old]}), limits=None) as server:
+        client = client_of(server)
+        moment(server, f"{day(3)}T10:00:00")
+        await client.sync_events(from_date=day(3), to_date="today", late="merge")
+        server.events = GivenEvents([], lines={day(3): [old, outside]})
+        for hour in (16, 17, 18):
+            moment(server, f"{day(3)}T{hour}:10:00")
+            await client.sync_events(to_date="today", late="merge")
+        assert shelf(path, "SELECT event_name FROM events") == [("Old",)]
+
+
 def shelf(path, query):
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(query).fetchall()
