@@ -281,9 +281,9 @@ class MixpanelClient:
         """Bring a table of events up to date: request the dates that it lacks, and again those that may have changed.
 
         Events reach Mixpanel days late, and it changes rows afterwards: it gives them another distinct id when it
-        learns who somebody is, and it removes duplicates (Mixpanel's docs). So a date is requested again in each sync
-        until `lookback_days` after it. A date that was last requested earlier than that, because no sync ran for a
-        while, is requested once more, and so is one that failed before.
+        learns who somebody is, and it removes duplicates (Mixpanel's docs). So a date is requested again until it was
+        requested when the `lookback_days` after it were over: with a sync every night, yesterday and the five days
+        before. After nights without a sync, the days before those are looked at, too, and so is one that failed.
 
         Args:
             name: the table. It is created if it is missing; one that `fetch_events` made is continued.

@@ -27,17 +27,17 @@ class SyncRules:
     """Which dates a sync requests again."""
 
     lookback_days: int
-    """For so many days after a date its late rows are looked for."""
+    """Rows that arrive up to so many days after their date are found."""
     merges: bool
     """Whether only rows that Mixpanel processed since the last sync are requested; else whole dates."""
     days: ProjectDays
 
     def settled(self, row: JournalRow) -> Range | None:
-        """Return the dates of a journal row that were requested when they were `lookback_days` old, or later."""
+        """Return the dates of a journal row that were requested when `lookback_days` after them were over."""
         if not row.is_final:
             return None
-        requested = self.days.earliest(row.current_to if self.merges else row.fetched_at)
-        last = min(row.last, requested - self.lookback_days * ONE_DAY)
+        over = self.days.last_complete(row.current_to if self.merges else row.fetched_at)
+        last = min(row.last, over - self.lookback_days * ONE_DAY)
         return (row.first, last) if row.first <= last else None
 
     def held(self, row: JournalRow) -> Range | None:

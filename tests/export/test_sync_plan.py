@@ -49,11 +49,10 @@ def numbers(chunks):
 
 def test_the_last_days_are_requested_again_and_missing_ones():
     journal = [row(number, fetched=number + 1) for number in (1, 2, 3, 5, 6, 7)]
-    journal[0] = row(1, fetched=6)
+    journal[0] = row(1, fetched=7)
     assert requested(journal, 8) == [[2, 3, 4, 5, 6, 7, 8], []]
     assert requested(journal, 8, lookback=0) == [[4, 8], []]
-    assert requested(journal, 8, lookback=1) == [[4, 8], []]
-    assert requested(journal, 8, lookback=2) == [[2, 3, 4, 5, 6, 7, 8], []]
+    assert requested(journal, 8, lookback=1) == [[2, 3, 4, 5, 6, 7, 8], []]
 
 
 def test_each_day_is_requested_again_until_it_is_as_old_as_the_lookback():
@@ -62,12 +61,12 @@ def test_each_day_is_requested_again_until_it_is_as_old_as_the_lookback():
     for today in range(2, 30):
         journal = [row(number, fetched=at) for number, at in sorted(fetched.items())]
         whole, merged = requested(journal, today - 1)
-        assert (whole, merged) == (list(range(max(1, today - 5), today)), [])
+        assert (whole, merged) == (list(range(max(1, today - 6), today)), [])
         fetched |= dict.fromkeys(whole, today)
 
 
 def test_a_row_of_several_days_is_settled_in_part():
-    assert requested([row(1, 10, fetched=11)], 10) == [[7, 8, 9, 10], []]
+    assert requested([row(1, 10, fetched=11)], 10) == [[6, 7, 8, 9, 10], []]
     assert requested([row(1, 10, fetched=11, final=False)], 10) == [list(range(1, 11)), []]
 
 
@@ -79,7 +78,7 @@ def test_a_row_that_can_only_be_replaced_as_a_whole_is_requested_as_a_whole():
 
 def test_a_merge_is_one_request_for_all_held_days_that_are_not_settled():
     journal = [row(number, fetched=number + 1) for number in range(1, 9)]
-    assert requested(journal, 9, merges=True, lookback=1) == [[9], []]
+    assert requested(journal, 9, merges=True, lookback=0) == [[9], []]
     journal = [row(1, fetched=20), row(2, 4, fetched=5), row(5, fetched=6, merged=7), row(8, fetched=9)]
     rules = SyncRules(5, True, UTC)
     plan = plan_sync((day(1), day(9)), DAILY, journal, FULL, rules)
@@ -92,13 +91,13 @@ def test_a_merge_is_one_request_for_all_held_days_that_are_not_settled():
 
 
 def test_a_merge_settles_a_day_for_merges_only():
-    journal = [row(number, fetched=number + 1, merged=number + 5) for number in range(1, 4)]
+    journal = [row(number, fetched=number + 1, merged=number + 6) for number in range(1, 4)]
     assert requested(journal, 3, merges=True) == [[], []]
     assert requested(journal, 3) == [[1, 2, 3], []]
 
 
 def test_the_day_of_a_request_is_the_earliest_that_it_may_be_in_the_project():
-    late = JournalRow(day(1), day(1), True, False, 1, moment(3, hour=5))
+    late = JournalRow(day(1), day(1), True, False, 1, moment(4, hour=5))
     assert requested([late], 1, lookback=2) == [[], []]
     assert requested([late], 1, lookback=2, days=ProjectDays(ZoneInfo("US/Pacific"))) == [[1], []]
     assert requested([late], 1, lookback=2, days=ProjectDays(ZoneInfo("Pacific/Kiritimati"))) == [[], []]
@@ -143,7 +142,7 @@ def test_every_day_is_requested_once_or_settled(journal, first, more, lookback, 
         elif number not in whole and number not in merged:
             requested_on = max(kept.fetched_at, kept.current_to if merges else kept.fetched_at)
             assert kept.is_final
-            assert (requested_on.date() - day(number)).days >= lookback
+            assert (requested_on.date() - day(number)).days > lookback
         if number in merged:
             assert merges
             assert number in held

@@ -133,7 +133,7 @@ def test_every_night(tmp_path):
     assert number_in(r"profiles: ([\d,]+) rows", first) == 500
     again = run_example(tmp_path, "nightly/nightly.py")
     assert 0 < number_in(r"events: ([\d,]+) rows", again) < 1000
-    assert number_in(r"events: [\d,]+ rows in (\d+) chunks", again) == 4
+    assert number_in(r"events: [\d,]+ rows in (\d+) chunks", again) == 5
 
 
 async def test_a_night_that_fails_says_so_and_exits_with_1(tmp_path):

@@ -17,10 +17,10 @@ from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents, GivenEv
 from tests.system.conftest import expected, journal, stored
 
 LATE = GeneratedEvents(
-    per_day=60, seed=11, late=0.2, late_days=4, duplicates=0.1, missing_insert_id=0.05, shared_insert_id=0.02
+    per_day=60, seed=11, late=0.2, late_days=5, duplicates=0.1, missing_insert_id=0.05, shared_insert_id=0.02
 )
 CHANGING = GeneratedEvents(
-    per_day=60, seed=12, late=0.2, late_days=4, duplicates=0.1, rekeyed=0.3, rekeyed_on=dt.date(2026, 6, 4),
+    per_day=60, seed=12, late=0.2, late_days=5, duplicates=0.1, rekeyed=0.3, rekeyed_on=dt.date(2026, 6, 4),
     compacted_after=3,
 )  # fmt: skip
 
@@ -61,15 +61,15 @@ def day(number):
 async def test_nights_bring_new_days_and_what_comes_late(path, client_of, moment):
     async with FakeMixpanel(CHANGING, limits=None) as server:
         client = client_of(server)
-        for night in range(4, 16):
+        for night in range(4, 18):
             moment(server, f"{day(night)}T02:00:00")
             result = await client.sync_events(from_date=day(1), chunk_days=1)
             assert not result.has_failures
-            fresh = [day(number) for number in range(max(1, night - 5), night)]
+            fresh = [day(number) for number in range(max(1, night - 6), night)]
             assert [first for first, _, _ in asked(server)] == fresh
             for each in fresh:
                 assert stored_of(path, each) == expected(server, each, each)
-        settled = [day(number) for number in range(1, 10)]
+        settled = [day(number) for number in range(1, 12)]
         assert all(stored_of(path, each) == expected(server, each, each) for each in settled)
         assert sum(stored(path).values()) == sum(rows for _, _, rows, _ in journal(path))
 
@@ -88,7 +88,7 @@ def stored_of(path, each):
 async def test_after_nights_without_a_sync_the_days_before_them_are_looked_at_again(path, client_of, moment):
     async with FakeMixpanel(LATE, limits=None) as server:
         client = client_of(server)
-        moment(server, f"{day(6)}T02:00:00")
+        moment(server, f"{day(7)}T02:00:00")
         await client.sync_events(from_date=day(1))
         asked(server)
         moment(server, f"{day(20)}T02:00:00")
@@ -175,6 +175,39 @@ async def test_hourly_merges_are_exact(path, client_of, moment):
         assert sum(stored(path).values()) == sum(rows for _, _, rows, _ in journal(path))
 
 
+async def test_hourly_merges_with_a_nightly_replace_are_exact_in_the_end(path, client_of, moment):
+    async with FakeMixpanel(CHANGING, limits=None) as server:
+        client = client_of(server)
+        moment(server, f"{day(3)}T00:30:00")
+        await client.sync_events(from_date=day(1))
+        for _ in range(4 * 8):
+            server.clock.advance(6 * 3600)
+            late = "replace" if server.clock.now.hour == 0 else "merge"
+            await client.sync_events(to_date="yesterday" if late == "replace" else "today", late=late, chunk_days=3)
+        settled = [day(number) for number in range(1, 5)]
+        assert server.clock.now.date().isoformat() == day(11)
+        assert all(stored_of(path, each) == expected(server, each, each) for each in settled)
+        await client.sync_events(to_date="today")
+        assert stored(path) == expected(server, day(1), day(11))
+
+
+async def test_the_last_millisecond_of_a_day_is_there_once_after_ten_syncs(path, client_of, moment):
+    times = [f"{day(3)}T23:59:59.999", f"{day(4)}T00:00:00.000", f"{day(4)}T23:59:59.999", f"{day(5)}T00:00:00.000"]
+    events = [
+        {"event": text, "properties": {"time": int(at(text).timestamp() * 1000), "distinct_id": "a", **ids,
+         "mp_processing_time_ms": int(at(text).timestamp() * 1000) + 5}}
+        for text in times for ids in ({"$insert_id": text}, {})
+    ]  # fmt: skip
+    async with FakeMixpanel(GivenEvents(events), limits=None) as server:
+        client = client_of(server)
+        for late in ("replace", "merge"):
+            for hours in range(10):
+                moment(server, f"{day(5 + hours // 5)}T{2 + hours:02}:00:00")
+                await client.sync_events(from_date=day(3), to_date="today", late=late, chunk_days=1 + hours % 2)
+        rows = shelf(path, "SELECT event_name, count(*), count(insert_id) FROM events GROUP BY ALL ORDER BY ALL")
+        assert rows == [(text, 2, 1) for text in times]
+
+
 async def test_a_replace_after_merges_mends_what_they_cannot_see(path, client_of, moment):
     async with FakeMixpanel(CHANGING, limits=None) as server:
         client = client_of(server)
@@ -201,11 +234,9 @@ async def test_merged_days_settle_for_merges_and_not_for_replaces(path, client_o
             await client.sync_events(late="merge", lookback_days=2)
         asked(server)
         await client.sync_events(late="merge", lookback_days=2, chunk_days=1)
-        assert asked(server) == [(day(8), day(8), True)]
+        assert asked(server) == [(day(7), day(8), True)]
         await client.sync_events(lookback_days=2, chunk_days=1)
-        assert [first for first, _, _ in asked(server)] == [
-            day(number) for number in range(2, 9)
-        ]  # day 1 was old enough
+        assert [first for first, _, _ in asked(server)] == [day(number) for number in range(1, 9)]
 
 
 async def test_a_merge_leaves_rejected_lines_once_and_weights_alone(path, client_of, moment):
@@ -335,7 +366,7 @@ async def start_sync(server, path, late):
 
 @pytest.mark.parametrize(("late", "kills"), [("replace", 3), ("merge", 3)])
 async def test_what_a_kill_leaves_is_whole_and_the_next_sync_finishes_it(path, moment, late, kills):
-    events = GeneratedEvents(per_day=2000, seed=11, late=0.2, late_days=4, duplicates=0.1, missing_insert_id=0.05)
+    events = GeneratedEvents(per_day=2000, seed=11, late=0.2, late_days=5, duplicates=0.1, missing_insert_id=0.05)
     draw = random.Random(late)
     async with FakeMixpanel(events, limits=None) as server:
         moment(server, f"{day(5)}T02:00:00")
