@@ -35,7 +35,9 @@ LONG_ROW = 4096
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
 
-_SETTINGS = {
+Settings = dict[str, str | bool | int | float | list[str]]
+
+_SETTINGS: Settings = {
     # Statements run in parallel, one a core; more threads in each would only compete.
     "threads": 1,
     # Nothing is downloaded: all that is needed is built into DuckDB.
@@ -173,7 +175,7 @@ class Database:
         except duckdb.Error as error:
             if "already attached" not in str(error):
                 raise
-            connection = opened.enter_context(closing(duckdb.connect(str(path))))
+            connection = opened.enter_context(closing(_connect(str(path))))
             self.schema = _writable_schema(connection)
             return connection
         opened.callback(self._detach)
@@ -187,7 +189,7 @@ class Database:
     def _living_instance(self) -> duckdb.DuckDBPyConnection:
         """Return the instance in memory, made by the first call."""
         if self._instance is None:
-            instance = duckdb.connect(":memory:", config=dict(_SETTINGS))
+            instance = _connect(":memory:", _SETTINGS)
             if self.path is not None:
                 remove_left_behind(self.path)
                 ((self._ample_memory,),) = instance.execute("SELECT current_setting('memory_limit')").fetchall()
@@ -241,6 +243,17 @@ class Lease:
         if self._held:
             self._held = False
             self._database.release()
+
+
+def _connect(
+    target: str, config: dict[str, str | bool | int | float | list[str]] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Connect to a database, with no progress bar: in a notebook, and in a program without a file, DuckDB would print
+    one for each statement that takes two seconds. Cursors have none.
+    """
+    connection = duckdb.connect(target, config=config or {})
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _path_of(target: str | os.PathLike[str]) -> Path | None:
