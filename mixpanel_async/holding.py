@@ -161,7 +161,22 @@ class HeldDatabase:
             self._linger()
 
     async def let_go(self) -> None:
-        """Let go of the file now if nobody uses it."""
+        """Let go of the file now if nobody uses it. If that has begun already, wait for its end."""
+        await self._end_of_letting_go()
+        await self._let_go()
+
+    async def _end_of_letting_go(self) -> None:
+        """Wait until the file is closed, if it is being closed. A cancel takes effect after that."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._letting_go is not None and not self._letting_go.done():
+            try:
+                await asyncio.wait({self._letting_go})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _let_go(self) -> None:
         if self._users or not self.database.is_open:
             return  # if another call is opening it now, that call lets go of it later
         async with self._changing:
@@ -179,7 +194,7 @@ class HeldDatabase:
     def _end_lingering(self) -> None:
         self._lingering = None
         if not self._users:
-            self._letting_go = asyncio.create_task(self.let_go())
+            self._letting_go = asyncio.create_task(self._let_go())
 
     def _is_turn_over(self) -> bool:
         path, held_for = self.database.path, self._clock() - self._began

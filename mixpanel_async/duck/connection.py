@@ -14,7 +14,7 @@ import duckdb
 from mixpanel_async.duck import merging
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
-from mixpanel_async.duck.sharing import opened_to_write
+from mixpanel_async.duck.sharing import Settings, connect, opened_to_write
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
 from mixpanel_async.duck.versions import prepare_our_tables
 from mixpanel_async.errors import ConfigurationError, StoreError
@@ -36,7 +36,7 @@ LONG_ROW = 4096
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
 
-_SETTINGS = {
+_SETTINGS: Settings = {
     # Statements run in parallel, one a core; more threads in each would only compete.
     "threads": 1,
     # Nothing is downloaded: all that is needed is built into DuckDB.
@@ -170,7 +170,7 @@ class Database:
         except duckdb.Error as error:
             if "already attached" not in str(error):
                 raise
-            connection = opened.enter_context(closing(duckdb.connect(str(path))))
+            connection = opened.enter_context(closing(connect(path)))
             self.schema = _writable_schema(connection)
             return connection
         opened.callback(self._detach)
@@ -184,7 +184,7 @@ class Database:
     def _living_instance(self) -> duckdb.DuckDBPyConnection:
         """Return the instance in memory, made by the first call."""
         if self._instance is None:
-            instance = duckdb.connect(":memory:", config=dict(_SETTINGS))
+            instance = connect(":memory:", config=_SETTINGS)
             if self.path is not None:
                 remove_left_behind(self.path)
                 ((self._ample_memory,),) = instance.execute("SELECT current_setting('memory_limit')").fetchall()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeGuard, TypeVar
 import duckdb
 
 from mixpanel_async.duck.schema import Schema
-from mixpanel_async.duck.sharing import opened_to_read
+from mixpanel_async.duck.sharing import connect, opened_to_read
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
 from mixpanel_async.errors import StoreError
 
@@ -108,17 +108,17 @@ def open_clients(database: Database) -> Iterator[tuple[duckdb.DuckDBPyConnection
 @contextmanager
 def open_nothing() -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
     """Open an empty database, as one that is not there yet."""
-    with duckdb.connect() as connection:
+    with connect(":memory:") as connection:
         yield connection, _default_schema(connection)
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(path), read_only=True)
+        return connect(path, read_only=True)
     except duckdb.ConnectionException as error:
         if "different configuration" not in str(error):
             raise
-    return duckdb.connect(str(path))  # somebody in this process can write to it: share that
+    return connect(path)  # somebody in this process can write to it: share that
 
 
 def _default_schema(cursor: duckdb.DuckDBPyConnection) -> Schema:

@@ -1,4 +1,4 @@
-"""Which database files this process has open: to write, or to read.
+"""Connections of ours, and which database files this process has open: to write, or to read.
 
 DuckDB tells files apart by their paths, and the system's locks keep out other processes only: under a second name (a
 hard link) one file could be written by two connections. And whenever a process closes a file, it loses all its locks
@@ -13,17 +13,33 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from mixpanel_async.errors import DatabaseLockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from duckdb import DuckDBPyConnection
+
+Settings = dict[str, str | bool | int | float | list[str]]
+"""DuckDB's, of a new instance."""
+
 _WRITTEN: set[tuple[int, int]] = set()
 """Device and inode of each file that is open to write."""
 _READ: Counter[tuple[int, int]] = Counter()
 """How many have a file open to read."""
 _LOCK = threading.Lock()
+
+
+def connect(target: str | Path, *, read_only: bool = False, config: Settings | None = None) -> DuckDBPyConnection:
+    """Connect to a database, with no progress bar: in a notebook, and in a program without a file, DuckDB would print
+    one for each statement that takes two seconds. Cursors have none.
+    """
+    connection = duckdb.connect(str(target), read_only, config or {})
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 @contextmanager

@@ -447,3 +447,26 @@ def test_row_groups_are_merged_only_if_all_chunks_are_small(path, rows, groups):
     assert row_groups(path) == groups
     with duckdb.connect(path, read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchall() == [(10 * rows,)]
+
+
+PRINTED = """
+import sys, duckdb
+from mixpanel_async.duck.connection import Database
+SETTING = "SELECT current_setting('enable_progress_bar')"
+database = Database(sys.argv[1])
+for theirs in (None, duckdb.connect(sys.argv[1]) if len(sys.argv) > 2 else None):
+    database.acquire()
+    ours = {each.execute(SETTING).fetchall()[0] for each in (database._connection, database.cursor())}
+    print(ours, theirs and theirs.execute(SETTING).fetchall())
+    database.release()
+"""
+
+
+@pytest.mark.parametrize(("more", "theirs"), [((), "None"), (("joined",), "[(True,)]")])
+def test_no_statement_of_ours_prints_a_progress_bar(path, more, theirs):
+    """DuckDB does so in a notebook, and in a program that has no file."""
+    fill(Database(path))
+    command = [sys.executable, "-c", PRINTED, str(path), *more]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(shown.split("\n")) <= {"{(False,)} None", f"{{(False,)}} {theirs}", ""}
+    assert f"{{(False,)}} {theirs}" in shown

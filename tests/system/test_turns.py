@@ -407,3 +407,27 @@ async def test_a_cancel_that_comes_while_the_file_is_opened_leaves_it_free(path)
     assert held.database.is_open
     (await until_free(path)).close()
     assert not held.database.is_open
+
+
+@pytest.mark.parametrize("cancels", [0, 2])
+async def test_letting_go_waits_for_a_close_that_has_begun(path, cancels):
+    """Else a call could return while its file is still being closed, and warn of a log that is left."""
+    held = HeldDatabase(database := Database(path), lock_timeout=0)
+    await held.open(create=True)
+    began, may_end = threading.Event(), threading.Event()
+    database._opened.callback(may_end.wait, 10)
+    database._opened.callback(began.set)
+    held.close()
+    await asyncio.to_thread(began.wait, 10)
+    letting_go = asyncio.create_task(held.let_go())
+    for _ in range(cancels):
+        await asyncio.sleep(0)
+        letting_go.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not letting_go.done()
+    may_end.set()
+    await asyncio.wait([letting_go])
+    assert letting_go.cancelled() == bool(cancels)
+    with duckdb.connect(str(path)) as others:
+        assert others.execute("SELECT 1").fetchall() == [(1,)]
