@@ -78,7 +78,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
+    value = value.strip()
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         return min(float(value), RETRY_AFTER_MAX)
     try:
         date = email.utils.parsedate_to_datetime(value)
