@@ -3,6 +3,7 @@
 credentials  who the client is
 hosts        the hosts of a region's APIs
 waiting      long waits, and the log lines about them
+budget       counts the requests of a second, a minute and an hour, and keeps the pauses after a 429
 limits       how many requests at once, a second, a minute and an hour
 retry        how often and when to try again
 transport    the connection: the one module that imports aiohttp

@@ -106,7 +106,7 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        chunks, at_once = await held.run(_prepare, fetch, table, source.limiter.budget(), create=True)
+        chunks, at_once = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):
