@@ -1,6 +1,7 @@
 """The record of one of Mixpanel's limits: when requests began in the last hour, and the pauses after a 429.
 
-A limiter asks it before each request.
+A limiter asks it before each request. There are two kinds: one in memory, here, and one in a file that the processes of
+this machine share (`budget_file`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How many requests at once, in a second, a minute and an hour: how requests wait for it.
 
-Those at once are counted for each client; the windows by a record (`budget`).
+Those at once are counted for each client; the windows by a record (`budget`, `budget_file`), which clients may share.
 
 Mixpanel has several limits for a project. Each has a limiter of its own, so that a 429 pauses only the requests that
 count in the same limit. The windows are rolling, and every attempt counts.
@@ -91,13 +91,17 @@ class RateLimits:
     concurrent_queries: int = 5
     lexicon_per_minute: int = 5
     """Requests for the lexicon's schemas, which are counted apart from queries; each page of a list is one."""
+    shared: bool = True
+    """Count the requests of a second, minute and hour together with all clients of the same project on this machine."""
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if not isinstance(self.shared, bool):
+            raise ValueError(f"RateLimits.shared must be True or False, not {self.shared!r}.")  # noqa: TRY004
         for field in fields(self):
             value = getattr(self, field.name)
             is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
-            if not is_count:
+            if field.name != "shared" and not is_count:
                 raise ValueError(f"RateLimits.{field.name} must be a whole number from 1 to {MOST:,}.")
 
     def of(self, name: LimitName) -> Limit:

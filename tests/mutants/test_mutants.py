@@ -251,6 +251,18 @@ MUTANTS = {
         "            0 and copies.put_back(cursor,",
         "tests/duck/test_copies.py -k any_more",
     ),
+    "a request that is cancelled and stays counted": Mutant(
+        "api/budget_file.py",
+        "await self._file.run(self._file.remove, self._name, key)",
+        "pass",
+        "tests/api/test_budget_file.py -k cancel",
+    ),
+    "a place that two clients take": Mutant(
+        "api/limits.py",
+        "            if is_taken:\n",
+        "            if True:\n",
+        "tests/api/test_budget.py -k meanwhile",
+    ),
 }
 
 
