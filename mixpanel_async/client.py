@@ -14,6 +14,7 @@ from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.shared_budget import shared_budget
 from mixpanel_async.api.transport import Timeouts, check_session
 from mixpanel_async.arguments import check_flags, is_seconds
 from mixpanel_async.core import ClientCore
@@ -85,7 +86,9 @@ class MixpanelClient:
         region: where the project's data is stored: `us`, `eu` or `in`. `None` reads `MP_REGION`, or else is `us`.
         base_url: scheme and host for every request instead of Mixpanel's: a test server, a proxy. `None` reads
             `MP_BASE_URL`.
-        limits: requests at once, a second and an hour, for all calls of this client together.
+        limits: requests at once, for all calls of this client together; and a second, a minute and an hour, for all
+            clients of the project on this machine. They are counted in a small file in `MP_STATE_DIR` (by default the
+            user's state directory), unless `RateLimits(shared=False)` or a `base_url` on this machine is given.
         retry: how often a request is tried, and how long to wait in between.
         timeouts: how long to wait in silence, in seconds.
         lock_timeout: for how many seconds to wait for a database file that another process holds.
@@ -125,7 +128,9 @@ class MixpanelClient:
         self._core = ClientCore(
             credentials, Database(database),
             export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),
-            limits=limits, retry=retry, timeouts=timeouts, lock_timeout=lock_timeout, session=session,
+            limits=limits,
+            budget_file=shared_budget(credentials, chosen_region, chosen_url, os.environ) if limits.shared else None,
+            retry=retry, timeouts=timeouts, lock_timeout=lock_timeout, session=session,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from mixpanel_async.api.budget_file import BudgetFile
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.limits import RateLimits
     from mixpanel_async.api.retry import RetryPolicy
@@ -40,16 +41,19 @@ class ClientCore:
         export_url: str,
         query_url: str,
         limits: RateLimits,
+        budget_file: BudgetFile | None,
         retry: RetryPolicy,
         timeouts: Timeouts,
         lock_timeout: float,
         session: aiohttp.ClientSession | None,
     ) -> None:
+        """`budget_file`: where the requests are counted for all clients of the project; `None` counts them here."""
         self._credentials = credentials
         self.held = HeldDatabase(database, lock_timeout)
         """The database. Who writes to it goes through `call_on_table`."""
         self._urls = export_url, query_url
         self._limits = limits
+        self._budget_file = budget_file
         self._retry = retry
         self._timeouts = timeouts
         self._session = session
@@ -150,7 +154,9 @@ class ClientCore:
             self._loop = loop
             export_url, query_url = self._urls
             for name in get_args(LimitName):
-                url, limiter = export_url if name == "exports" else query_url, Limiter(self._limits.of(name))
+                url = export_url if name == "exports" else query_url
+                record = self._budget_file.record(name) if self._budget_file else None
+                limiter = Limiter(self._limits.of(name), record)
                 self._sources[name] = Source(url, self._credentials, transport, limiter, self._retry)
         elif self._loop is not loop:
             raise RuntimeError(_ANOTHER_LOOP)

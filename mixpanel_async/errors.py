@@ -86,7 +86,9 @@ class RateLimitError(ExportError):
     def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = 429) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after
-        """Seconds that Mixpanel asked to wait; `None` if it did not say."""
+        """Seconds to wait: as Mixpanel asked, or by the limit that it named; at most 15 minutes if the hour is used up.
+        `None` if it said neither.
+        """
 
 
 class ServerError(ExportError):

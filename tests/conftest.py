@@ -31,6 +31,15 @@ def tasks_of_the_library():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep tests, and the processes that they start, away from the user's own state directory."""
+    directory = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MP_STATE_DIR", str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session", autouse=True)
 def children_heed_interrupts() -> Iterator[None]:
     """Let child processes of tests react to SIGINT, even if pytest was started with SIGINT ignored.
 

@@ -53,6 +53,11 @@ def region_hint(asked: str | None) -> str:
     return f" ({check}: this went to {asked})" if asked else f" ({check})"
 
 
+def is_loopback(base_url: str) -> bool:
+    """Whether a base URL, which `host` accepts, goes to this machine."""
+    return urlsplit(base_url).hostname in _LOOPBACK
+
+
 def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     """Return scheme and host of a region, without a slash at the end.
 

@@ -1,4 +1,6 @@
-"""How many requests at once, in a second, a minute and an hour, for all calls of one client together.
+"""How many requests at once, in a second, a minute and an hour: how requests wait for it.
+
+Those at once are counted for each client; the windows by a record (`budget`, `budget_file`), which clients may share.
 
 Mixpanel has several limits for a project. Each has a limiter of its own, so that a 429 pauses only the requests that
 count in the same limit. The windows are rolling, and every attempt counts.
@@ -18,17 +20,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import math
 import time
-from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from mixpanel_async.api.budget import HOUR, MemoryRecord, Wait, Window
 from mixpanel_async.api.waiting import REPEAT_AFTER, Waits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from mixpanel_async.api.budget import Record
 
 LimitName = Literal["exports", "queries", "lexicon", "annotations"]
 
@@ -36,8 +40,6 @@ SECOND = 1.1
 """A second, and a tenth more: on the network requests may come closer together."""
 MINUTE = 61.0
 """A minute, and a second for the same reason."""
-HOUR = 3601.0
-"""An hour, and a second for the same reason."""
 MOST = 1_000_000_000
 """The highest limit: no limit at all, in practice."""
 
@@ -54,15 +56,15 @@ class Limit:
     per_hour: int | None = None
 
     @property
-    def windows(self) -> list[tuple[float, int, str]]:
-        """The length of each window, in seconds, the most requests in it, and both in words."""
+    def windows(self) -> list[Window]:
+        """The windows that its requests count in."""
         windows = (
             (SECOND, self.per_second, "a second"),
             (MINUTE, self.per_minute, "a minute"),
             (HOUR, self.per_hour, "an hour"),
         )
         return [
-            (seconds, most, f"the limit of {most:,} {self.requests} {unit}")
+            Window(seconds, most, f"the limit of {most:,} {self.requests} {unit}")
             for seconds, most, unit in windows
             if most is not None
         ]
@@ -89,12 +91,17 @@ class RateLimits:
     concurrent_queries: int = 5
     lexicon_per_minute: int = 5
     """Requests for the lexicon's schemas, which are counted apart from queries; each page of a list is one."""
+    shared: bool = True
+    """Count the requests of a second, minute and hour together with all clients of the same project on this machine."""
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if not isinstance(self.shared, bool):
+            raise ValueError(f"RateLimits.shared must be True or False, not {self.shared!r}.")  # noqa: TRY004
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
+            if field.name != "shared" and not is_count:
                 raise ValueError(f"RateLimits.{field.name} must be a whole number from 1 to {MOST:,}.")
 
     def of(self, name: LimitName) -> Limit:
@@ -111,32 +118,37 @@ class RateLimits:
 
 
 class Limiter:
-    """Lets requests pass, first in, first out. Belongs to one event loop."""
+    """Lets requests pass, first in, first out. Belongs to one event loop.
+
+    Limiters that share a record pass no more requests together than one would; which of them is first is open.
+    """
 
     def __init__(
         self,
         limit: Limit,
+        record: Record | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now().astimezone(),
     ) -> None:
-        """`clock` and `sleep` measure in seconds; `now` is the local time."""
+        """`record` counts the requests; `None` is one of its own. `clock` and `sleep` measure in seconds; `now` is the
+        local time.
+        """
+        self.clock = clock
         self.concurrent = limit.concurrent
         self.waits = Waits(clock, now)
         """What requests wait for, if they wait long."""
         self._windows = limit.windows
-        self._started: deque[float] = deque(maxlen=max((most for _, most, _ in self._windows), default=0))
+        self._record = MemoryRecord(clock) if record is None else record
         self._open = asyncio.Semaphore(limit.concurrent)
         self._queue = asyncio.Lock()
-        self._pause = self._counted_pause = (-math.inf, "")
-        self._clock = clock
         self._sleep = sleep
 
     @property
     def per_hour(self) -> int:
         """The most requests that may pass in an hour."""
-        return min(int(most * HOUR / seconds) for seconds, most, _ in self._windows)
+        return min(int(window.most * HOUR / window.seconds) for window in self._windows)
 
     @asynccontextmanager
     async def slot(self, *, counted: bool = True) -> AsyncIterator[None]:
@@ -146,11 +158,12 @@ class Limiter:
         """
         with self.waits.request():
             if counted:
+                wait, take = (partial(method, self._windows) for method in (self._record.wait, self._record.take))
                 async with self._queue:  # FIFO: one request waits for the limits, the rest queue behind it
-                    await self._acquire_slot(self._free_at)
-                    self._started.append(self._clock())
+                    await self._acquire_slot(wait, take)
             else:
-                await self._acquire_slot(lambda: self._pause)
+                wait = partial(self._record.wait, None)
+                await self._acquire_slot(wait, wait)
         try:
             yield
         finally:
@@ -158,57 +171,56 @@ class Limiter:
 
     async def rest(self, seconds: float, reason: str) -> None:
         """Let a request wait before its next attempt; the others go on."""
-        until = self._clock() + seconds
-        with self.waits.request():
-            await self._sleep_until(lambda: (until, reason))
+        until = self.clock() + seconds
 
-    def pause(self, seconds: float, reason: str, *, counted_only: bool = False) -> None:
+        async def left() -> Wait | None:
+            seconds = until - self.clock()
+            return Wait(seconds, reason) if seconds > 0 else None
+
+        with self.waits.request():
+            await self._sleep_while(left)
+
+    async def pause(self, seconds: float, *, counted_only: bool = False) -> None:
         """Let no request pass for so many seconds, as a 429 asks. A longer pause that is running stays.
 
         `counted_only`: a window is full, and only requests that are counted in it have to wait.
         """
-        pause = self._clock() + seconds, reason
-        if counted_only:
-            self._counted_pause = max(self._counted_pause, pause)
-        else:
-            self._pause = max(self._pause, pause)
+        await self._record.pause(seconds, counted_only=counted_only)
 
-    def wait(self) -> float:
-        """Return the seconds until the limits let the next counted request pass; free slots are not considered."""
-        return max(0.0, self._free_at()[0] - self._clock())
+    async def budget(self) -> Budget:
+        """Return what is left of the hour: nothing while Mixpanel says that it is used up. Nothing is written."""
+        usage = await self._record.usage()
+        left = 0 if usage.counted_paused_until > usage.now else max(0, self.per_hour - len(usage.started))
+        return Budget(left, self.per_hour)
 
-    def budget(self) -> Budget:
-        """Return what is left of the hour: nothing while Mixpanel says that it is used up."""
-        now, per_hour = self._clock(), self.per_hour
-        while self._started and self._started[0] + HOUR <= now:
-            self._started.popleft()  # no window counts it any more
-        left = per_hour - len(self._started)
-        return Budget(0 if self._counted_pause[0] > now else max(0, left), per_hour)
+    async def forecast(self, requests: int) -> float:
+        """Return the seconds, at least, until the last of so many counted requests may begin, by the windows and pauses
+        as they are now. Free slots are not considered. Nothing is written.
+        """
+        return (await self._record.usage()).last_of(requests, self._windows)
 
-    def _free_at(self) -> tuple[float, str]:
-        """Return when the limits let the next counted request pass, and what holds it up."""
-        full = [
-            (self._started[-most] + seconds, reason)
-            for seconds, most, reason in self._windows
-            if len(self._started) >= most
-        ]
-        return max([self._pause, self._counted_pause, *full])
+    async def frees_within(self) -> float:
+        """Return the seconds until the oldest request that is known of the hour leaves it."""
+        return (await self._record.usage()).frees_within
 
-    async def _acquire_slot(self, free_at: Callable[[], tuple[float, str]]) -> None:
-        """Acquire a slot after the time that `free_at` returns. While it sleeps, maybe for long, it holds no slot."""
+    async def _acquire_slot(
+        self, wait: Callable[[], Awaitable[Wait | None]], take: Callable[[], Awaitable[Wait | None]]
+    ) -> None:
+        """Acquire a slot when `wait` and `take` return `None`. While it sleeps, maybe for long, it holds no slot."""
         while True:
-            await self._sleep_until(free_at)
+            await self._sleep_while(wait)
             await self._open.acquire()
-            if free_at()[0] <= self._clock():
+            try:
+                is_taken = await take() is None
+            except BaseException:
+                self._open.release()
+                raise
+            if is_taken:
                 return
-            self._open.release()  # a pause began while it waited for the slot
+            self._open.release()  # while it waited for the slot, a pause began or another client was first
 
-    async def _sleep_until(self, free_at: Callable[[], tuple[float, str]]) -> None:
+    async def _sleep_while(self, wait: Callable[[], Awaitable[Wait | None]]) -> None:
         with self.waits.telling() as tell:
-            while True:
-                until, reason = free_at()
-                seconds = until - self._clock()
-                if seconds <= 0:
-                    return
-                tell(seconds, reason)
-                await self._sleep(min(seconds, REPEAT_AFTER))
+            while (left := await wait()) is not None:
+                tell(left.seconds, left.reason)
+                await self._sleep(min(left.seconds, REPEAT_AFTER))

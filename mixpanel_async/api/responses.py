@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mixpanel_async.api.budget import HOUR
 from mixpanel_async.api.hosts import region_hint
-from mixpanel_async.api.retry import retry_after
+from mixpanel_async.api.retry import RETRY_AFTER_MAX, retry_after
 from mixpanel_async.decode.error_text import error_text, is_web_page, rejected_dates
 from mixpanel_async.decode.gunzip import gunzip_beginning
 from mixpanel_async.errors import AuthenticationError, ExportError, QueryError, RateLimitError, ServerError
@@ -29,14 +30,16 @@ _REJECTED = frozenset({400, 402, 404, 412, 413})
 _TRANSIENT = frozenset({202, 204, 408, 425, 499})
 """No data yet, or a server or proxy that gave up: another attempt may succeed."""
 
-HOURLY_LIMIT_WAIT = 900.0
-"""Seconds to wait when the hourly limit is exceeded and there is no Retry-After. The hour is a rolling window."""
+HOURLY_LIMIT_WAIT = HOUR / 4
+"""The longest wait in seconds when the hour is used up: 15 minutes. Mixpanel's Retry-After is then the whole hour, as
+seen in a real 429. But the window rolls: a request is allowed as soon as the oldest one is an hour old.
+"""
 
 CONCURRENCY_WAIT = 20.0
-"""Seconds to wait when only too many requests are open; Mixpanel's own headers say 10."""
+"""Seconds to wait when only too many requests are open and no header names a time."""
 
-_USED_UP = '"project";r=0;'
-"""How the header RateLimit says that no query remains of the hour's; as seen in a real 429."""
+_POLICY = re.compile(r'"(project|project-concurrency)"([^",]*)')
+"""A part of the header RateLimit; a real one is `"project";r=0;t=3600, "project-concurrency";r=3`."""
 
 _USED = re.compile(r"(\d+)/(\d+) queries running (concurrently|in the last hour)")
 
@@ -89,14 +92,32 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
 def _rate_limit_error(headers: Mapping[str, str], message: str, now: float) -> RateLimitError:
     used = _USED.findall(message)
     exceeded = {limit for used, allowed, limit in used if int(used) >= int(allowed)}
-    is_hourly = _USED_UP in headers.get("RateLimit", "")
+    waits = _exceeded_policies(headers.get("RateLimit", ""))
+    is_hourly = "project" in waits
     is_hourly |= "in the last hour" in exceeded or (not used and "in the last hour" in message)
     wait = retry_after(headers.get("Retry-After"), now)
-    if not wait and (is_hourly or used):
-        wait = HOURLY_LIMIT_WAIT if is_hourly else CONCURRENCY_WAIT
+    if not wait and waits:
+        wait = max(waits.values())
+    if is_hourly:
+        wait = min(wait or HOURLY_LIMIT_WAIT, HOURLY_LIMIT_WAIT)
+    elif not wait and (waits or used):
+        wait = CONCURRENCY_WAIT
     error = RateLimitError(f"Mixpanel's rate limit (429): {message}", retry_after=wait)
     error.is_window_full = is_hourly
     return error
+
+
+def _exceeded_policies(header: str) -> dict[str, float]:
+    """Return the policies that a RateLimit header says to be exceeded, each with the seconds that it asks to wait.
+
+    If several have nothing left, those that ask for no time did not refuse this request. A time that is missing is 0.
+    """
+    used_up = {}
+    for policy, parameters in _POLICY.findall(header):
+        values = dict(re.findall(r";\s*([rt])\s*=\s*([0-9]{1,9})\b", parameters, re.ASCII))
+        if values.get("r") == "0":
+            used_up[policy] = min(float(values.get("t", 0)), RETRY_AFTER_MAX)
+    return {policy: wait for policy, wait in used_up.items() if wait or len(used_up) == 1}
 
 
 def _error_from_ok(headers: Mapping[str, str]) -> ExportError | None:

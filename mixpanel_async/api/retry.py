@@ -30,14 +30,17 @@ class RetryPolicy:
 
     After an error it waits: for the response's Retry-After, or by exponential backoff with full jitter.
 
-    After a 429: its Retry-After; without one, or with 0, a time that fits the limit that its text names (20 s for the
-    requests at once, 900 s for those of an hour). If it names none, the hour may be used up, so waits grow from
-    `wait_max` to 67 times that in all: by default 1, 6, 19 and 42 minutes. A short limit costs a minute, and an hour
-    that is used up costs no chunk. (With `attempts=2` there is only the first of these waits.)
+    After a 429: its Retry-After; without one, or with 0, the time of its header RateLimit, or else one that fits the
+    limit that its text names (20 s for the requests at once). If it says that the hour is used up, at most 15 minutes,
+    and only until the oldest request that is known is an hour old. If it names no limit, the hour may be used up, so
+    waits grow from `wait_max` to 67 times that in all: by default 1, 6, 19 and 42 minutes. A short limit costs a
+    minute, and an hour that is used up costs no chunk. (With `attempts=2` there is only the first of these waits.)
     """
 
     attempts: int = 5
-    """How often a request for the same dates, or the same page, is sent: never more."""
+    """How often, at the most, a request for the same dates, or the same page, is sent. 429s that say that the hour is
+    used up count as one, if they come within an hour.
+    """
     wait_initial: float = 1.0
     """Seconds: the longest wait before the second attempt; it doubles with each one after."""
     wait_max: float = 60.0
@@ -78,7 +81,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
+    value = value.strip()
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         return min(float(value), RETRY_AFTER_MAX)
     try:
         date = email.utils.parsedate_to_datetime(value)

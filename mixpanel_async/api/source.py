@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpanel_async.api.budget import HOUR
 from mixpanel_async.api.waiting import LONG_WAIT
 from mixpanel_async.errors import RateLimitError
 
@@ -34,7 +36,8 @@ class Source:
         self, name: str, attempt: int, error: ExportError, *, counted: bool = True, refusals: int = 1
     ) -> None:
         """Wait before the next attempt. After a 429 this pauses the limiter, for every request of the same limit, and
-        returns: the next attempt waits there.
+        returns: the next attempt waits there. If the hour is used up, the pause ends when the oldest request that is
+        known leaves it, because then Mixpanel allows another one.
 
         Args:
             name: what the log calls it.
@@ -46,11 +49,12 @@ class Source:
         is_limit = isinstance(error, RateLimitError)
         number = refusals if is_limit else attempt
         seconds = self.retry.wait(number, getattr(error, "retry_after", None), limited=is_limit)
+        if isinstance(error, RateLimitError) and error.is_window_full:
+            seconds = min(seconds, await self.limiter.frees_within())
         when = "" if seconds > LONG_WAIT else f" in {seconds:.1f} s"  # the limiter logs long waits
         logger.info("%s: %s. Attempt %d follows%s.", name, error, attempt + 1, when)
         if isinstance(error, RateLimitError):
-            reason = f"Mixpanel's {'hourly' if error.is_window_full else 'rate'} limit (a 429)"
-            self.limiter.pause(seconds, reason, counted_only=counted and error.is_window_full)
+            await self.limiter.pause(seconds, counted_only=counted and error.is_window_full)
         else:
             after = "a lost connection" if error.status is None else f"a response with status {error.status}"
             await self.limiter.rest(seconds, f"another attempt after {after}")
@@ -71,6 +75,8 @@ class Attempts:
         self._source = source
         self._counted = counted
         self._refusals = 0
+        self._extra = 0
+        self._hour_full_since = -math.inf
 
     @property
     def failures(self) -> int:
@@ -88,12 +94,25 @@ class Attempts:
         Raises:
             ExportError: the same one, if there is no other attempt; it tells name and attempts.
         """
-        is_last = self.number >= self._source.retry.attempts and not may_exceed
+        self._extra += self._is_extra(error)
+        is_last = self.number - self._extra >= self._source.retry.attempts and not may_exceed
         if is_last or not (error.retryable if retryable is None else retryable):
             raise self._described(error) from None
         self._refusals += isinstance(error, RateLimitError) and not error.retry_after
         await self._source.wait(self.name, self.failures + 1, error, counted=self._counted, refusals=self._refusals)
         self.number += 1
+
+    def _is_extra(self, error: ExportError) -> bool:
+        """Whether it is one more 429 of an hour that was used up at another attempt already. Each of the hours counts
+        as one attempt: what became free meanwhile, another request or program may have taken.
+        """
+        if not (isinstance(error, RateLimitError) and error.is_window_full):
+            return False
+        now = self._source.limiter.clock()
+        if now < self._hour_full_since + HOUR:
+            return True
+        self._hour_full_since = now
+        return False
 
     def _described(self, error: ExportError) -> ExportError:
         if error.attempts:

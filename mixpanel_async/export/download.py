@@ -191,11 +191,12 @@ class Downloads:
         """
         source = self._source
         async with self._workers, source.limiter.slot():
+            left = (await source.limiter.budget()).left
             if self._fatal is not None:
                 raise self._fatal  # this chunk would meet the same error, so it costs no request
             self._days.sent()
             if not bodies[index].has_failed_before:
-                bodies[index : index + 1] = self._parts(bodies[index], chunk)
+                bodies[index : index + 1] = self._parts(bodies[index], chunk, left)
             body = bodies[index]
             parameters = export_parameters(body.dates, self._selection_of(chunk))
             body.requested_at = clock.utc_now()
@@ -207,9 +208,9 @@ class Downloads:
                     self._fatal = error
                 raise
 
-    def _parts(self, body: Body, chunk: DateChunk) -> list[Body]:
-        """Return what to request instead of a body for which no request was sent yet."""
-        parts = self._days.parts(body.dates, self._source.limiter.budget().left)
+    def _parts(self, body: Body, chunk: DateChunk, left: int) -> list[Body]:
+        """Return what to request instead of a body for which no request was sent yet. `left` is what the hour has."""
+        parts = self._days.parts(body.dates, left)
         return [Body(self._source, chunk, part) for part in parts]
 
     def _selection_of(self, chunk: DateChunk) -> EventSelection:

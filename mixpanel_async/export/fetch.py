@@ -121,7 +121,7 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        plan, at_once = await held.run(_prepare, fetch, table, source.limiter.budget(), create=True)
+        plan, at_once = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(plan.chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):

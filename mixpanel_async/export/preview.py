@@ -72,7 +72,7 @@ def _look(cursor: duckdb.DuckDBPyConnection, schema: Schema, fetch: EventFetch) 
 
 
 async def _plan(fetch: EventFetch, chunks: Sequence[JournalRow], limiter: Limiter) -> FetchPlan:
-    budget = limiter.budget()
+    budget = await limiter.budget()
     plan = fetch.plan(chunks, budget)
     return preview(fetch, plan, chunks, budget, await limiter.forecast(len(plan.chunks)))
 

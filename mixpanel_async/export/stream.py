@@ -154,7 +154,8 @@ class EventStream(Generic[T_co]):
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
         streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, streamed.chunking)
-        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], source.limiter.budget()))
+        budget = await source.limiter.budget()
+        chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], budget))
         downloads.expect(len(chunks))
         downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:

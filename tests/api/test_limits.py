@@ -112,7 +112,7 @@ async def test_a_pause_that_begins_while_one_waits_for_a_place_is_kept():
     visitors = Visitors(per_second=9, per_hour=9, concurrent=1)
     tasks = [visitors.start("first", stay=2), visitors.start(1), visitors.start(2, counted=False)]
     await visitors.clock.until_idle()
-    visitors.limiter.pause(10, "")
+    await visitors.limiter.pause(10)
     await visitors.clock.run(*tasks)
     assert visitors.at() == [0, 10, 10]
 
@@ -141,27 +141,27 @@ async def test_a_cancel_while_all_places_are_taken_takes_nothing():
 
 async def test_a_pause_holds_everybody_and_a_longer_one_stays():
     visitors = Visitors(per_second=3, per_hour=1000, concurrent=100)
-    visitors.limiter.pause(10, "")
-    visitors.limiter.pause(2, "")
-    assert visitors.limiter.wait() == 10
+    await visitors.limiter.pause(10)
+    await visitors.limiter.pause(2)
+    assert await visitors.limiter.forecast(1) == 10
     await visitors.clock.run(*[visitors.start(number) for number in range(3)])
     assert visitors.at() == [10, 10, 10]
-    visitors.limiter.pause(-5, "")
-    assert visitors.limiter.wait() <= 1.2
+    await visitors.limiter.pause(-5)
+    assert await visitors.limiter.forecast(1) <= 1.2
 
 
 async def test_a_pause_holds_those_who_wait_for_the_clock_already():
     visitors = Visitors(per_second=1, per_hour=1000, concurrent=100)
     tasks = [visitors.start(number) for number in range(3)]
     await visitors.clock.until_idle()
-    visitors.limiter.pause(20, "")
+    await visitors.limiter.pause(20)
     await visitors.clock.run(*tasks)
     assert visitors.at() == pytest.approx([0, 20, 21], abs=0.5)
 
 
 async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
     visitors = Visitors(per_second=1, per_hour=2, concurrent=3)
-    visitors.limiter.pause(10, "")
+    await visitors.limiter.pause(10)
     tasks = [visitors.start(number, stay=1, counted=False) for number in range(9)]
     await visitors.clock.run(*tasks)
     assert visitors.at() == [10, 10, 10, 11, 11, 11, 12, 12, 12]
@@ -172,10 +172,10 @@ async def test_what_is_not_counted_keeps_to_places_and_pauses_alone():
 
 async def test_a_full_window_pauses_those_alone_that_it_counts():
     visitors = Visitors(per_second=9, per_hour=9, concurrent=3)
-    visitors.limiter.pause(3600, "", counted_only=True)
-    visitors.limiter.pause(10, "")
+    await visitors.limiter.pause(3600, counted_only=True)
+    await visitors.limiter.pause(10)
     tasks = [visitors.start("counted"), visitors.start("page", counted=False)]
-    assert visitors.limiter.wait() == 3600
+    assert await visitors.limiter.forecast(1) == 3600
     await visitors.clock.run(*tasks)
     assert visitors.went == [("page", 1010.0), ("counted", 4600.0)]
 
@@ -186,24 +186,24 @@ async def test_what_is_left_of_the_hour_passes_without_a_wait_for_it(arrivals, p
     visitors = Visitors(per_second=10_000, per_hour=per_hour, concurrent=100)
     await visitors.clock.run(*[visitors.start(n, arrive=at) for n, at in enumerate(arrivals)])
     visitors.clock.now += later
-    budget = visitors.limiter.budget()
+    budget = await visitors.limiter.budget()
     recent = sum(at + HOUR > visitors.clock.now for _, at in visitors.went)
     assert budget == Budget(left=per_hour - recent, per_hour=per_hour)
     for _ in range(budget.left):
-        assert visitors.limiter.wait() == 0
+        assert await visitors.limiter.forecast(1) == 0
         await visitors.visit("more")
-    assert visitors.limiter.budget().left == 0
-    assert visitors.limiter.wait() > 0
+    assert (await visitors.limiter.budget()).left == 0
+    assert await visitors.limiter.forecast(1) > 0
 
 
 async def test_nothing_is_left_while_mixpanel_says_that_the_hour_is_used_up():
     visitors = Visitors(per_hour=9)
-    visitors.limiter.pause(20, "")
-    assert visitors.limiter.budget().left == 9
-    visitors.limiter.pause(3600, "", counted_only=True)
-    assert visitors.limiter.budget() == Budget(left=0, per_hour=9)
+    await visitors.limiter.pause(20)
+    assert (await visitors.limiter.budget()).left == 9
+    await visitors.limiter.pause(3600, counted_only=True)
+    assert await visitors.limiter.budget() == Budget(left=0, per_hour=9)
     visitors.clock.now += 3600
-    assert visitors.limiter.budget().left == 9
+    assert (await visitors.limiter.budget()).left == 9
 
 
 async def test_what_left_the_hour_still_counts_in_no_other_window():
@@ -211,10 +211,10 @@ async def test_what_left_the_hour_still_counts_in_no_other_window():
     visitors = Visitors(per_second=2, per_hour=3)
     await visitors.clock.run(*[visitors.start(number) for number in range(3)])
     visitors.clock.now += HOUR - 1
-    assert visitors.limiter.budget().left == 2  # the third came a second after the others
-    assert visitors.limiter.wait() == 0
+    assert (await visitors.limiter.budget()).left == 2  # the third came a second after the others
+    assert await visitors.limiter.forecast(1) == 0
     await visitors.clock.run(*[visitors.start(number) for number in range(2)])
-    assert visitors.limiter.wait() > 0
+    assert await visitors.limiter.forecast(1) > 0
 
 
 async def test_a_minute():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from mixpanel_async.api.responses import CONCURRENCY_WAIT, HOURLY_LIMIT_WAIT, error_from_response
@@ -94,7 +96,7 @@ def test_how_long_mixpanel_asks_to_wait(status, header, seconds):
 
 def test_a_spent_hour_is_waited_for_without_a_header_too():
     said = b"Query rate limit exceeded. 1/5 queries running concurrently and 61/60 queries running in the last hour."
-    assert error_of(429, said).retry_after == 900.0
+    assert error_of(429, said).retry_after == HOURLY_LIMIT_WAIT
     assert error_of(429, said, retry_after="7").retry_after == 7.0
 
 
@@ -179,6 +181,46 @@ def test_whether_a_429_says_that_the_hour_is_used_up(text, header, is_full):
     error = error_of(429, text, **({"RateLimit": header} if header else {}))
     assert error.is_window_full == is_full
     assert (error.retry_after == HOURLY_LIMIT_WAIT) == is_full
+
+
+@pytest.mark.parametrize(
+    ("header", "wait", "is_full"),
+    [
+        ('"project";r=0;t=3600, "project-concurrency";r=3', HOURLY_LIMIT_WAIT, True),
+        ('"project";r=0;t=90, "project-concurrency";r=3', 90, True),
+        ('"project";r=12, "project-concurrency";r=0;t=10', 10, False),
+        ('"project-concurrency";t=10;r=0,"project";r=12', 10, False),
+        ('"project" ; r=0 ; t=90', 90, True),
+        ('"endpoint-jql";r=0;t=3600, "project";r=12', None, False),
+        ('"project-concurrency";r=0;t=0', CONCURRENCY_WAIT, False),
+        ('"project";r=0, "project-concurrency";r=3', HOURLY_LIMIT_WAIT, True),
+        ('"project";r=0, "project-concurrency";r=0', None, False),
+        ('"project";r=0;t=99999999999999999999, "project-concurrency";r=3', HOURLY_LIMIT_WAIT, True),
+        ('"project";r=00;t=1e400, "project-concurrency";r=-0;t=nan', None, False),
+        ('"project";r=0;t="3600', HOURLY_LIMIT_WAIT, True),
+        ('"project;r=0;t=10', None, False),
+        (";;;===,,,", None, False),
+    ],
+)
+def test_the_header_tells_which_limit_was_exceeded_and_for_how_long(header, wait, is_full):
+    error = error_of(429, b"Query rate limit exceeded", RateLimit=header)
+    assert (error.retry_after, error.is_window_full) == (wait, is_full)
+    error = error_of(429, b"Query rate limit exceeded", RateLimit=header, Retry_After="7")
+    assert (error.retry_after, error.is_window_full) == (7, is_full)
+
+
+@given(st.text('"project-concurrency";rt= 0123456789,', max_size=80) | st.text())
+def test_whatever_the_header_says_it_is_a_bearable_wait_or_none(header):
+    wait = error_of(429, b"", RateLimit=header).retry_after
+    assert wait is None or 0 < wait <= 3600
+
+
+def test_an_hour_that_is_used_up_is_not_waited_for_as_a_whole():
+    """Mixpanel's Retry-After is the whole window, and the window rolls."""
+    body = b"This request exceeded the rate limit (61/60 queries running in the last hour)."
+    header = '"project";r=0;t=3600, "project-concurrency";r=3'
+    error = error_of(429, body, RateLimit=header, Retry_After="3600")
+    assert (error.retry_after, error.is_window_full) == (HOURLY_LIMIT_WAIT, True)
 
 
 @pytest.mark.parametrize(

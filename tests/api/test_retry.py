@@ -93,6 +93,7 @@ def test_the_policy_by_default():
         ("0", 0.0),
         ("7", 7.0),
         (" 7 ", 7.0),
+        ("7\x1f", 7.0),
         ("3600", 3600.0),
         ("3601", RETRY_AFTER_MAX),
         ("999999999", RETRY_AFTER_MAX),

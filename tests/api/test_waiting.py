@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from mixpanel_async.api.budget import RATE_LIMIT
 from mixpanel_async.api.limits import Limiter, RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.source import Attempts, Source
@@ -113,14 +114,14 @@ async def test_a_thousand_requests_are_one_line(begin):
 
 
 async def test_short_waits_are_not_told(run):
-    run.limiter.pause(9, "a short pause")
+    await run.limiter.pause(9)
     await run.end(*run.requests(30), run.start(run.limiter.rest(10, "another attempt")))
     assert run.lines == []
     assert run.seen == []
 
 
 async def test_all_that_waits_is_one_line(run):
-    run.limiter.pause(600, "Mixpanel's rate limit (a 429)")
+    await run.limiter.pause(600)
     rests = [run.start(run.limiter.rest(seconds, "another attempt")) for seconds in (15, 50, 300)]
     tasks = [*run.requests(5), *run.requests(5, counted=False), *rests]
     await run.end(*tasks)
@@ -131,28 +132,28 @@ async def test_all_that_waits_is_one_line(run):
 
 
 async def test_a_longer_wait_that_follows_is_a_warning_again(run):
-    run.limiter.pause(30, "one")
+    await run.limiter.pause(30)
     await run.clock.run(*run.requests(1))
-    run.limiter.pause(50, "two")
+    await run.limiter.pause(50)
     await run.clock.run(*run.requests(1))
-    run.limiter.pause(3600, "three")
+    await run.limiter.pause(3600)
     await run.clock.run(*run.requests(1))
     assert run.lines[:3] == [
-        (0, "WARNING", "Waiting for one until 12:00:30; 1 request waits."),
-        (30, "INFO", "Waiting for two until 12:01:20; 1 request waits."),
-        (80, "WARNING", "Waiting for three until 13:01:20; 1 request waits."),
+        (0, "WARNING", f"Waiting for {RATE_LIMIT} until 12:00:30; 1 request waits."),
+        (30, "INFO", f"Waiting for {RATE_LIMIT} until 12:01:20; 1 request waits."),
+        (80, "WARNING", f"Waiting for {RATE_LIMIT} until 13:01:20; 1 request waits."),
     ]
 
 
 async def test_a_pause_that_becomes_longer_is_told(run):
-    run.limiter.pause(100, "short")
+    await run.limiter.pause(100)
     [task] = run.requests(1)
     await run.clock.until_idle()
-    run.limiter.pause(1000, "long")
+    await run.limiter.pause(1000)
     await run.end(task)
-    assert run.lines[0] == (0, "WARNING", "Waiting for short until 12:01:40; 1 request waits.")
-    assert run.lines[1] == (60, "WARNING", "Waiting for long until 12:16:40; 1 request waits.")
-    assert [each and each.reason for each in run.seen] == ["short", "long", None]
+    assert run.lines[0] == (0, "WARNING", f"Waiting for {RATE_LIMIT} until 12:01:40; 1 request waits.")
+    assert run.lines[1] == (60, "WARNING", f"Waiting for {RATE_LIMIT} until 12:16:40; 1 request waits.")
+    assert [each and each.until for each in run.seen] == [run.at(100), run.at(1000), None]
 
 
 async def test_windows_that_free_one_place_a_minute_are_no_flood_of_warnings(begin):
@@ -167,7 +168,7 @@ async def test_windows_that_free_one_place_a_minute_are_no_flood_of_warnings(beg
 
 @pytest.mark.parametrize("work", ["slot", "queued", "uncounted", "rest"])
 async def test_a_cancelled_wait_takes_no_slot_and_leaves_nothing(run, work):
-    run.limiter.pause(3600, "a pause")
+    await run.limiter.pause(3600)
     await asyncio.sleep(0)
     others = run.requests(1) if work == "queued" else []
     waits = {"rest": lambda: run.limiter.rest(3600, "another attempt")}
@@ -182,11 +183,11 @@ async def test_a_cancelled_wait_takes_no_slot_and_leaves_nothing(run, work):
     assert run.seen[-1] is None
     assert tasks_of_the_library() == []
     assert run.limiter._open._value == run.limiter.concurrent
-    assert len(run.limiter._started) == 0
+    assert (await run.limiter._record.usage()).started == []
 
 
 async def test_a_wait_after_one_that_was_cancelled_is_told_at_once(run):
-    run.limiter.pause(3600, "a pause")
+    await run.limiter.pause(3600)
     [task] = run.requests(1)
     await run.clock.until_idle()
     task.cancel()
@@ -201,10 +202,10 @@ async def test_a_watcher_that_fails_disturbs_no_request(run):
     failed = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context["exception"]))
     run.limiter.waits.watchers.insert(0, lambda waiting: 1 / 0)
-    run.limiter.pause(600, "a pause")
+    await run.limiter.pause(600)
     await run.end(*run.requests(1))
     assert [type(each) for each in failed] == [ZeroDivisionError] * 2
-    assert run.seen == [Waiting(run.at(600), "a pause"), None]
+    assert run.seen == [Waiting(run.at(600), RATE_LIMIT), None]
 
 
 # between two attempts
@@ -243,7 +244,7 @@ async def test_only_429s_that_name_no_time_make_the_next_one_patient(run):
     """Three other errors come first, and a short limit costs a minute all the same."""
     errors = [ConnectionLostError("reset"), ServerError("busy", status=503), RateLimitError("wait", retry_after=5.0)]
     await run.clock.run(run.start(fail(run, *errors, RateLimitError("too many"))))
-    assert 54 <= run.limiter.wait() <= 60
+    assert 54 <= await run.limiter.forecast(1) <= 60
 
 
 @pytest.mark.parametrize(("is_full", "kind"), [(True, "hourly"), (False, "rate")])

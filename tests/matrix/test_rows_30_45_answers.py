@@ -383,8 +383,8 @@ async def test_row_45_no_window_holds_too_many_over_retries_and_two_calls(client
         class Leaping(Limiter):
             let_go = 0
 
-            def __init__(self, limits):
-                super().__init__(limits, clock=server.clock.monotonic, sleep=self.leap)
+            def __init__(self, limits, record):
+                super().__init__(limits, record, clock=server.clock.monotonic, sleep=self.leap)
 
             @asynccontextmanager
             async def slot(self):

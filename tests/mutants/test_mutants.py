@@ -294,6 +294,42 @@ MUTANTS = {
         "            yield some\n            return\n",
         "tests/system/test_verify.py -k fit_one_url",
     ),
+    "an older row that stays beside one that is processed again": Mutant(
+        "duck/merge_sink.py",
+        "        self._execute(_DELETE_OLDER)\n",
+        "",
+        "tests/system/test_sync.py -k processed_again",
+    ),
+    "a merge that takes rows it has not asked for": Mutant(
+        "duck/merge_sink.py",
+        "        self._execute(_DELETE_OTHERS)\n",
+        "",
+        "tests/system/test_sync.py -k asked_for",
+    ),
+    "a merge that settles a day for replaces": Mutant(
+        "export/sync_plan.py",
+        "row.current_to if self.merges else row.fetched_at",
+        "row.current_to",
+        "tests/export/test_sync_plan.py -k settles",
+    ),
+    "late rows of the last day of the lookback": Mutant(
+        "export/sync_plan.py",
+        "last = min(row.last, over - self",
+        "last = min(row.last, over + ONE_DAY - self",
+        "tests/export/test_sync_plan.py -k until",
+    ),
+    "a request that is cancelled and stays counted": Mutant(
+        "api/budget_file.py",
+        "await self._file.run(self._file.remove, self._name, key)",
+        "pass",
+        "tests/api/test_budget_file.py -k cancel",
+    ),
+    "a place that two clients take": Mutant(
+        "api/limits.py",
+        "            if is_taken:\n",
+        "            if True:\n",
+        "tests/api/test_budget.py -k meanwhile",
+    ),
 }
 
 

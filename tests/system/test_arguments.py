@@ -200,7 +200,7 @@ def test_nonsense_in_a_setting(setting, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "field", "fine"),
     [
-        *((RateLimits, field, WHOLE) for field in RateLimits.__dataclass_fields__),
+        *((RateLimits, field, FLAG if field == "shared" else WHOLE) for field in RateLimits.__dataclass_fields__),
         *((Timeouts, field, {"a number", "a fraction"}) for field in Timeouts.__dataclass_fields__),
         (RetryPolicy, "attempts", WHOLE),
         (RetryPolicy, "wait_initial", {"zero", "a number", "a fraction"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import re
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -10,8 +11,9 @@ from math import ceil
 
 import pytest
 
-from mixpanel_async import RateLimits, RetryPolicy
+from mixpanel_async import RateLimitError, RateLimits, RetryPolicy
 from mixpanel_async.api.limits import Limiter
+from mixpanel_async.api.responses import HOURLY_LIMIT_WAIT
 from mixpanel_async.testing import (
     Annotation,
     Catalog,
@@ -48,6 +50,39 @@ class StillClock(FakeClock):
         return self._moved_by
 
 
+class Sleepers:
+    """Clients whose limiters keep to the fake's clock. It moves to the end of a sleep when no request is on its way."""
+
+    def __init__(self, fake, clients):
+        self._fake, self._sleeping = fake, []
+        for client in clients:
+            use_clock(client, fake, RateLimits(), self.sleep)
+
+    async def sleep(self, seconds):
+        wake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleeping, (self._fake.clock.monotonic() + seconds, id(wake), wake))
+        await wake
+
+    async def run(self, *calls):
+        running, seen = asyncio.gather(*calls), -1
+        while not running.done():
+            await asyncio.sleep(0.003)
+            if self._sleeping and self._fake.open == 0 and seen == len(self._fake.requests):
+                at, _, wake = heapq.heappop(self._sleeping)
+                if not wake.done():
+                    self._fake.clock.advance(max(0, ceil((at - self._fake.clock.monotonic()) * 1000) / 1000))
+                    wake.set_result(None)
+            seen = len(self._fake.requests)
+        return await running
+
+
+def use_clock(client, fake, limits, sleep):
+    client._core.export_source()
+    for name, source in client._core._sources.items():
+        limiter = Limiter(limits.of(name), clock=fake.clock.monotonic, sleep=sleep)
+        client._core._sources[name] = replace(source, limiter=limiter)
+
+
 def without_hours(client, fake, limits=RateLimits()):  # noqa: B008 - frozen
     """Let a client's limiters keep to these limits by the fake's clock, and move it instead of sleeping.
 
@@ -60,10 +95,7 @@ def without_hours(client, fake, limits=RateLimits()):  # noqa: B008 - frozen
         fake.clock.advance(ceil(seconds * 1000) / 1000)  # the clock drops less than a microsecond
         await asyncio.sleep(0)
 
-    client._core.export_source()
-    for name, source in client._core._sources.items():
-        limiter = Limiter(limits.of(name), clock=fake.clock.monotonic, sleep=sleep)
-        client._core._sources[name] = replace(source, limiter=limiter)
+    use_clock(client, fake, limits, sleep)
     return slept
 
 
@@ -166,6 +198,90 @@ async def test_more_requests_than_an_hour_allows_say_that_they_wait(client_of, p
         assert re.fullmatch(
             r"Waiting for the limit of 60 exports an hour until \d\d:\d\d:\d\d; 1 request waits\.", line
         )
+
+
+# an hour that other programs used up
+
+
+async def test_an_hour_frees_as_the_oldest_request_leaves_it(client_of, caplog):
+    """Mixpanel's Retry-After says an hour. A request of ours leaves the window before that."""
+    limits = FakeLimits(queries_per_hour=3)
+    async with FakeMixpanel(catalog=CATALOG, limits=limits, clock=StillClock()) as fake:
+        client, other = client_of(fake, retry=RetryPolicy()), client_of(fake)
+        slept = without_hours(client, fake)
+        without_hours(other, fake)
+        await client.lookups.cohorts()
+        fake.clock.advance(600)
+        await other.lookups.cohorts()
+        await other.lookups.cohorts()
+        fake.clock.advance(400)
+        await client.lookups.cohorts()
+        assert [made.status for made in fake.requests] == [200] * 3 + [429] * 3 + [200]
+    assert sum(slept) == pytest.approx(2601, abs=1)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told
+    for line in told:
+        assert re.fullmatch(
+            r"Waiting for Mixpanel's hourly limit \(a 429\) until \d\d:\d\d:\d\d; 1 request waits\.", line
+        )
+
+
+async def client_of_an_hour(fake, client_of, attempts):
+    """A client that has sent a request in each minute of the last hour."""
+    client = client_of(fake, retry=RetryPolicy(attempts))
+    without_hours(client, fake)
+    for _ in range(60):
+        await client.lookups.cohorts()
+        fake.clock.advance(60)
+    fake.forget_requests()
+    return client
+
+
+@pytest.mark.parametrize("refused", [4, 50])
+async def test_if_another_program_takes_each_place_that_becomes_free_the_call_goes_on(fake, client_of, refused):
+    client = await client_of_an_hour(fake, client_of, 2)
+    fake.faults.add(HOUR_USED_UP, endpoint="cohorts/list", times=refused)
+    assert len(await client.lookups.cohorts()) == 1
+    assert [made.status for made in fake.requests] == [429] * refused + [200]
+
+
+@pytest.mark.parametrize("attempts", [2, 5])
+async def test_each_hour_that_others_use_up_is_one_attempt(fake, client_of, attempts):
+    client = await client_of_an_hour(fake, client_of, attempts)
+    fake.faults.add(HOUR_USED_UP, endpoint="cohorts/list")
+    began = fake.clock.monotonic()
+    with pytest.raises(RateLimitError, match=r"^Cohorts: .* \(after \d+ attempts\)$") as error:
+        await client.lookups.cohorts()
+    hours = (fake.clock.monotonic() - began) / 3600
+    assert attempts - 1 <= hours <= (attempts - 1) * 1.3
+    assert error.value.attempts == len(fake.requests) <= 62 * hours
+
+
+@pytest.mark.parametrize(("attempts", "sent"), [(1, 1), (2, 5), (5, 17)])
+async def test_an_hour_that_others_used_up_is_asked_for_every_15_minutes(fake, client_of, attempts, sent):
+    client = client_of(fake, retry=RetryPolicy(attempts))
+    slept = without_hours(client, fake)
+    fake.faults.add(HOUR_USED_UP, endpoint="cohorts/list")
+    with pytest.raises(RateLimitError):
+        await client.lookups.cohorts()
+    assert [made.status for made in fake.requests] == [429] * sent
+    assert sum(slept) == pytest.approx(HOURLY_LIMIT_WAIT * (sent - 1), abs=1)
+
+
+async def test_two_machines_that_fetch_at_once_share_the_hour_and_lose_no_chunk(client_of, tmp_path):
+    """Neither sees the requests of the other; each takes the places again that its own requests free."""
+    limits = FakeLimits(per_second=None)  # one clock for both would let them collide in each second, too
+    async with FakeMixpanel(GeneratedEvents(per_day=1), limits=limits, clock=StillClock("2026-06-01")) as fake:
+        clients = [client_of(fake, database=tmp_path / f"{n}.duckdb", retry=RetryPolicy()) for n in range(2)]
+        sleepers = Sleepers(fake, clients)
+        dates = {"from_date": "2026-01-01", "to_date": "2026-04-30"}
+        calls = [client.fetch_events(**dates, parallel=True, chunk_days=1, max_workers=10) for client in clients]
+        results = await sleepers.run(*calls)
+        assert [result.successful_batches for result in results] == [120, 120]
+        statuses = [made.status for made in fake.requests]
+        assert statuses.count(200) == 240
+        assert 0 < statuses.count(429) < 80
+        assert fake.clock.monotonic() < 3.5 * 3600
 
 
 # a 429 that says nothing
