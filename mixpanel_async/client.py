@@ -124,7 +124,7 @@ class MixpanelClient:
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         chosen_region, chosen_url = choose_host(region, base_url, os.environ)
         self._credentials = credentials
-        self._calendar = Calendar(credentials, chosen_region, lambda: self._core.query_source("annotations"))
+        self._calendar = Calendar(credentials, chosen_region, lambda: self._core.query_source("app"))
         self._core = ClientCore(
             credentials, Database(database),
             export_url=export_url(chosen_region, chosen_url), query_url=query_url(chosen_region, chosen_url),

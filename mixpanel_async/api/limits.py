@@ -10,8 +10,8 @@ queries      `/api/query/...`, which are profiles and the lookups of event names
              and 5 at once (Mixpanel's docs). Pages of profiles that name their session count only among those at once
              (a client by Mixpanel's staff).
 lexicon      `/api/app/projects/{id}/schemas`, each page of a list: 5 a minute (Mixpanel's docs).
-annotations  `/api/app/projects/{id}/annotations`: no limit is documented, and they do not count as queries (the same
-             client).
+app          `/api/app/me` and `/api/app/projects/{id}/annotations`: no limit is documented, and they do not count as
+             queries (the same client).
 
 For the last two no limit at once is documented; they keep to the one for queries.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.budget import Record
 
-LimitName = Literal["exports", "queries", "lexicon", "annotations"]
+LimitName = Literal["exports", "queries", "lexicon", "app"]
 
 SECOND = 1.1
 """A second, and a tenth more: on the network requests may come closer together."""
@@ -113,8 +113,8 @@ class RateLimits:
                 return Limit("queries", self.concurrent_queries, per_hour=self.queries_per_hour)
             case "lexicon":
                 return Limit("requests for the lexicon", self.concurrent_queries, per_minute=self.lexicon_per_minute)
-            case "annotations":
-                return Limit("requests for annotations", self.concurrent_queries)
+            case "app":
+                return Limit("requests of the app's API", self.concurrent_queries)
 
 
 class Limiter:

@@ -42,7 +42,7 @@ def project_request(credentials: Credentials, region: str) -> LookupRequest[Proj
     project_id = project_parameter(credentials).get("project_id")
     if project_id is None:
         raise ConfigurationError("The project needs a service account or an OAuth token: a project secret has no id.")
-    query = Query("/api/app/me", name="The project", limit="annotations")
+    query = Query("/api/app/me", name="The project", limit="app")
     return LookupRequest("project", query, partial(_project, int(project_id), region))
 
 

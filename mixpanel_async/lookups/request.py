@@ -94,7 +94,7 @@ def annotations_request(credentials: Credentials, dates: tuple[dt.date, dt.date]
     """
     parameters = {"fromDate": dates[0].isoformat(), "toDate": dates[1].isoformat()} if dates else {}
     path = app_path(credentials, "annotations")
-    return LookupRequest("annotations", Query(path, parameters, "Annotations", limit="annotations"), _annotations)
+    return LookupRequest("annotations", Query(path, parameters, "Annotations", limit="app"), _annotations)
 
 
 def read_response(lookup: LookupRequest[T], payload: object) -> Sequence[T]:

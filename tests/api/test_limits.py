@@ -233,7 +233,7 @@ async def test_a_minute():
 
 async def test_no_window_at_all():
     clock = Clock()
-    limiter = Limiter(RateLimits().of("annotations"), clock=clock, sleep=clock.sleep)
+    limiter = Limiter(RateLimits().of("app"), clock=clock, sleep=clock.sleep)
     for _ in range(100):
         async with limiter.slot():
             pass
@@ -255,5 +255,5 @@ def test_limits_by_default_are_what_mixpanel_documents():
     higher = RateLimits(queries_per_hour=240, concurrent_queries=10, lexicon_per_minute=7)
     assert higher.of("queries") == Limit("queries", 10, per_hour=240)
     assert higher.of("lexicon") == Limit("requests for the lexicon", 10, per_minute=7)
-    assert higher.of("annotations") == Limit("requests for annotations", 10)
+    assert higher.of("app") == Limit("requests of the app's API", 10)
     assert Limiter(RateLimits(per_hour=7).of("exports")).per_hour == 7

@@ -69,7 +69,7 @@ def test_what_is_asked(lookup, path, parameters):
     query = lookup.query
     assert (query.path, query.parameters) == (path, parameters)
     assert query.is_post == path.endswith("cohorts/list")
-    apps = "lexicon" if "/schemas" in path else "annotations"
+    apps = "lexicon" if "/schemas" in path else "app"
     assert (query.limit, query.is_counted) == (apps if path.startswith(APP) else "queries", True)
 
 
