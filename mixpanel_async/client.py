@@ -360,7 +360,7 @@ class MixpanelClient:
         check_flags(sync=sync, **options)
         call = call_of(name, from_date, to_date, sync=sync, options=options)
         limiter, calendar = self._core.export_source().limiter, KnownCalendar(self._calendar.known)
-        return await self._core.call(plan_events(call, calendar, limiter, self._core.held))
+        return await self._core.call_that_looks(partial(plan_events, call, calendar, limiter))
 
     async def project(self) -> Project:
         """Return the project of the credentials: its id, name, time zone and region.

@@ -49,8 +49,7 @@ class ClientCore:
     ) -> None:
         """`budget_file`: where the requests are counted for all clients of the project; `None` counts them here."""
         self._credentials = credentials
-        self.held = HeldDatabase(database, lock_timeout)
-        """The database. Who writes to it goes through `call_on_table`."""
+        self._held = HeldDatabase(database, lock_timeout)
         self._urls = export_url, query_url
         self._limits = limits
         self._budget_file = budget_file
@@ -105,6 +104,10 @@ class ClientCore:
         """
         return await self.call(self._run_and_let_go(name, work))
 
+    async def call_that_looks(self, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
+        """Run a call that writes nothing; see `HeldDatabase.look`."""
+        return await self.call(self._counted(work))
+
     async def read(self, read: Read[T]) -> T:
         """Run a call that reads the database. It does not wait for calls that write, and they not for it."""
         self._open_sources()
@@ -125,24 +128,31 @@ class ClientCore:
             await asyncio.wait(self._calls)
         if self._sources:
             await self._sources["exports"].transport.close()
-        await finish_in_thread(self.held.database.close)
+        await finish_in_thread(self._held.database.close)
 
     async def _run_and_let_go(self, name: str, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
         async with self._tables[name.lower()]:
             try:
-                return await work(self.held)
+                return await self._counted(work)
             finally:
                 await self._let_go()
 
+    async def _counted(self, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:
+        self._held.calls += 1
+        try:
+            return await work(self._held)
+        finally:
+            self._held.calls -= 1
+
     async def _read(self, read: Read[T]) -> T:
         try:
-            return await self.held.read(read)
+            return await self._held.read(read)
         finally:
             await self._let_go()
 
     async def _let_go(self) -> None:
-        await self.held.let_go()
-        self.held.database.tell_of_log()
+        await self._held.let_go()
+        self._held.database.tell_of_log()
 
     def _open_sources(self) -> dict[LimitName, Source]:
         """Return a source for each limit, created on the event loop that they will run on."""

@@ -23,6 +23,7 @@ from mixpanel_async.duck.reading import (
     open_file,
     open_nothing,
 )
+from mixpanel_async.duck.versions import OlderVersionError
 from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
@@ -71,6 +72,8 @@ class HeldDatabase:
         self.waits = Waits(clock, lambda: dt.datetime.now().astimezone(), who="write")
         self._lock_timeout = lock_timeout
         self._clock = clock
+        self.calls = 0
+        """Calls of the client that read or write the database, at times; see `look`."""
         self._users = 0
         self._began = 0.0
         self._changing = asyncio.Lock()
@@ -116,13 +119,19 @@ class HeldDatabase:
             DatabaseLockedError, StoreError: as `Store`; and what `read` raises.
         """
         database = self.database
-        is_there = database.path is not None and database.path.exists()
-        if database.is_open or (migrate and (is_there or database.callers is not None)):
+        if database.path is not None and not database.path.exists():
+            return await _read(open_nothing, read)
+        if database.is_open or self.calls > 1:  # a reading of its own would hold the other calls up
             return await self.read(read)
-        if database.path is not None and is_there:
-            return await read_file(database.path, self._lock_timeout, read)
-        if database.callers is not None:
-            return await read_connection(database.callers, read)
+        try:
+            if database.path is not None:
+                return await read_file(database.path, self._lock_timeout, read)
+            if database.callers is not None:
+                return await read_connection(database.callers, read)
+        except OlderVersionError:
+            if not migrate:
+                raise
+            return await self.read(read)
         return await _read(open_nothing, read)
 
     async def open(self, *, wait: bool = True, create: bool = False) -> None:

@@ -33,6 +33,8 @@ class JournalRow:
     """When all of it was last requested, aware, in UTC."""
     merged_at: dt.datetime | None = None
     """When the rows that Mixpanel had processed since were last requested and merged; `None` if never."""
+    has_sure_time: bool = True
+    """Whether these times are not in the future, as after a sync with a clock that was ahead."""
 
     @property
     def current_to(self) -> dt.datetime:

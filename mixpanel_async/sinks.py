@@ -22,6 +22,9 @@ class ChunkSink(Protocol):
     Its methods block, so they run in threads, never two at a time. After `commit` or `roll_back` it is over.
     """
 
+    needs_events: bool
+    """Whether a chunk fails of which lines came and none is an event."""
+
     def begin(self) -> None:
         """Begin; what is there for the chunk's dates will be replaced."""
         ...

@@ -88,7 +88,7 @@ class ChunkLoader:
         with self._translate_errors():
             self._buffer.flush()
             counts = replace(self._buffer.counts, rejected=self._rejected, first_rejected=self._first_rejected)
-            if counts.failure is not None:
+            if counts.failure is not None and self._sink.needs_events:
                 self._sink.commit_rejected()
             else:
                 if self._buffer.inserts > 1 and self._deduplicate:

@@ -90,10 +90,7 @@ class EventsTable:
         self._look_again()
         sink: Callable[[Workbench], ChunkSink]
         if (since := merges.get(dates)) is not None:
-            sink = partial(
-                MergeSink, self._database.schema, table=self._name, dates=dates,
-                last_complete_day=last_complete_day, since=since,
-            )  # fmt: skip
+            sink = partial(MergeSink, self._database.schema, table=self._name, dates=dates, since=since)
         else:
             sink = partial(
                 TableSink, self._database.schema, table=self._name, dates=dates,

@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mixpanel_async import clock
 from mixpanel_async.duck import out_of_range
 from mixpanel_async.duck.schema import (
     EVENTS_COLUMNS,
@@ -158,8 +159,18 @@ def read_journal(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -
         f"FROM {schema}._mixpanel_chunks WHERE table_name = lower(?) ORDER BY from_date ASC",
         [name],
     ).fetchall()
+    now = clock.utc_now()
     return [
-        JournalRow(first, last, is_final, (first, last) in atomic, size, as_utc(fetched), merged and as_utc(merged))
+        JournalRow(
+            first,
+            last,
+            is_final and as_utc(fetched) <= now,
+            (first, last) in atomic,
+            size,
+            as_utc(fetched),
+            merged and as_utc(merged),
+            has_sure_time=as_utc(merged or fetched) <= now,
+        )
         for first, last, is_final, size, fetched, merged in rows
     ]
 
@@ -224,12 +235,12 @@ def accept_rejected(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str
 
 def add_rejected(
     cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk, lines: Sequence[RejectedLine]
-) -> None:
+) -> int:
     """Within a chunk's transaction that merges: keep lines that are not kept yet, with the journal row that the chunk
-    begins in.
+    begins in. Return how many.
     """
     rejected = f"{schema}._mixpanel_rejected"
-    cursor.execute(
+    added = cursor.execute(
         f"""INSERT INTO {rejected} (table_name, from_date, to_date, line_number, reason, line, chunk_failed)
         SELECT table_name, from_date, to_date, line_number, reason, line, false
         FROM (
@@ -251,6 +262,7 @@ def add_rejected(
             "lines": [line.line for line in lines],
         },
     )
+    return int(added.fetchall()[0][0])
 
 
 def record_chunk(  # noqa: PLR0913 - the row's columns
@@ -298,33 +310,32 @@ def look(
 def is_newer(
     cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: DateChunk, requested_at: dt.datetime
 ) -> bool:
-    """Whether somebody else requested any of these dates later than `requested_at`, or they are not held any more."""
+    """Whether somebody else requested any of these dates later than `requested_at`, or they are not held any more. A
+    time that lies in the future is not believed: a clock was ahead.
+    """
     found = cursor.execute(
         f"SELECT max(coalesce(merged_at, fetched_at)) FROM {schema}._mixpanel_chunks WHERE {_WITHIN}", [name, *dates]
     ).fetchall()
-    return found[0][0] is None or as_utc(found[0][0]) > requested_at
+    return found[0][0] is None or requested_at < as_utc(found[0][0]) <= clock.utc_now()
 
 
 def record_merge(
-    cursor: duckdb.DuckDBPyConnection,
-    schema: Schema,
-    name: str,
-    chunk: ChunkRecord,
-    last_complete_day: dt.date | None,
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, chunk: ChunkRecord, rejected: int
 ) -> None:
-    """Within a chunk's transaction: record that rows were merged into its dates, and count their rows again."""
-    merged_at = stored_time(chunk.fetched_at)
+    """Within a chunk's transaction: record that rows were merged into its dates, and count their rows again.
+
+    `rejected`: how many lines were kept that are no events; see `add_rejected`.
+    """
     journal = f"{schema}._mixpanel_chunks"
-    final = "final OR coalesce(to_date <= ?, false)"
-    cursor.execute(
-        f"UPDATE {journal} SET merged_at = ?, final = {final} WHERE {_WITHIN}",
-        [merged_at, last_complete_day, name, *chunk.dates],
-    )
+    merged_at = stored_time(chunk.fetched_at)
+    cursor.execute(f"UPDATE {journal} SET merged_at = ? WHERE {_WITHIN}", [merged_at, name, *chunk.dates])
     held = cursor.execute(f"SELECT from_date, to_date FROM {journal} WHERE {_WITHIN}", [name, *chunk.dates])
+    first = dt.date.fromisoformat(chunk.dates[0])
     for dates in held.fetchall():
         rows = out_of_range.count_rows(cursor, schema, name, dates)
         cursor.execute(
-            f"UPDATE {journal} SET rows = ? WHERE table_name = lower(?) AND from_date = ?", [rows, name, dates[0]]
+            f"UPDATE {journal} SET rows = ?, rejected = rejected + ? WHERE table_name = lower(?) AND from_date = ?",
+            [rows, rejected if dates[0] == first else 0, name, dates[0]],
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck import journal
+from mixpanel_async.duck import journal, out_of_range
 from mixpanel_async.duck.keys import HASH, KEY, KEY_BYTES, PROCESSED, duplicates_of
 from mixpanel_async.duck.schema import EVENTS_COLUMNS
 from mixpanel_async.duck.table_sink import INSERT
@@ -25,17 +25,13 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.workbench import Workbench
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
-_MERGED = "temp.merged"
+_MERGED = "temp.main.merged"
 _COLUMNS = "event_name, event_time, distinct_id, insert_id, properties"
 _WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
 _SINCE = f"coalesce({PROCESSED} >= $since, false)"
 
 _DELETE_OTHERS = f"DELETE FROM {_MERGED} WHERE NOT (({_WITHIN}) AND {_SINCE})"
-_DELETE_REQUESTED = f"DELETE FROM {{table}} WHERE ({_WITHIN}) AND {_SINCE}"
-_DELETE_OLDER = f"""
-    DELETE FROM {{table}} WHERE ({_WITHIN}) AND {HASH} IN (SELECT {HASH} FROM {_MERGED})
-    AND ({KEY_BYTES}) IN (SELECT ({KEY_BYTES}) FROM {_MERGED})
-"""
+_IS_OLDER = f"{HASH} IN (SELECT {HASH} FROM {_MERGED}) AND ({KEY_BYTES}) IN (SELECT ({KEY_BYTES}) FROM {_MERGED})"
 _DELETE_DUPLICATES = (
     f"DELETE FROM {_MERGED} WHERE rowid IN "
     f"({duplicates_of(f'SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {_MERGED}', processed=PROCESSED)})"
@@ -47,31 +43,30 @@ class MergeSink:
 
     They replace the table's rows of these dates that were processed since then, and older ones with the same keys. So
     rows without a key are not doubled either. Rows whose own time lies outside the dates are left out: a chunk that
-    replaces the dates brings them.
+    replaces the dates brings them. The dates stay as final as they were.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one independent setting
+    def __init__(
         self,
         schema: Schema,
         bench: Workbench,
         table: str,
         dates: DateChunk,
         *,
-        last_complete_day: dt.date | None,
         since: dt.datetime,
     ) -> None:
-        """A resume asks again for dates after `last_complete_day`. The rows were processed at `since` (aware) or
-        later.
-        """
+        """The rows were processed at `since` (aware) or later."""
         self._schema = schema
         self._name = table
         self._table = schema.table(table)
         self._dates = dates
-        self._last_complete_day = last_complete_day
         self._since = int(since.timestamp() * 1000)
         self._cursor = bench.cursor
         self._rows = bench.to_insert
         self._is_over = False
+        self._rejected = 0
+
+    needs_events = False
 
     def begin(self) -> None:
         """Open the transaction."""
@@ -89,7 +84,7 @@ class MergeSink:
 
     def reject(self, lines: Sequence[RejectedLine]) -> None:
         """Keep lines that are not events and that no earlier request brought."""
-        journal.add_rejected(self._cursor, self._schema, self._name, self._dates, lines)
+        self._rejected += journal.add_rejected(self._cursor, self._schema, self._name, self._dates, lines)
 
     def commit(self, record: ChunkRecord, counts: ChunkCounts) -> ChunkCounts:
         """Merge, write the journal and commit. Return the counts, with how many rows more the table has.
@@ -98,20 +93,20 @@ class MergeSink:
         """
         if journal.is_newer(self._cursor, self._schema, self._name, self._dates, record.fetched_at):
             self.roll_back()
-            return replace(counts, rows=0, first_rejected=None)
+            return replace(counts, rows=0, rejected=0, first_rejected=None)
         before = self._count()
         self._execute(_DELETE_OTHERS)
-        self._execute(_DELETE_REQUESTED)
-        self._execute(_DELETE_OLDER)
+        self._delete(_SINCE, since=self._since)
+        self._delete(_IS_OLDER)
         self._cursor.execute(f"INSERT INTO {self._table} ({_COLUMNS}) SELECT {_COLUMNS} FROM {_MERGED}")
         more = max(0, self._count() - before)
-        journal.record_merge(self._cursor, self._schema, self._name, record, self._last_complete_day)
+        journal.record_merge(self._cursor, self._schema, self._name, record, self._rejected)
         self._commit()
-        return replace(counts, rows=more, first_rejected=None)
+        return replace(counts, rows=more, rejected=self._rejected, first_rejected=None)
 
     def commit_rejected(self) -> None:
-        """Keep the rejected lines; the table stays as it was."""
-        self._commit()
+        """Never called: a merge without any event is whole."""
+        raise NotImplementedError
 
     def roll_back(self) -> None:
         """Undo everything; do nothing if it is over."""
@@ -129,6 +124,9 @@ class MergeSink:
     def _count(self) -> int:
         found = self._execute(f"SELECT count(*) FROM {{table}} WHERE {_WITHIN}")
         return int(found.fetchall()[0][0])
+
+    def _delete(self, which: str, **values: object) -> None:
+        out_of_range.delete_within(self._cursor, self._schema, self._name, self._dates, which, **values)
 
     def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
         """Run a statement, which may use `{table}`, `$first`, `$last` and `$since`."""

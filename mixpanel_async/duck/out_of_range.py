@@ -62,6 +62,26 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
     )
 
 
+def delete_within(
+    cursor: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    name: str,
+    dates: Dates,
+    which: str,
+    **values: object,
+) -> None:
+    """Within a transaction: delete rows whose time lies within these dates and for which `which` is true. Rows that
+    belong to other dates stay. `values` are those that `which` uses.
+    """
+    table, rows = schema.table(name), f"({_WITHIN}) AND ({which})"
+    foreign = f"{schema}._mixpanel_out_of_range WHERE {_FOREIGN}"
+    named = _values(name, dates)
+    if _count(cursor, foreign, named):
+        cursor.execute(_deletion(table, rows, foreign, "copy > coalesce(copies, 0)"), {**named, **values})
+    else:
+        cursor.execute(f"DELETE FROM {table} WHERE {rows}", {"first": dates[0], "last": dates[1], **values})
+
+
 def atomic_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[tuple[dt.date, dt.date]]:
     """Return the first and last dates of the chunks that have rows out of range, in the table or among its copies."""
     return cursor.execute(

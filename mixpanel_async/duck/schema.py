@@ -70,7 +70,7 @@ def stored_time(time: dt.datetime) -> dt.datetime:
 
 def as_utc(stored: dt.datetime) -> dt.datetime:
     """Return a time of our tables as an aware one."""
-    return stored.replace(tzinfo=dt.UTC)
+    return stored.replace(tzinfo=dt.UTC) if stored.tzinfo is None else stored.astimezone(dt.UTC)
 
 
 class Schema(NamedTuple):

@@ -72,6 +72,8 @@ class TableSink:
         self._cursor = bench.cursor
         self._rows = bench.to_insert
 
+    needs_events = True
+
     def begin(self) -> None:
         """Open the transaction, and delete in it the lines that were kept when a chunk of these dates failed."""
         self._cursor.execute("BEGIN")

@@ -136,6 +136,10 @@ def prepare_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, cre
             _migrate(cursor, schema, version)
 
 
+class OlderVersionError(StoreError):
+    """Our tables were made by an older version, and only a call that writes migrates them."""
+
+
 def has_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> bool:
     """Whether our tables are there, to be read. Writes nothing.
 
@@ -148,7 +152,7 @@ def has_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> bool:
         version = int(table_exists(cursor, schema, "_mixpanel_selections"))
     _check_not_newer(version)
     if 0 < version < VERSION:
-        raise StoreError(
+        raise OlderVersionError(
             f"This database was written by an earlier mixpanel-async: its tables have version {version}, and this "
             f"release reads {VERSION}. Open it once with a client, which migrates them: `await client.store.coverage()`"
             " is enough."

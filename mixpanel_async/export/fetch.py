@@ -173,6 +173,7 @@ class ChunkFetcher:
         """`at_once`: how many chunks are written at the same time."""
         self._deduplicate = fetch.deduplicate
         self._plan = plan
+        self._mended_by = "resume=True" if fetch.sync is None else "the next sync"
         self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter, plan.merges)
         self._held = held
         self._chunks_held = 0
@@ -219,7 +220,7 @@ class ChunkFetcher:
                 outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
         if outcome.error is not None:
             logger.warning(
-                "%s The other chunks go on; resume=True fetches these dates again.", _sentence(outcome.error)
+                "%s The other chunks go on; %s fetches these dates again.", _sentence(outcome.error), self._mended_by
             )
         self._meter.ended(outcome)
         result = outcome.result

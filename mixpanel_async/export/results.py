@@ -32,7 +32,8 @@ class Outcome:
             return self
         first, last = self.result.from_date, self.result.to_date
         dropped = sum(count for day, count in copies.items() if first <= day.isoformat() <= last)
-        return replace(self, result=replace(self.result, rows=self.result.rows - dropped)) if dropped else self
+        rows = max(0, self.result.rows - dropped)  # a merge did not count copies that were there before
+        return replace(self, result=replace(self.result, rows=rows)) if dropped else self
 
 
 def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], started: float) -> ParallelFetchResult:

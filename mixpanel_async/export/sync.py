@@ -11,6 +11,7 @@ from mixpanel_async import clock
 from mixpanel_async.dates import ProjectDays, as_date, date_range
 from mixpanel_async.duck import journal
 from mixpanel_async.duck.schema import check_table_name
+from mixpanel_async.errors import SelectionMismatchError
 from mixpanel_async.export.fetch import EventFetch, fetch_events
 from mixpanel_async.export.plan import Chunking
 from mixpanel_async.export.sync_plan import SyncRules
@@ -98,15 +99,18 @@ class EventSync:
             chunking,
         )  # fmt: skip
 
+    def selection(self, held: EventSelection | None) -> EventSelection:
+        """Return what to select for a table that has this selection."""
+        held = held or EventSelection()
+        return EventSelection(self.events or held.events, self.where or held.where)
+
     def fetch(
         self, selection: EventSelection | None, chunks: Sequence[JournalRow], days: ProjectDays, last: dt.date
     ) -> EventFetch:
         """Return what to fetch into a table of this selection, which may be missing. There may be no date."""
-        held = selection or EventSelection()
-        ours = EventSelection(self.events or held.events, self.where or held.where)
         rules = SyncRules(self.lookback_days, self.merges, days)
         return EventFetch(
-            self.table, (self._first(chunks), last), ours, self.chunking,
+            self.table, (self._first(chunks), last), self.selection(selection), self.chunking,
             append=False, resume=True, deduplicate=True, sync=rules, days=days,
         )  # fmt: skip
 
@@ -129,8 +133,13 @@ def look(
 ) -> tuple[EventSelection | None, list[JournalRow]]:
     """Return the table's selection and chunks, after all that can be checked without the calendar."""
     selection, chunks = journal.look(cursor, schema, sync.table)
-    fetch = sync.fetch(selection, chunks, ProjectDays(), dt.date.max)
-    journal.check_table(cursor, schema, sync.table, fetch.selection, append=False, resume=True)
+    if selection is not None and selection.limit is not None:
+        raise SelectionMismatchError(
+            f"Table {sync.table!r} was fetched with limit={selection.limit}, so nobody knows which events its dates "
+            "lack: sync into another table."
+        )
+    journal.check_table(cursor, schema, sync.table, sync.selection(selection), append=False, resume=True)
+    sync.fetch(selection, chunks, ProjectDays(), dt.date.max)
     return selection, chunks
 
 

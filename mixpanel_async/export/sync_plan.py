@@ -10,7 +10,7 @@ from mixpanel_async.dates import ONE_DAY, ProjectDays
 from mixpanel_async.export.plan import Plan, plan_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mixpanel_async.api.limits import Budget
     from mixpanel_async.export.plan import Chunking, Range
@@ -32,55 +32,56 @@ class SyncRules:
     """Whether only rows that Mixpanel processed since the last sync are requested; else whole dates."""
     days: ProjectDays
 
-    def settled(self, row: JournalRow) -> Range | None:
-        """Return the dates of a journal row that were requested when `lookback_days` after them were over."""
-        if not row.is_final:
-            return None
+    def is_settled(self, row: JournalRow) -> bool:
+        """Whether a journal row was requested when the `lookback_days` after its last date were over.
+
+        Not a part of it: a row that was returned for one of its dates may have the time of another, so they are
+        requested again together.
+        """
+        if not row.has_sure_time:
+            return False
         over = self.days.last_complete(row.current_to if self.merges else row.fetched_at)
-        last = min(row.last, over - self.lookback_days * ONE_DAY)
-        return (row.first, last) if row.first <= last else None
+        return row.last <= over - self.lookback_days * ONE_DAY
+
+    def takes_merge(self, row: JournalRow) -> bool:
+        """Whether only its late rows are requested. A row that can only be replaced as a whole takes no merge."""
+        return self.merges and row.has_sure_time and not row.is_atomic and not self.is_settled(row)
 
     def held(self, row: JournalRow) -> Range | None:
-        """Return the dates of a journal row that are not requested whole: settled ones, and those to merge into.
-
-        A row that can only be replaced as a whole takes no merge.
-        """
-        return self.settled(row) if row.is_atomic or not self.merges else (row.first, row.last)
+        """Return the dates of a journal row, unless they are requested whole."""
+        return (row.first, row.last) if self.is_settled(row) or self.takes_merge(row) else None
 
 
 def plan_sync(
     dates: Range, chunking: Chunking, journal: Sequence[JournalRow], budget: Budget, rules: SyncRules
 ) -> Plan:
-    """Return the chunks to request, whole or to merge, in order."""
-    chunks = plan_chunks(dates, chunking, journal, budget, rules.held)
-    merges = {(first.isoformat(), last.isoformat()): since for first, last, since in _merges(dates, journal, rules)}
+    """Return the chunks to request, whole or to merge, in order. They may reach beyond `dates`, to the end of a journal
+    row.
+    """
+    if dates[0] > dates[1]:
+        return Plan([])
+    inside = [row for row in journal if row.first <= dates[1] and row.last >= dates[0]]
+    unsettled = [row for row in inside if not rules.is_settled(row)]
+    first = min([dates[0], *(row.first for row in unsettled)])
+    last = max([dates[1], *(row.last for row in unsettled)])
+    chunks = plan_chunks((first, last), chunking, journal, budget, rules.held)
+    merges = {
+        (first.isoformat(), last.isoformat()): since
+        for first, last, since in _joined(row for row in unsettled if rules.takes_merge(row))
+    }
     return Plan(sorted([*chunks, *merges]), merges)
 
 
-def _merges(
-    dates: Range, journal: Sequence[JournalRow], rules: SyncRules
-) -> Iterator[tuple[dt.date, dt.date, dt.datetime]]:
-    """Yield ranges of dates to merge into, and since when rows are requested. Neighbours are one request."""
+def _joined(rows: Iterable[JournalRow]) -> Iterator[tuple[dt.date, dt.date, dt.datetime]]:
+    """Yield the dates of journal rows, and since when their late rows are requested. Neighbours are one request."""
     joined: tuple[dt.date, dt.date, dt.datetime] | None = None
-    for row in journal:
-        if (unsettled := _unsettled(dates, row, rules)) is None:
-            continue
-        (first, last), since = unsettled, row.current_to - OVERLAP
-        if joined is not None and joined[1] + ONE_DAY == first:
-            joined = joined[0], last, min(joined[2], since)
+    for row in rows:
+        since = row.current_to - OVERLAP
+        if joined is not None and joined[1] + ONE_DAY == row.first:
+            joined = joined[0], row.last, min(joined[2], since)
             continue
         if joined is not None:
             yield joined
-        joined = first, last, since
+        joined = row.first, row.last, since
     if joined is not None:
         yield joined
-
-
-def _unsettled(dates: Range, row: JournalRow, rules: SyncRules) -> Range | None:
-    """Return the dates of a journal row to merge into."""
-    if not rules.merges or row.is_atomic:
-        return None
-    settled = rules.settled(row)
-    first = max(dates[0], settled[1] + ONE_DAY if settled else row.first)
-    last = min(dates[1], row.last)
-    return (first, last) if first <= last else None

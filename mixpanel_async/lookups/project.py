@@ -5,10 +5,11 @@ Source: `GET /api/app/me` (Mixpanel's docs), which lists the projects that the c
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,18 +20,20 @@ from mixpanel_async.api.credentials import ProjectSecret, project_parameter
 from mixpanel_async.api.query import Query
 from mixpanel_async.catalog import Project
 from mixpanel_async.dates import ProjectDays
-from mixpanel_async.errors import AuthenticationError, ConfigurationError, ExportError
+from mixpanel_async.errors import ConfigurationError, ExportError
 from mixpanel_async.lookups.fetch import fetch_lookup
 from mixpanel_async.lookups.request import LookupRequest
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.source import Source
 
 logger = logging.getLogger("mixpanel_async")
+
+ASK_AGAIN = dt.timedelta(hours=1)
+"""After which a project's zone is asked for again that Mixpanel did not tell."""
 
 
 def project_request(credentials: Credentials, region: str) -> LookupRequest[Project]:
@@ -55,6 +58,7 @@ class Calendar:
         self._region = region
         self._source = source
         self._days: ProjectDays | None = None
+        self._ask_after = dt.datetime.min.replace(tzinfo=dt.UTC)
 
     @property
     def known(self) -> ProjectDays:
@@ -74,13 +78,12 @@ class Calendar:
         return found[0]
 
     async def days(self) -> ProjectDays:
-        """Return the project's days; without its zone if Mixpanel does not tell it.
-
-        Raises:
-            AuthenticationError: the credentials are not accepted.
-        """
-        if self._days is None and not isinstance(self._credentials, ProjectSecret):
-            self._days = ProjectDays(await self._zone())
+        """Return the project's days; without its zone if Mixpanel does not tell it, which is asked again later."""
+        now = clock.utc_now()
+        if self._days is None and now >= self._ask_after and not isinstance(self._credentials, ProjectSecret):
+            self._ask_after = now + ASK_AGAIN
+            if (zone := await self._zone()) is not None:
+                self._days = ProjectDays(zone)
         return self.known
 
     async def days_until(self, last: dt.date) -> ProjectDays:
@@ -88,7 +91,6 @@ class Calendar:
 
         Raises:
             ValueError: it has not begun.
-            AuthenticationError: the credentials are not accepted.
         """
         _check_begun(last, self.known)
         days = await self.days() if last > ProjectDays().earliest(clock.utc_now()) else self.known
@@ -97,13 +99,10 @@ class Calendar:
 
     async def _zone(self) -> ZoneInfo | None:
         try:
-            project = await self.project()
-            return ZoneInfo(project.timezone)
-        except AuthenticationError:
-            raise
+            return ZoneInfo((await self.project()).timezone)
         except (ExportError, ConfigurationError, KeyError, ValueError, OSError) as error:  # the last three: of ZoneInfo
             logger.warning(
-                "The project's time zone is not known, so a day is over when it is over everywhere: %s", error
+                "The project's time zone is not known, so a day is over when it is over everywhere: %.300s", error
             )
             return None
 
@@ -131,12 +130,12 @@ def _check_begun(last: dt.date, days: ProjectDays) -> None:
 
 
 class _Entry(Struct):
-    name: str
     timezone: str
+    name: str = ""
 
 
 class _Results(Struct):
-    projects: dict[str, _Entry]
+    projects: dict[str, Any]  # those of others may lack anything
 
 
 class _Me(Struct):
@@ -144,5 +143,8 @@ class _Me(Struct):
 
 
 def _project(project_id: int, region: str, payload: object) -> list[Project]:
-    entry = msgspec.convert(payload, _Me).results.projects.get(str(project_id))
-    return [] if entry is None else [Project(project_id, entry.name, entry.timezone, region)]
+    projects = msgspec.convert(payload, _Me).results.projects
+    if str(project_id) not in projects:
+        return []
+    entry = msgspec.convert(projects[str(project_id)], _Entry)
+    return [Project(project_id, entry.name, entry.timezone, region)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -65,9 +66,19 @@ def test_each_day_is_requested_again_until_it_is_as_old_as_the_lookback():
         fetched |= dict.fromkeys(whole, today)
 
 
-def test_a_row_of_several_days_is_settled_in_part():
-    assert requested([row(1, 10, fetched=11)], 10) == [[6, 7, 8, 9, 10], []]
-    assert requested([row(1, 10, fetched=11, final=False)], 10) == [list(range(1, 11)), []]
+def test_a_row_of_several_days_is_settled_whole_or_not_at_all():
+    """A row of its body may have been returned for another of its dates than its own time says."""
+    days = list(range(1, 11))
+    assert requested([row(1, 10, fetched=15)], 10) == [days, []]
+    assert requested([row(1, 10, fetched=16)], 10) == [[], []]
+    assert requested([row(1, 10, fetched=15)], 7, first=4) == [days, []]
+    assert requested([row(1, 10, fetched=15)], 7, first=4, merges=True) == [[], days]
+
+
+def test_a_time_in_the_future_is_not_believed():
+    ahead = replace(row(1, fetched=60), has_sure_time=False)
+    assert requested([ahead], 1) == [[1], []]
+    assert requested([ahead], 1, merges=True) == [[1], []]
 
 
 def test_a_row_that_can_only_be_replaced_as_a_whole_is_requested_as_a_whole():
@@ -141,10 +152,11 @@ def test_every_day_is_requested_once_or_settled(journal, first, more, lookback, 
             assert number in whole
         elif number not in whole and number not in merged:
             requested_on = max(kept.fetched_at, kept.current_to if merges else kept.fetched_at)
-            assert kept.is_final
-            assert (requested_on.date() - day(number)).days > lookback
+            assert (requested_on.date() - kept.last).days > lookback
         if number in merged:
             assert merges
             assert number in held
             assert number not in atomic
-    assert {number for number in whole if not first <= number <= last} <= atomic
+    beyond = {number for number in [*whole, *merged] if not first <= number <= last}
+    touched = [kept for kept in journal if kept.first <= day(last) and kept.last >= day(first)]
+    assert all(any(kept.first <= day(number) <= kept.last for kept in touched) for number in beyond)
