@@ -47,7 +47,7 @@ The files, in the order in which a request passes through them:
     ``event_reader.py`` selects the lines.
 - ``query/``: ``query_endpoints.py`` responds to all other requests, from a ``query_context.py`` and with the
     ``query_rules.py``. Profiles: ``engage_sessions.py``, ``profile_query.py``, ``profile_selection.py`` and
-    ``behaviors.py``. The others: ``names_and_values.py`` and ``app_api.py``.
+    ``behaviors.py``. The others: ``names_and_values.py``, ``event_counts.py`` and ``app_api.py``.
 - ``where/``: ``grammar.py`` parses filter expressions, ``values.py`` has their operators.
 - ``data/``: where events and profiles come from. ``events.py``, ``profiles.py`` and ``catalog.py`` are given;
     ``generated_events.py`` and ``generated_profiles.py`` use ``event_templates.py``, ``profile_templates.py`` and
