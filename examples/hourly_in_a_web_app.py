@@ -2,7 +2,7 @@
 
     app = FastAPI(lifespan=lifespan)
 
-    python examples/hourly_in_a_web_app.py    # runs it without an app, three times in a few seconds
+    python examples/hourly_in_a_web_app.py    # runs it without an app, three times, a second apart
 
 Each hour only the rows are requested that Mixpanel processed since the last hour (`late="merge"`); the first sync of a
 day requests whole days, which also brings what a merge cannot see. A failed hour is logged and made up for by the next.
@@ -20,6 +20,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from mixpanel_async import MixpanelClient, MixpanelError, ServiceAccount
@@ -45,7 +46,15 @@ async def project() -> AsyncIterator[dict[str, Any]]:
         }
 
 
-async def keep_up_to_date(client: MixpanelClient, every: float) -> None:
+@dataclass
+class Syncs:
+    """What the app's handlers can show."""
+
+    done: int = 0
+    thrice: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def keep_up_to_date(client: MixpanelClient, every: float, syncs: Syncs) -> None:
     """Sync, sleep, and sync again, for ever."""
     replaced_on = None
     while True:
@@ -58,26 +67,30 @@ async def keep_up_to_date(client: MixpanelClient, every: float) -> None:
             logger.exception("The sync failed; the next one makes up for it.")
         else:
             replaced_on = today
+            syncs.done += 1
+            if syncs.done == 3:
+                syncs.thrice.set()
             print(f"{result.total_rows:,} rows came, {result.failed_batches} chunks failed", flush=True)
         await asyncio.sleep(every)
 
 
 @asynccontextmanager
-async def lifespan(_: object, every: float = 3600) -> AsyncIterator[None]:
+async def lifespan(_: object, every: float = 3600) -> AsyncIterator[Syncs]:
     """Run the task while the app runs."""
+    syncs = Syncs()
     async with project() as settings, MixpanelClient(**settings, database="hourly.duckdb") as client:
-        task = asyncio.create_task(keep_up_to_date(client, every))
+        task = asyncio.create_task(keep_up_to_date(client, every, syncs))
         try:
-            yield
+            yield syncs
         finally:
             task.cancel()
             await asyncio.wait([task])
 
 
 async def main() -> None:
-    """Stand in for an app that runs for three seconds."""
-    async with lifespan(None, every=1):
-        await asyncio.sleep(3)
+    """Stand in for an app that runs for three syncs."""
+    async with lifespan(None, every=1) as syncs:
+        await syncs.thrice.wait()
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ async def project() -> AsyncIterator[dict[str, Any]]:
         yield {}
         return
     events = GeneratedEvents(per_day=200, late=0.05)
-    async with FakeMixpanel(events, profiles=GeneratedProfiles(500), today=TODAY, limits=None) as fake:
+    async with FakeMixpanel(events, profiles=GeneratedProfiles(count=500), today=TODAY, limits=None) as fake:
         account = fake.project.service_account
         yield {
             "credentials": ServiceAccount(account.username, account.secret, fake.project.id),

@@ -53,7 +53,7 @@ def holds_nothing(path: Path) -> None:
     """No row, no note of one, no table."""
     with duckdb.connect(str(path), read_only=True) as connection:
         tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        names = ("chunks", "out_of_range", "copies", "unchecked", "rejected", "selections", "pages")
+        names = ("chunks", "out_of_range", "copies", "unchecked", "rejected", "selections", "pages", "syncs")
         ours = {f"_mixpanel_{name}" for name in names}
         assert tables == ours | {"_mixpanel_version"}
         for table in ours:

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import traceback
 from collections import Counter
-from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -28,14 +27,12 @@ from mixpanel_async import (
     MixpanelError,
     OAuthToken,
     ProjectSecret,
-    QueryError,
     RetryPolicy,
     ServiceAccount,
     StoreError,
     TableExistsError,
     Timeouts,
 )
-from mixpanel_async.export import fetch
 from mixpanel_async.testing import FakeMixpanel, GivenEvents, Project
 from tests.slices import few
 from tests.system.conftest import UNHURRIED, expected, journal, stored
@@ -336,15 +333,13 @@ async def test_row_80_the_first_and_the_last_millisecond_of_a_day_are_there_once
 async def test_row_81_a_day_is_final_when_it_is_over_everywhere_on_earth(fake, client_of, path, monkeypatch, now, over):
     moment = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
     fake.clock.now = moment
-    clock = SimpleNamespace(datetime=SimpleNamespace(now=moment.astimezone), UTC=dt.UTC)
-    monkeypatch.setattr(fetch, "dt", clock)
+    monkeypatch.setattr(clock, "utc_now", lambda: fake.clock.now)
     range_ = {"from_date": DAY, "to_date": "2026-01-05", "parallel": True, "chunk_days": 2}
-    client = client_of(fake)
+    client = client_of(fake, credentials=ProjectSecret(fake.project.api_secret))  # whose time zone is not known
     await client.fetch_events(**range_)
     assert query(path, "SELECT max(to_date)::VARCHAR FROM _mixpanel_chunks WHERE final") == [(over,)]
 
     fake.forget_requests()
-    clock.datetime.now = dt.datetime(2026, 6, 1, tzinfo=dt.UTC).astimezone
     fake.clock.now = "2026-06-01"
     await client.fetch_events(**range_, resume=True)
 
@@ -362,7 +357,7 @@ async def test_row_81_a_tomorrow_that_is_today_in_the_projects_time_zone_is_give
         server.clock.now = dt.datetime.now(dt.UTC)
         client = client_of(server)
         await client.fetch_events(from_date=tomorrow, to_date=tomorrow)
-        with pytest.raises(QueryError, match="later than today"):
+        with pytest.raises(ValueError, match="has not begun"):
             await client.fetch_events("later", from_date=tomorrow, to_date=tomorrow + dt.timedelta(days=2))
     assert query(path, "SELECT final FROM _mixpanel_chunks") == [(False,)]
 

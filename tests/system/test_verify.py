@@ -16,6 +16,7 @@ from mixpanel_async import (
     ServerError,
     StoreError,
     TableNotFoundError,
+    clock,
 )
 from mixpanel_async.testing import Catalog, FakeMixpanel, Fault, Schema
 from tests.store.conftest import process_that_holds
@@ -144,7 +145,8 @@ async def test_names_that_do_not_fit_one_url(client_of):
     assert sorted(name for some in asked for name in some) == sorted(names)
 
 
-async def test_a_range_of_years_is_cut(client_of):
+async def test_a_range_of_years_is_cut(client_of, monkeypatch):
+    monkeypatch.setattr(clock, "utc_now", lambda: dt.datetime(2028, 6, 1, tzinfo=dt.UTC))
     async with FakeMixpanel([event("a"), event("a", 800)], today="2028-06-01", limits=None) as server:
         client = client_of(server)
         await client.fetch_events(from_date="2026-01-01", to_date="2028-05-31", parallel=True)
