@@ -245,14 +245,14 @@ class Lease:
             self._database.release()
 
 
-def _connect(
-    target: str, config: dict[str, str | bool | int | float | list[str]] | None = None
-) -> duckdb.DuckDBPyConnection:
+def _connect(target: str, config: Settings | None = None) -> duckdb.DuckDBPyConnection:
     """Connect to a database, with no progress bar: in a notebook, and in a program without a file, DuckDB would print
     one for each statement that takes two seconds. Cursors have none.
     """
     connection = duckdb.connect(target, config=config or {})
-    connection.execute("SET enable_progress_bar = false")
+    ((has_bar,),) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if has_bar:  # a notebook without ipywidgets has none, and refuses the setting
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 

@@ -85,7 +85,7 @@ async def test_in_a_notebook(server, path):
 
 
 async def heard(client, kind):
-    while (message := await client.get_iopub_msg(timeout=30))["msg_type"] != kind:
+    while (message := await client.get_iopub_msg(timeout=120))["msg_type"] != kind:
         pass
     return message["content"]
 
