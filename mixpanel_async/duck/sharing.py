@@ -38,7 +38,9 @@ def connect(target: str | Path, *, read_only: bool = False, config: Settings | N
     one for each statement that takes two seconds. Cursors have none.
     """
     connection = duckdb.connect(str(target), read_only, config or {})
-    connection.execute("SET enable_progress_bar = false")
+    ((has_bar,),) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if has_bar:  # a notebook without ipywidgets has none, and refuses the setting
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 

@@ -32,6 +32,7 @@ from mixpanel_async import (
     StoreError,
     TableExistsError,
     Timeouts,
+    clock,
 )
 from mixpanel_async.testing import FakeMixpanel, GivenEvents, Project
 from tests.slices import few
