@@ -98,8 +98,8 @@ class Store:
         - `mixpanel_retention(table, first, again, unit := 'day')`
 
         `table` is the name of a table or view of events, as a text. docs/sql.md says what they count. Macros of these
-        names are replaced, so a second call changes nothing. If the tables of an older version of this library are in
-        the database, they are migrated.
+        names are replaced, so a second call changes nothing. The library's own tables are created if they are missing,
+        and migrated if an older version made them.
 
         Returns:
             The names of the macros.
