@@ -362,7 +362,7 @@ def _(truth):
 
 def retention(truth, first, again, unit_of, length):
     """Cohorts: their size, and the users of each number."""
-    last = max(unit_of(day_of(event)) for event in truth.events)
+    last = max(unit_of(day_of(event)) for event in truth.of_users)
     size, returned = Counter(), defaultdict(set)
     for user, events in truth.by_user.items():
         begin = next((event for event in events if first in (None, event.name)), None)

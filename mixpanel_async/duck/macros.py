@@ -1,7 +1,8 @@
 """SQL macros kept in the database, for any DuckDB client: sessions, funnels and retention.
 
 DuckDB stores a macro as text and reads it anew for each query, so it must be SQL that DuckDB 1.5 and 2 both know. A
-macro's parameter hides a column of the same name in its body. `query_table` takes the name of a table as a text.
+macro's parameter hides a column of the same name in its body. `query_table` takes the name of a table as a text, and
+finds the macro's own `WITH` before the user's tables: so each macro reads the table first, under a name of ours.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.schema import Schema
 
-_SESSIONS = """("table", timeout := INTERVAL 30 MINUTE) AS TABLE
-WITH allowed AS (
+_READ = """_mixpanel_events AS (
+    SELECT distinct_id, event_name, event_time FROM query_table("table") WHERE distinct_id <> ''
+)"""
+
+_SESSIONS = f"""("table", timeout := INTERVAL 30 MINUTE) AS TABLE
+WITH {_READ},
+allowed AS (
     SELECT CASE WHEN given >= INTERVAL 0 SECOND THEN given
         ELSE error('mixpanel_sessions: timeout must be an interval of 0 or more, such as INTERVAL 30 MINUTE.') END
         AS silence
@@ -27,7 +33,7 @@ WITH allowed AS (
 timed AS (
     SELECT events.distinct_id, events.event_time,
         events.event_time > lag(events.event_time) OVER one_user + allowed.silence AS is_new
-    FROM query_table("table") AS events, allowed WHERE events.distinct_id <> ''
+    FROM _mixpanel_events AS events, allowed
     WINDOW one_user AS (PARTITION BY events.distinct_id ORDER BY events.event_time)
 ),
 numbered AS (
@@ -42,8 +48,9 @@ FROM numbered GROUP BY distinct_id, session ORDER BY distinct_id, session
 """`numbered` counts over a RANGE, which is the default: ROWS would number events of the same time differently, because
 the two windows may order these differently."""
 
-_FUNNEL = """("table", steps, within := INTERVAL 7 DAY) AS TABLE
-WITH RECURSIVE allowed AS MATERIALIZED (
+_FUNNEL = f"""("table", steps, within := INTERVAL 7 DAY) AS TABLE
+WITH RECURSIVE {_READ},
+allowed AS MATERIALIZED (
     SELECT CASE WHEN len(given) > 0 AND list_count(given) = len(given) THEN given
             ELSE error('mixpanel_funnel: steps must be a list of names of events, such as [''Sign up'', ''Buy''].') END
             AS names,
@@ -57,9 +64,8 @@ plan AS MATERIALIZED (
     FROM allowed, unnest(names) WITH ORDINALITY AS listed(name, number)
 ),
 moments AS MATERIALIZED (
-    SELECT events.distinct_id, events.event_name, events.event_time, count(*) AS events
-    FROM query_table("table") AS events
-    WHERE events.distinct_id <> '' AND events.event_name IN (SELECT plan.event_name FROM plan) GROUP BY ALL
+    SELECT distinct_id, event_name, event_time, count(*) AS events
+    FROM _mixpanel_events WHERE event_name IN (SELECT plan.event_name FROM plan) GROUP BY ALL
 ),
 moves AS MATERIALIZED (
     SELECT here.distinct_id, here.event_time, plan.step, plan.repeated_step,
@@ -113,16 +119,16 @@ how many events of the next step have the same time, and which is their first la
 where DuckDB has no ASOF join. A step takes an event of the same time if one is left: `ranks` count those that earlier
 steps of the same name took."""
 
-_RETENTION = """("table", first, again, unit := 'day') AS TABLE
-WITH allowed AS (
+_RETENTION = f"""("table", first, again, unit := 'day') AS TABLE
+WITH {_READ},
+allowed AS (
     SELECT CASE WHEN lower(unit) IN ('day', 'week') THEN lower(unit)
         ELSE error('mixpanel_retention: unit must be ''day'' or ''week''.') END AS part
 ),
 matching AS MATERIALIZED (
-    SELECT events.distinct_id, events.event_time, coalesce(events.event_name = first, true) AS is_first,
-        coalesce(events.event_name = again, true) AS is_again
-    FROM query_table("table") AS events WHERE events.distinct_id <> ''
-        AND (coalesce(events.event_name = first, true) OR coalesce(events.event_name = again, true))
+    SELECT distinct_id, event_time, coalesce(event_name = first, true) AS is_first,
+        coalesce(event_name = again, true) AS is_again
+    FROM _mixpanel_events WHERE coalesce(event_name = first, true) OR coalesce(event_name = again, true)
 ),
 numbered AS (
     SELECT *, row_number() OVER (PARTITION BY distinct_id ORDER BY NOT is_first, event_time, is_again) AS place
@@ -142,8 +148,7 @@ cohorts AS (
     SELECT cohort, count(*) AS size FROM users GROUP BY cohort
 ),
 held AS (
-    SELECT CAST(date_trunc(part, max(events.event_time)) AS DATE) AS last_unit
-    FROM query_table("table") AS events, allowed GROUP BY part
+    SELECT CAST(date_trunc(part, max(event_time)) AS DATE) AS last_unit FROM _mixpanel_events, allowed GROUP BY part
 ),
 numbers AS (
     SELECT cohort, size, unnest(range(date_diff(part, cohort, last_unit) + 1)) AS number FROM cohorts, held, allowed

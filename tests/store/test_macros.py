@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixpanel_async import DatabaseLockedError, MixpanelClient, ServiceAccount, Store, StoreError, holding
-from mixpanel_async.duck.macros import create_macros
+from mixpanel_async.duck.macros import MACROS, create_macros
 from mixpanel_async.duck.schema import EVENTS_COLUMNS, Schema
 from tests.cancellation.stepping import run_and_cancel
 
@@ -107,6 +108,20 @@ async def test_they_read_views_and_other_schemas(filled):
         connection.execute("CREATE SCHEMA other; CREATE VIEW other.few AS FROM events LIMIT 1")
         query = "SELECT sum(events) FROM mixpanel_sessions('other.few')"
         assert connection.execute(query).fetchall() == [(1,)]
+
+
+def test_a_table_may_have_any_name_that_a_macro_uses_itself(connection):
+    fill(connection, [("u", "A", START), ("u", "A", START + MINUTE)])
+    names = {name for body in MACROS.values() for name in re.findall(r"\b([a-z]+) AS (?:MATERIALIZED )?\(", body)}
+    assert len(names) > 10
+    for name in (*names, "here", "later", "_mixpanel", "table"):
+        connection.execute(f'CREATE TABLE "{name}" AS FROM events')
+        for call in (f"sessions('{name}')", f"funnel('{name}', ['A', 'A'])", f"retention('{name}', 'A', 'A')"):
+            found = connection.execute(f"FROM mixpanel_{call}").fetchall()
+            assert found == connection.execute(f"FROM mixpanel_{call.replace(name, 'events', 1)}").fetchall()
+        (last,) = connection.execute(f"SELECT max(users) FROM mixpanel_funnel('{name}', ['A', 'A'])").fetchall()
+        assert last == (1,)
+        connection.execute(f'DROP TABLE "{name}"')
 
 
 async def test_a_callers_connection(filled):
@@ -420,7 +435,7 @@ def test_retention_beside_a_count(connection, events, first, again, unit):
     def unit_of(time):
         return (time - START).days // length  # which is a Monday
 
-    last = max((unit_of(time) for _, _, time in events), default=0)
+    last = max((unit_of(time) for user, _, time in events if user), default=0)
     size, returned = defaultdict(int), defaultdict(set)
     for user, his in by_user(events).items():
         starts = [each for each in his if first in (None, each[1])]
