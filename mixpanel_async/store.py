@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from mixpanel_async.arguments import is_seconds
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
+from mixpanel_async.duck.macros import create_macros
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import ConfigurationError
-from mixpanel_async.holding import read_connection, read_file
+from mixpanel_async.holding import read_connection, read_file, write_connection, write_file
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.coverage import Coverage
-    from mixpanel_async.holding import RunReading
+    from mixpanel_async.holding import RunReading, RunWriting
 
 T = TypeVar("T")
 
@@ -28,8 +29,9 @@ class Store:
     """Looks at what a database holds. It needs no credentials, no `async with` and no `close`.
 
     Each method opens a file read-only for as long as it runs: many Stores and other programs can read at the same time.
-    It never creates a file, and never changes one. `client.store` does the same over a client's database, also while
-    the client fetches; there, our tables are migrated if an older version of this library made them.
+    Only `create_macros` writes to it, and holds it alone for a moment. None creates a file. `client.store` does the
+    same over a client's database, also while the client fetches; there, our tables are migrated if an older version of
+    this library made them.
 
     A cancelled method interrupts its query, and returns when the file is closed.
 
@@ -56,20 +58,23 @@ class Store:
         if not is_seconds(lock_timeout):
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         self._run: RunReading
+        self._write: RunWriting
         if is_connection(database):
             self._run = partial(read_connection, database)
+            self._write = partial(write_connection, database)
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
             )
         else:
             self._run = partial(read_file, path, lock_timeout)
+            self._write = partial(write_file, path, lock_timeout)
 
     @classmethod
-    def over(cls, run: RunReading) -> Self:
-        """Return the Store of a client, which runs its readings itself."""
+    def over(cls, run: RunReading, write: RunWriting) -> Self:
+        """Return the Store of a client, which runs its readings and writings itself."""
         store = cls.__new__(cls)
-        store._run = run  # noqa: SLF001 - its own class
+        store._run, store._write = run, write  # noqa: SLF001 - its own class
         return store
 
     async def coverage(self, name: str = "events") -> Coverage:
@@ -84,3 +89,24 @@ class Store:
             StoreError: the table holds something else than events, or was not made by this library.
         """
         return await self._run(partial(read_coverage, name=check_table_name(name)))
+
+    async def create_macros(self) -> tuple[str, ...]:
+        """Create SQL macros that any DuckDB client, 1.5 or later, can call: they live in the database.
+
+        - `mixpanel_sessions(table, timeout := INTERVAL 30 MINUTE)`
+        - `mixpanel_funnel(table, steps, within := INTERVAL 7 DAY)`
+        - `mixpanel_retention(table, first, again, unit := 'day')`
+
+        `table` is the name of a table or view of events, as a text. docs/sql.md says what they count. Macros of these
+        names are replaced, so a second call changes nothing. The library's own tables are created if they are missing,
+        and migrated if an older version made them.
+
+        Returns:
+            The names of the macros.
+
+        Raises:
+            StoreError: DuckDB cannot write, or the connection is read-only.
+
+        A cancel leaves all of them as they were, or creates all of them.
+        """
+        return await self._write(create_macros)

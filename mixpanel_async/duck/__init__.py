@@ -11,6 +11,7 @@ translation     errors of DuckDB as errors of ours
 sharing         which files this process has open
 connection      which file is open, for how long, and who else has it open
 reading         a database read, in a transaction that cannot write
+writing         a database opened for one writing
 arrow_input     Arrow batches as a table that SQL reads
 keys            which rows are duplicates
 row_buffer      parsed rows in memory
@@ -22,6 +23,7 @@ out_of_range    rows whose own time lies outside the dates they were returned fo
 copies          rows of one key in several chunks
 journal         which dates a table holds
 coverage        which days a table of events holds
+macros          sessions, funnels and retention, for any DuckDB client
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events

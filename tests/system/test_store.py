@@ -118,6 +118,18 @@ async def test_it_reads_while_a_fetch_of_the_same_client_runs(gated_fake, client
     assert (await client.store.coverage()).rows == expected(gated_fake, "2026-01-05", LAST).total()
 
 
+async def test_macros_are_created_while_a_fetch_runs(gated_fake, client_of, path, gated):
+    client = client_of(gated_fake)
+    async with five_of_six(client, gated) as call:
+        assert await client.store.create_macros() == await Store(path).create_macros()
+        assert not call.done()
+    with duckdb.connect(str(path), read_only=True) as connection:
+        query = "SELECT sum(events) FROM mixpanel_sessions('events')"
+        ((events,),) = connection.execute(query).fetchall()
+        assert events == connection.execute("SELECT count(*) FROM events WHERE distinct_id <> ''").fetchall()[0][0] > 0
+    assert (await client.store.coverage()).rows == expected(gated_fake, "2026-01-05", LAST).total()
+
+
 async def test_it_reads_while_chunks_are_written(client_of, path):
     """Each time the sums are those of whole chunks."""
     source = GeneratedEvents(per_day=40, seed=3, duplicates=0.05)
