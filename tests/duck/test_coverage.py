@@ -154,7 +154,7 @@ def test_what_is_not_ours_to_read_is_an_error(shelf, statement, kind, message):
     shelf.cursor.execute(statement)
     with pytest.raises(kind, match=message) as raised:
         coverage_of(shelf)
-    assert type(raised.value) is kind
+    assert isinstance(raised.value, kind)
 
 
 def test_a_database_that_is_not_ours_has_no_such_table(shelf):

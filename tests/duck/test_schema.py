@@ -80,6 +80,7 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
             "bytes",
             "retries",
             "fetched_at",
+            "merged_at",
         ],
         "out_of_range": ["table_name", "day", "event_time", "digest"],
         "rejected": ["table_name", "from_date", "to_date", "line_number", "reason", "line", "chunk_failed"],
@@ -89,7 +90,7 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
 def test_two_that_write_one_chunk_at_the_same_time_collide():
     with duckdb.connect() as connection:
         prepare_our_tables(connection, Schema("memory", "main"))
-        row = "INSERT INTO _mixpanel_chunks VALUES ('t', '2024-01-01', '2024-01-07', true, 1, 0, 0, 1, 0, now())"
+        row = "INSERT INTO _mixpanel_chunks VALUES ('t', '2024-01-01', '2024-01-07', true, 1, 0, 0, 1, 0, now(), NULL)"
         one, two = connection.cursor(), connection.cursor()
         for each in (one, two):
             each.execute("BEGIN")

@@ -211,8 +211,8 @@ MUTANTS = {
     ),
     "rejected lines that stay when their chunk is replaced": Mutant(
         "duck/journal.py",
-        '        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND',
-        '        0 and cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {where} AND',
+        '        cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {_WITHIN} AND',
+        '        0 and cursor.execute(f"DELETE FROM {schema}._mixpanel_rejected WHERE {_WITHIN} AND',
         "tests/duck/test_journal.py -k bad_line",
     ),
     "row numbers that are trusted": Mutant(
@@ -296,7 +296,7 @@ MUTANTS = {
     ),
     "an older row that stays beside one that is processed again": Mutant(
         "duck/merge_sink.py",
-        "        self._execute(_DELETE_OLDER)\n",
+        "        self._delete(_IS_OLDER)\n",
         "",
         "tests/system/test_sync.py -k processed_again",
     ),
@@ -314,8 +314,8 @@ MUTANTS = {
     ),
     "late rows of the last day of the lookback": Mutant(
         "export/sync_plan.py",
-        "last = min(row.last, over - self",
-        "last = min(row.last, over + ONE_DAY - self",
+        "return row.last <= over - self",
+        "return row.last <= over + ONE_DAY - self",
         "tests/export/test_sync_plan.py -k until",
     ),
     "a request that is cancelled and stays counted": Mutant(
