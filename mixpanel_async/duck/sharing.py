@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -38,7 +38,8 @@ def connect(target: str | Path, *, read_only: bool = False, config: Settings | N
     one for each statement that takes two seconds. Cursors have none.
     """
     connection = duckdb.connect(str(target), read_only, config or {})
-    connection.execute("SET enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets, which has no bar, it is an error
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
