@@ -14,6 +14,7 @@ from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.catalog import Project
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.coverage import Coverage, CoveredChunk, CoveredDay, RejectedChunk
+from mixpanel_async.duck.query_result import QueryResult
 from mixpanel_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -31,6 +32,7 @@ from mixpanel_async.errors import (
     TableNotFoundError,
 )
 from mixpanel_async.store import Store
+from mixpanel_async.tables import TableInfo
 from mixpanel_async.types import (
     BatchProgress,
     Failure,
@@ -68,6 +70,7 @@ __all__ = [
     "Project",
     "ProjectSecret",
     "QueryError",
+    "QueryResult",
     "RateLimitError",
     "RateLimits",
     "RejectedChunk",
@@ -78,6 +81,7 @@ __all__ = [
     "Store",
     "StoreError",
     "TableExistsError",
+    "TableInfo",
     "TableNotFoundError",
     "Timeouts",
     "Verification",

@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mixpanel_async.api.credentials import Credentials, credentials_from, not_credentials
@@ -35,6 +34,7 @@ from mixpanel_async.export.request import export_url
 from mixpanel_async.export.results import parallel_result, single_result
 from mixpanel_async.export.stream import EventStream, StreamedEvents
 from mixpanel_async.export.sync import EventSync, sync_events
+from mixpanel_async.extras import need_pyarrow
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
 from mixpanel_async.lookups.project import Calendar, KnownCalendar
@@ -46,7 +46,7 @@ from mixpanel_async.verify.compare import verify_events
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncGenerator, Callable
-    from types import ModuleType, TracebackType
+    from types import TracebackType
     from typing import Self, Unpack
 
     import aiohttp
@@ -460,7 +460,7 @@ class MixpanelClient:
         check_hook("on_rejected", on_rejected)
         check_flags(**options)
         streamed = StreamedEvents.of(from_date, to_date, **options)
-        reader = partial(RecordBatchReader, pyarrow=(pyarrow := _pyarrow()))
+        reader = partial(RecordBatchReader, pyarrow=(pyarrow := need_pyarrow("stream_batches")))
         stream = EventStream(streamed, reader, on_rejected, self._core.spawn, self._days_until)
         return stream.run(self._core.export_source, if_empty=[empty_batch(pyarrow)])
 
@@ -704,7 +704,7 @@ class MixpanelClient:
     @property
     def store(self) -> Store:
         """What the database holds: a `Store` over it. It also works while calls write, and with `":memory:"`."""
-        return Store.over(self._core.read, self._core.write)
+        return Store.over(self._core.read, self._core.steps, self._core.write)
 
     @property
     def lookups(self) -> Lookups:
@@ -730,10 +730,3 @@ def _check_settings(limits: object, retry: object, timeouts: object) -> None:
         if not isinstance(value, kind):
             right, given = kind.__name__, type(value).__name__
             raise ConfigurationError(f"{name} must be {right}, such as {right}({example}), not {given}.")
-
-
-def _pyarrow() -> ModuleType:
-    try:
-        return import_module("pyarrow")
-    except ImportError:
-        raise ModuleNotFoundError('stream_batches needs pyarrow: pip install "mixpanel-async[pyarrow]".') from None

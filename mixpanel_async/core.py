@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from mixpanel_async.api.limits import Limiter, LimitName
 from mixpanel_async.api.source import Source
@@ -13,7 +13,7 @@ from mixpanel_async.holding import HeldDatabase
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
     import aiohttp
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from mixpanel_async.api.retry import RetryPolicy
     from mixpanel_async.api.transport import Timeouts
     from mixpanel_async.duck.connection import Database
-    from mixpanel_async.duck.reading import Read
+    from mixpanel_async.duck.reading import Read, ReadSteps
     from mixpanel_async.duck.writing import Write
+    from mixpanel_async.holding import HeldReading
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class ClientCore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sources: dict[LimitName, Source] = {}
         self._calls: set[asyncio.Task[object]] = set()
+        self._readings: set[HeldReading[Any]] = set()
         self._tables: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._is_entered = False
         self._is_closed = False
@@ -119,6 +121,22 @@ class ClientCore:
         self._open_sources()
         return await self.call_on_table("", lambda held: held.write(write))
 
+    async def steps(self, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
+        """Read the database in steps, as `read` reads it; `close` ends that."""
+        self._open_sources()
+        reading = self._held.steps(read)
+        self._readings.add(reading)
+        try:
+            await self.call(reading.open())
+            while (value := await self.call(reading.next())) is not None:
+                yield value
+        finally:
+            try:
+                await reading.close()
+            finally:
+                self._readings.discard(reading)
+                await self._let_go()
+
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.
 
@@ -134,6 +152,8 @@ class ClientCore:
             await asyncio.wait(self._calls)
         if self._sources:
             await self._sources["exports"].transport.close()
+        for reading in list(self._readings):
+            await reading.close()
         await finish_in_thread(self._held.database.close)
 
     async def _run_and_let_go(self, name: str, work: Callable[[HeldDatabase], Coroutine[object, object, T]]) -> T:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from mixpanel_async import html
 from mixpanel_async.dates import ONE_DAY, dates_between
 
 MONTHS = 24
@@ -17,8 +18,8 @@ MONTHS = 24
 LISTED = 6
 """Ranges that are listed below it at most."""
 
-_COMPLETE, _PARTIAL, _REJECTED, _GAP = "█▒!·"
-_LEGEND = f"{_COMPLETE} held   {_PARTIAL} not over when fetched   {_REJECTED} with rejected lines   {_GAP} not held"
+_SIGNS: Mapping[html.Mark, str] = {"held": "█", "partial": "▒", "rejected": "!", "gap": "·"}
+_LEGEND = "   ".join(f"{sign} {html.MEANINGS[mark]}" for mark, sign in _SIGNS.items())
 _DAYS = "1    5    10   15   20   25   30"
 
 
@@ -128,6 +129,14 @@ class Coverage:
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
+    def _repr_html_(self) -> str:
+        told = [_totals(self), *_ranges(self)]
+        if not self.days:
+            return html.pairs(_title(self), [], told)
+        months = [(month, _html_days(days), f"{rows:,}") for month, days, rows in _shown_months(self)]
+        left_out = [_left_out(every)] if len(every := _all_months(self)) > MONTHS else []
+        return html.calendar(_title(self), months, [*left_out, *told])
+
 
 def _days_of(chunk: CoveredChunk, rows: Mapping[str, int]) -> Iterator[CoveredDay]:
     dates = dates_between(chunk.from_date, chunk.to_date)
@@ -154,66 +163,104 @@ def _plain(value: CoveredDay | CoveredChunk | RejectedChunk) -> dict[str, Any]:
 
 
 def _lines(coverage: Coverage) -> Iterator[str]:
+    yield _title(coverage)
     if coverage.days:
-        yield f"Table {coverage.table}: {coverage.days[0].date} to {coverage.days[-1].date}"
         yield from _calendar(coverage)
-    else:
-        yield f"Table {coverage.table} holds no day yet."
-    yield from _totals(coverage)
-    yield from _listed("Gaps", coverage.gaps)
-    failed = [(chunk.from_date, chunk.to_date) for chunk in coverage.rejected_chunks]
-    yield from _listed("Failed, because no line was an event", failed)
+    yield _totals(coverage)
+    for line in _ranges(coverage):
+        yield from textwrap.wrap(line, 80, subsequent_indent="  ")
+
+
+def _title(coverage: Coverage) -> str:
+    if not coverage.days:
+        return f"Table {coverage.table} holds no day yet."
+    return f"Table {coverage.table}: {coverage.days[0].date} to {coverage.days[-1].date}"
 
 
 def _calendar(coverage: Coverage) -> Iterator[str]:
-    days = {day.date: day for day in coverage.days}
-    first, last = coverage.days[0].date, coverage.days[-1].date
-    months = list(_months(first, last))
+    months = _all_months(coverage)
     if len(months) > MONTHS:
-        left_out = len(months) - MONTHS
-        yield f"({left_out} earlier {'month is' if left_out == 1 else 'months are'} left out: from {months[0]} on)"
+        yield f"({_left_out(months)})"
     yield f"{'':9}{_DAYS:<33}{'rows':>16}"
-    for month in months[-MONTHS:]:
-        dates = [f"{month}-{number:02}" for number in range(1, 32)]
-        marks = "".join(_mark(days.get(date)) if first <= date <= last else " " for date in dates[: _length(month)])
-        rows = sum(days[date].rows for date in dates if date in days)
+    for month, days, rows in _shown_months(coverage):
+        marks = "".join(" " if date is None else _SIGNS[_mark(day)] for date, day in days)
         yield f"{month}  {marks:<33}{rows:>16,}"
     yield f"{'':9}{_LEGEND}"
 
 
-def _months(first: str, last: str) -> Iterator[str]:
-    (year, month), end = map(int, first[:7].split("-")), last[:7]
+_Shown = tuple[str | None, CoveredDay | None]
+"""A date, and what is held of it."""
+
+
+def _html_days(days: Sequence[_Shown]) -> list[html.Day | None]:
+    return [None if date is None else html.Day(_mark(day), f"{date}: {_told(day)}") for date, day in days]
+
+
+def _told(day: CoveredDay | None) -> str:
+    """What the calendar in a notebook tells of a day."""
+    if day is None:
+        return "not held"
+    told = f"{day.rows:,} rows"
+    if day.rejected_rows is None:
+        told += ", rejected lines on this or other days of its chunk"
+    elif day.rejected_rows:
+        told += f", {day.rejected_rows:,} rejected lines"
+    return told if day.is_complete else f"{told}, not over when fetched"
+
+
+def _shown_months(coverage: Coverage) -> Iterator[tuple[str, list[_Shown], int]]:
+    """Yield each month of the calendar, its dates (`None` if before the first or after the last day that is held) with
+    what is held of them, and its rows.
+    """
+    held = {day.date: day for day in coverage.days}
+    first, last = coverage.days[0].date, coverage.days[-1].date
+    for month in _all_months(coverage)[-MONTHS:]:
+        dates = [f"{month}-{number:02}" for number in range(1, _length(month) + 1)]
+        days: list[_Shown] = [(date, held.get(date)) if first <= date <= last else (None, None) for date in dates]
+        yield month, days, sum(day.rows for _, day in days if day is not None)
+
+
+def _all_months(coverage: Coverage) -> list[str]:
+    (year, month), end = map(int, coverage.days[0].date[:7].split("-")), coverage.days[-1].date[:7]
+    names = []
     while (name := f"{year:04}-{month:02}") <= end:
-        yield name
+        names.append(name)
         year, month = year + month // 12, month % 12 + 1
+    return names
+
+
+def _left_out(months: Sequence[str]) -> str:
+    count = len(months) - MONTHS
+    return f"{count} earlier {'month is' if count == 1 else 'months are'} left out: from {months[0]} on"
 
 
 def _length(month: str) -> int:
     return calendar.monthrange(*map(int, month.split("-")))[1]
 
 
-def _mark(day: CoveredDay | None) -> str:
+def _mark(day: CoveredDay | None) -> html.Mark:
     if day is None:
-        return _GAP
+        return "gap"
     if day.rejected_rows != 0:
-        return _REJECTED
-    return _COMPLETE if day.is_complete else _PARTIAL
+        return "rejected"
+    return "held" if day.is_complete else "partial"
 
 
-def _totals(coverage: Coverage) -> Iterator[str]:
+def _totals(coverage: Coverage) -> str:
     counts = f"{len(coverage.days):,} days, {coverage.rows:,} rows"
     if coverage.duplicates:
         counts += f", {coverage.duplicates:,} duplicates left out"
     if coverage.rejected_rows:
         counts += f", {coverage.rejected_rows:,} rejected lines"
-    yield counts
+    return counts
 
 
-def _listed(what: str, ranges: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield the ranges in lines of at most 80 characters."""
-    if not ranges:
-        return
-    told = [first if first == last else f"{first} to {last}" for first, last in ranges[:LISTED]]
-    if len(ranges) > LISTED:
-        told.append(f"and {len(ranges) - LISTED:,} more")
-    yield from textwrap.wrap(f"{what}: {', '.join(told)}", 80, subsequent_indent="  ")
+def _ranges(coverage: Coverage) -> Iterator[str]:
+    """Yield the gaps, and what failed, if any, in a line each."""
+    failed = [(chunk.from_date, chunk.to_date) for chunk in coverage.rejected_chunks]
+    for what, ranges in (("Gaps", coverage.gaps), ("Failed, because no line was an event", failed)):
+        told = [first if first == last else f"{first} to {last}" for first, last in ranges[:LISTED]]
+        if len(ranges) > LISTED:
+            told.append(f"and {len(ranges) - LISTED:,} more")
+        if told:
+            yield f"{what}: {', '.join(told)}"

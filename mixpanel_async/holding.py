@@ -11,12 +11,13 @@ import asyncio
 import datetime as dt
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
 from mixpanel_async.duck.reading import (
     Reading,
+    SteppedReading,
     check_exists,
     open_callers,
     open_clients,
@@ -29,13 +30,13 @@ from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
     from pathlib import Path
 
     import duckdb
 
     from mixpanel_async.duck.connection import Database
-    from mixpanel_async.duck.reading import Opened, Read
+    from mixpanel_async.duck.reading import Opened, Read, ReadSteps
     from mixpanel_async.duck.writing import Write
 
 T = TypeVar("T")
@@ -70,6 +71,50 @@ class RunWriting(Protocol):
         ...
 
 
+class RunSteps(Protocol):
+    """Runs what reads a database in steps, each in a thread. The database is open from the first to the last one."""
+
+    def __call__(self, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
+        """A cancel interrupts the step, and closes the database. Raises what `read` raises."""
+        ...
+
+
+class HeldReading(Generic[T]):
+    """A reading in steps: `open`, then `next` until it returns `None`, and `close` in any case."""
+
+    def __init__(self, opening: Callable[[], Opened], read: ReadSteps[T], held: HeldDatabase | None = None) -> None:
+        """`held`: the client's database to keep open meanwhile, if `opening` opens that."""
+        self._reading = SteppedReading(opening, read)
+        self._held = held
+        self._is_holding = False
+        self._closing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open the database. A cancel may take effect when it is open.
+
+        Raises:
+            DatabaseLockedError, StoreError: it cannot be opened. `open` may be called again.
+        """
+        if self._held is not None:
+            await self._held.hold_to_read()
+            self._is_holding = True
+        await finish_in_thread(self._reading.open)
+
+    async def next(self) -> T | None:
+        """Return the next value. A cancel interrupts the statement. Raises what the reading raises."""
+        return await finish_in_thread(self._reading.next, interrupt=self._reading.interrupt)
+
+    async def close(self) -> None:
+        """Close it; do nothing if it is closed."""
+        async with self._closing:
+            try:
+                await finish_in_thread(self._reading.close)
+            finally:
+                if self._held is not None and self._is_holding:
+                    self._is_holding = False
+                    self._held.end_hold()
+
+
 class HeldDatabase:
     """A client's database, and who uses it at present: several calls and chunks at the same time.
 
@@ -85,6 +130,7 @@ class HeldDatabase:
         self.calls = 0
         """Calls of the client that read or write the database, at times; see `look`."""
         self._users = 0
+        self._holds = 0
         self._began = 0.0
         self._changing = asyncio.Lock()
         self._unused = asyncio.Event()
@@ -113,9 +159,7 @@ class HeldDatabase:
             StoreError: there is no file yet.
             DatabaseLockedError, StoreError: as `open`; and what `read` raises.
         """
-        if self.database.path is not None and not self.database.is_open:
-            check_exists(self.database.path)
-        await self.open(create=True)
+        await self._open_to_read()
         try:
             return await _read(partial(open_clients, self.database), read)
         finally:
@@ -132,6 +176,20 @@ class HeldDatabase:
         if self.database.path is not None and not self.database.is_open:
             check_exists(self.database.path)
         return await self.run(partial(write_opened, self.database, write), create=True)
+
+    def steps(self, read: ReadSteps[T]) -> HeldReading[T]:
+        """Return a reading in steps, as `read` reads. While it is open, the file is not let go of."""
+        return HeldReading(partial(open_clients, self.database), read, self)
+
+    async def hold_to_read(self) -> None:
+        """As `open`, until `end_hold`, for a caller who may wait for another `open` before."""
+        await self._open_to_read()
+        self._holds += 1
+
+    def end_hold(self) -> None:
+        """As `close`."""
+        self._holds -= 1
+        self.close()
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
         """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
@@ -191,6 +249,11 @@ class HeldDatabase:
             self._unused.set()
             self._linger()
 
+    async def _open_to_read(self) -> None:
+        if self.database.path is not None and not self.database.is_open:
+            check_exists(self.database.path)
+        await self.open(create=True)
+
     async def let_go(self) -> None:
         """Let go of the file now if nobody uses it. If that has begun already, wait for its end."""
         await self._end_of_letting_go()
@@ -229,8 +292,8 @@ class HeldDatabase:
 
     def _is_turn_over(self) -> bool:
         path, held_for = self.database.path, self._clock() - self._began
-        if path is None or not self.database.is_open:
-            return False
+        if path is None or not self.database.is_open or self._holds:
+            return False  # who holds it may be waiting for this very call
         return held_for >= LONG_TURN or (held_for >= TURN and somebody_waits(path))
 
     async def _acquire(self, lock_timeout: float, *, create: bool) -> None:
@@ -305,3 +368,27 @@ async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T
 async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:
     reading = Reading(opening, read)
     return await finish_in_thread(reading.run, interrupt=reading.interrupt)
+
+
+def file_steps(path: Path, lock_timeout: float, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
+    """Read a file in steps. Raises what `read_file` does."""
+    reading = HeldReading(partial(open_file, path), read)
+    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="reading")
+    return _steps(reading, partial(while_locked, reading.open, path, lock_timeout, waits))
+
+
+def connection_steps(connection: duckdb.DuckDBPyConnection, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
+    """Read a caller's connection in steps, as `read_connection` does."""
+    reading = HeldReading(partial(open_callers, connection), read)
+    return _steps(reading, reading.open)
+
+
+async def _steps(
+    reading: HeldReading[T], open_it: Callable[[], Coroutine[object, object, None]]
+) -> AsyncGenerator[T, None]:
+    try:
+        await open_it()
+        while (value := await reading.next()) is not None:
+            yield value
+    finally:
+        await reading.close()

@@ -10,6 +10,8 @@ import datetime as dt
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixpanel_async import html
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -128,17 +130,22 @@ class FetchPlan:
 
     def __str__(self) -> str:
         """Return it as a small table."""
+        return "\n".join(f"{name:10}{text}" for name, text in self._lines())
+
+    def _repr_html_(self) -> str:
+        return html.pairs("What a fetch would do", self._lines())
+
+    def _lines(self) -> tuple[tuple[str, str], ...]:
         longest = max((_days(chunk) for chunk in self.chunks), default=0)
         span = f", {self.chunks[0][0]} to {self.chunks[-1][1]}, up to {longest} days each" if self.chunks else ""
         size = "not known" if self.expected_bytes is None else f"about {self.expected_bytes / 1e6:,.0f} MB of gzip"
-        lines = (
+        return (
             ("chunks", f"{len(self.chunks):,}{span}"),
             ("days", f"{self.days:,} to request, {self.settled_days:,} settled"),
             ("requests", f"{self.requests:,}; {self.requests_left:,} left of this hour"),
             ("wait", _duration(self.wait_seconds)),
             ("size", size),
         )
-        return "\n".join(f"{name:10}{text}" for name, text in lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in order, chunks as lists."""
@@ -218,6 +225,19 @@ class ParallelFetchResult:
         """Return the fields in order, then `has_failures`; ranges as lists, the time as ISO 8601."""
         return {**_plain(self), "has_failures": self.has_failures}
 
+    def _repr_html_(self) -> str:
+        errors = {(failure.from_date, failure.to_date): f": {failure.error}" for failure in self.failures}
+        return html.pairs(
+            f"Table {self.table}",
+            (
+                ("events", f"{self.total_rows:,}"),
+                ("chunks", f"{self.successful_batches:,} committed, {self.failed_batches:,} failed"),
+                ("rejected lines", f"{self.rejected_rows:,}"),
+                *_ended(self.duration_seconds, self.fetched_at),
+            ),
+            [f"Failed: {' to '.join(dates)}{errors.get(dates, '')}" for dates in self.failed_date_ranges],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
@@ -261,6 +281,15 @@ class FetchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in order; the range as a list, the time as ISO 8601."""
         return _plain(self)
+
+    def _repr_html_(self) -> str:
+        dates = () if self.date_range is None else (("dates", " to ".join(self.date_range)),)
+        rejected = (("rejected lines", f"{self.rejected_rows:,}"),) if self.type == "events" else ()
+        return html.pairs(
+            f"Table {self.table}",
+            ((self.type, f"{self.rows:,}"), *dates, *rejected, *_ended(self.duration_seconds, self.fetched_at)),
+            self.warnings,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,3 +348,22 @@ class ParallelProfileFetchResult:
     def to_dict(self) -> dict[str, Any]:
         """The fields, in order, then `has_failures`; indices as a list, the time as ISO 8601."""
         return {**_plain(self), "has_failures": self.has_failures}
+
+    def _repr_html_(self) -> str:
+        pages = f"{self.successful_pages:,} fetched, {self.failed_pages:,} failed"
+        failed = (("failed pages", ", ".join(map(str, self.failed_page_indices))),) if self.has_failures else ()
+        return html.pairs(
+            f"Table {self.table}",
+            (
+                ("profiles", f"{self.total_rows:,}"),
+                ("pages", pages),
+                *failed,
+                *_ended(self.duration_seconds, self.fetched_at),
+            ),
+            self.warnings,
+        )
+
+
+def _ended(duration_seconds: float, fetched_at: dt.datetime) -> tuple[tuple[str, str], ...]:
+    ended = fetched_at.astimezone(dt.UTC)
+    return ("took", f"{duration_seconds:,.1f} s"), ("ended", f"{ended:%Y-%m-%d %H:%M:%S} UTC")

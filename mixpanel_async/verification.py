@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mixpanel_async import html
+
 LINES = 31
 """Days that are printed at most. If there are more, only those that differ are."""
 
@@ -58,17 +60,37 @@ class Verification:
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
+    def _repr_html_(self) -> str:
+        shown = self.days if len(self.days) <= html.ROWS else self.differing
+        rows = [(day.date, f"{day.ours:,}", f"{day.mixpanels:,}", _difference(day)) for day in shown]
+        left_out = len(shown) - html.ROWS
+        notes = [f"and {_days(left_out)} more that differ"] if left_out > 0 else []
+        if self.differing:
+            notes.append(" ".join(line.strip() for line in _REASONS))
+        if not rows:
+            return html.pairs(_title(self), [])
+        heads = ("date", "ours", "Mixpanel", "difference")
+        return html.table(heads, rows, right=(1, 2, 3), title=_title(self), notes=notes)
+
+
+def _title(verification: Verification) -> str:
+    days, differing = verification.days, verification.differing
+    told = f"{len(differing):,} differ" if differing else "all are equal"
+    return f"Table {verification.table}: {_days(len(days))} compared with Mixpanel, {told}"
+
+
+def _difference(day: DayCount) -> str:
+    return "" if day.is_equal else f"{day.ours - day.mixpanels:+,}"
+
 
 def _lines(verification: Verification) -> Iterator[str]:
     days, differing = verification.days, verification.differing
-    told = f"{len(differing):,} differ" if differing else "all are equal"
-    yield f"Table {verification.table}: {_days(len(days))} compared with Mixpanel, {told}"
+    yield _title(verification)
     shown = days if len(days) <= LINES else differing
     if shown:
         yield f"{'date':<10}{'ours':>16}{'Mixpanel':>16}{'difference':>14}"
     for day in shown[:LINES]:
-        difference = "" if day.is_equal else f"{day.ours - day.mixpanels:+,}"
-        yield f"{day.date:<10}{day.ours:>16,}{day.mixpanels:>16,}{difference:>14}".rstrip()
+        yield f"{day.date:<10}{day.ours:>16,}{day.mixpanels:>16,}{_difference(day):>14}".rstrip()
     if len(shown) > LINES:
         yield f"and {_days(len(shown) - LINES)} more that differ"
     if differing:

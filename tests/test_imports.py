@@ -12,8 +12,9 @@ import mixpanel_async
 
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
-    {"_version", "errors", "types", "catalog", "clock", "dates", "arguments"},
-    {"threads", "coverage", "verification"},
+    {"_version", "html"},
+    {"errors", "types", "catalog", "clock", "dates", "arguments", "extras"},
+    {"threads", "coverage", "tables", "verification"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},

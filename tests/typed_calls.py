@@ -13,7 +13,9 @@ from mixpanel_async import (
     ParallelFetchResult,
     ParallelProfileFetchResult,
     ProfileBatchProgress,
+    QueryResult,
     Store,
+    TableInfo,
     Verification,
 )
 from mixpanel_async.catalog import Annotation, LexiconSchema, TopProperty
@@ -117,5 +119,14 @@ async def looking(client: MixpanelClient) -> None:
     assert_type(client.store, Store)
     assert_type(await client.store.coverage(), Coverage)
     assert_type(await Store("a.duckdb", lock_timeout=1).coverage("others"), Coverage)
+    result = await client.store.query("SELECT ?", [1])
+    assert_type(result, QueryResult)
+    assert_type(result.fetchall(), list[tuple[Any, ...]])
+    assert_type(list(result), list[tuple[Any, ...]])
+    await Store("a.duckdb").query("SELECT $a", {"a": 1})
+    tables: tuple[TableInfo, ...] = await client.store.tables()
+    assert_type(tables[0].rows, int | None)
+    async for batch in client.store.query_batches("SELECT ?", (1,)):
+        assert batch is not None
     assert_type(await client.verify_events(from_date="2026-01-01"), Verification)
     await client.verify_events(where="true")  # type: ignore[call-arg]

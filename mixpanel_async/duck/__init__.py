@@ -23,6 +23,9 @@ out_of_range    rows whose own time lies outside the dates they were returned fo
 copies          rows of one key in several chunks
 journal         which dates a table holds
 coverage        which days a table of events holds
+tables          which tables there are
+query_result    the rows of a query, in memory
+query           a caller's SQL, run
 macros          sessions, funnels and retention, for any DuckDB client
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there

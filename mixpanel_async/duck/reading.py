@@ -7,7 +7,7 @@ of it, so that none takes the system's locks from another; see `sharing`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Generic, TypeGuard, TypeVar
 
@@ -32,6 +32,9 @@ T = TypeVar("T")
 Read = Callable[[duckdb.DuckDBPyConnection, Schema], T]
 """What a reading does, with a cursor that cannot write and the schema that the tables are in."""
 
+ReadSteps = Callable[[duckdb.DuckDBPyConnection, Schema], Generator[T, None, None]]
+"""As `Read`, for several values."""
+
 
 class Reading(Generic[T]):
     """One reading. `run` blocks, so it runs in a thread; another thread may call `interrupt` meanwhile."""
@@ -54,6 +57,44 @@ class Reading(Generic[T]):
             _only_reading(self._cursor),
         ):
             return self._read(self._cursor, schema)
+
+    def interrupt(self) -> None:
+        """End the statement that runs; do nothing if none does."""
+        if (cursor := self._cursor) is not None:
+            with suppress(duckdb.Error):  # it may be closed meanwhile
+                cursor.interrupt()
+
+
+class SteppedReading(Generic[T]):
+    """A reading that returns one value after the other, in one transaction. Its methods block, so they run in threads,
+    one at a time; another thread may call `interrupt` meanwhile.
+    """
+
+    def __init__(self, opening: Callable[[], Opened], read: ReadSteps[T]) -> None:
+        self._opening = opening
+        self._read = read
+        self._steps: Generator[T, None, None] | None = None
+        self._opened = ExitStack()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+
+    def open(self) -> None:
+        """Open the database, until `close`. Raises DatabaseLockedError, StoreError: it cannot be opened."""
+        with ExitStack() as opened:
+            cursor, schema = opened.enter_context(self._opening())
+            with translate_errors("The database cannot be read"):
+                opened.enter_context(_only_reading(cursor))
+            self._cursor = cursor
+            self._steps = opened.enter_context(closing(self._read(cursor, schema)))
+            self._opened = opened.pop_all()
+
+    def next(self) -> T | None:
+        """Return the next value; `None` after the last one. Raises what the function raises."""
+        return None if self._steps is None else next(self._steps, None)
+
+    def close(self) -> None:
+        """Close it; do nothing if it is not open."""
+        self._cursor = self._steps = None
+        self._opened.close()
 
     def interrupt(self) -> None:
         """End the statement that runs; do nothing if none does."""
