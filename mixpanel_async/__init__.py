@@ -42,6 +42,7 @@ from mixpanel_async.types import (
     ProfileBatchProgress,
 )
 from mixpanel_async.verification import DayCount, Verification
+from mixpanel_async.written import ExportResult
 
 __all__ = [
     "AuthenticationError",
@@ -55,6 +56,7 @@ __all__ = [
     "DayCount",
     "DecodeError",
     "ExportError",
+    "ExportResult",
     "Failure",
     "FetchPlan",
     "FetchProgress",

@@ -13,7 +13,7 @@ import mixpanel_async
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "errors", "types", "catalog", "clock", "dates", "arguments"},
-    {"threads", "coverage", "verification"},
+    {"threads", "coverage", "verification", "written"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},

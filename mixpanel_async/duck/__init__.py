@@ -28,4 +28,8 @@ events_table    a table of events
 held_profiles   what a table of profiles selects, and how current it is
 profiles_table  a table of profiles
 lookup_tables   tables of lookups
+whole_files     files that are written whole, or not at all
+exported_rows   what an export reads
+exports         exports to Parquet and CSV
+json_lines      exports in Mixpanel's own shape
 """
