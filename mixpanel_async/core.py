@@ -110,6 +110,11 @@ class ClientCore:
         self._open_sources()
         return await self.call(self._read(read))
 
+    async def write(self, write: Read[T], *, table: str = "") -> T:
+        """Run a call that writes to a table, with a cursor. It waits for other calls on this table."""
+        self._open_sources()
+        return await self.call_on_table(table, lambda held: held.write(write))
+
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.
 

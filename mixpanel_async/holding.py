@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
+from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
 from mixpanel_async.duck.reading import (
     Reading,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from mixpanel_async.duck.connection import Database
     from mixpanel_async.duck.reading import Opened, Read
 
 T = TypeVar("T")
@@ -56,6 +57,16 @@ class RunReading(Protocol):
 
     async def __call__(self, read: Read[T]) -> T:
         """A cancel interrupts the reading, and waits for the end of the thread. Raises what `read` raises."""
+        ...
+
+
+class RunWriting(Protocol):
+    """Runs what writes to a database, in a thread."""
+
+    async def __call__(self, write: Read[T], *, table: str = "") -> T:
+        """Wait for other calls of the client on the table, if one is named. A cancel waits for the end of the thread.
+        Raises what `write` raises.
+        """
         ...
 
 
@@ -107,6 +118,17 @@ class HeldDatabase:
             return await _read(partial(open_clients, self.database), read)
         finally:
             self.close()
+
+    async def write(self, write: Read[T]) -> T:
+        """Write to the database with a cursor. Our tables are created or migrated first; a file is not created.
+
+        Raises:
+            StoreError: there is no file yet.
+            DatabaseLockedError, StoreError: as `open`; and what `write` raises.
+        """
+        if self.database.path is not None and not self.database.is_open:
+            check_exists(self.database.path)
+        return await self.run(partial(_write, self.database, write), create=True)
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
         """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
@@ -258,6 +280,27 @@ async def read_file(path: Path, lock_timeout: float, read: Read[T]) -> T:
 async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) -> T:
     """Read the default database and schema of a caller's connection."""
     return await _read(partial(open_callers, connection), read)
+
+
+async def write_once(
+    target: Path | duckdb.DuckDBPyConnection, lock_timeout: float, write: Read[T], *, table: str = ""
+) -> T:
+    """Write to a file, or a caller's connection, which no client of ours has open. See `HeldDatabase.write`."""
+    del table  # there are no other calls
+    database = Database(target)
+    held = HeldDatabase(database, lock_timeout)
+    try:
+        return await held.write(write)
+    finally:
+        try:
+            await held.let_go()
+        finally:
+            await finish_in_thread(database.close)
+
+
+def _write(database: Database, write: Read[T]) -> T:
+    with closing(database.cursor()) as cursor:
+        return write(cursor, database.schema)
 
 
 async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:

@@ -9,13 +9,14 @@ from mixpanel_async.arguments import is_seconds
 from mixpanel_async.dates import optional_date_range
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
+from mixpanel_async.duck.dropping import drop_table
 from mixpanel_async.duck.exports import export_csv, export_parquet, export_partitions
 from mixpanel_async.duck.json_lines import export_jsonl
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.duck.whole_files import destination
 from mixpanel_async.errors import ConfigurationError
-from mixpanel_async.holding import read_connection, read_file
+from mixpanel_async.holding import read_connection, read_file, write_once
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.coverage import Coverage
-    from mixpanel_async.holding import RunReading
+    from mixpanel_async.holding import RunReading, RunWriting
     from mixpanel_async.written import ExportResult
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class Store:
     """Looks at what a database holds. It needs no credentials, no `async with` and no `close`.
 
     Each method opens a file read-only for as long as it runs: many Stores and other programs can read at the same time.
-    It never creates a database, and never changes one.
+    It never creates a file, and never changes one, but for `drop_table`, which opens it to write.
     `client.store` does the same over a client's database, also while the client fetches; there, our tables are migrated
     if an older version of this library made them.
 
@@ -63,20 +64,23 @@ class Store:
         if not is_seconds(lock_timeout):
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         self._run: RunReading
+        self._write: RunWriting
         if is_connection(database):
             self._run = partial(read_connection, database)
+            self._write = partial(write_once, database, lock_timeout)
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
             )
         else:
             self._run = partial(read_file, path, lock_timeout)
+            self._write = partial(write_once, path, lock_timeout)
 
     @classmethod
-    def over(cls, run: RunReading) -> Self:
+    def over(cls, run: RunReading, write: RunWriting) -> Self:
         """Return the Store of a client, which runs what it does itself."""
         store = cls.__new__(cls)
-        store._run = run  # noqa: SLF001 - its own class
+        store._run, store._write = run, write  # noqa: SLF001 - its own class
         return store
 
     async def coverage(self, name: str = "events") -> Coverage:
@@ -168,3 +172,20 @@ class Store:
         if target.suffix.lower() in (".zst", ".zstd", ".bz2", ".xz", ".zip"):
             raise ValueError(f"path={str(path)!r}: JSON Lines are compressed with gzip only: end the name in .gz.")
         return await self._run(partial(export_jsonl, name=check_table_name(name), path=target))
+
+    async def drop_table(self, name: str) -> None:
+        """Drop a fetched table with all that belongs to it, in one transaction: its journal, its rejected lines, and
+        pages of profiles that are kept for `resume=True`. DuckDB uses the space again.
+
+        `client.store` waits for calls of the client that fetch into the table. A call of another process that fetches
+        into it ends with a `StoreError`. After an error, a cancel or a kill the table is dropped or as before.
+
+        Args:
+            name: a table of events, profiles or a lookup.
+
+        Raises:
+            ValueError: the name cannot be a table's.
+            TableNotFoundError: there is no such table.
+            StoreError: another program made it; or views read it, which the message names: drop them first.
+        """
+        await self._write(partial(drop_table, name=check_table_name(name)), table=name)

@@ -32,4 +32,5 @@ whole_files     files that are written whole, or not at all
 exported_rows   what an export reads
 exports         exports to Parquet and CSV
 json_lines      exports in Mixpanel's own shape
+dropping        a table dropped, with all that is known of it
 """
