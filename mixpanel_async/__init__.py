@@ -42,11 +42,12 @@ from mixpanel_async.types import (
     ProfileBatchProgress,
 )
 from mixpanel_async.verification import DayCount, Verification
-from mixpanel_async.written import ExportResult
+from mixpanel_async.written import CompactResult, ExportResult
 
 __all__ = [
     "AuthenticationError",
     "BatchProgress",
+    "CompactResult",
     "ConfigurationError",
     "ConnectionLostError",
     "Coverage",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.transport import Timeouts
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.duck.reading import Read
+    from mixpanel_async.written import CompactResult
 
 T = TypeVar("T")
 
@@ -114,6 +115,11 @@ class ClientCore:
         """Run a call that writes to a table, with a cursor. It waits for other calls on this table."""
         self._open_sources()
         return await self.call_on_table(table, lambda held: held.write(write))
+
+    async def compact(self) -> CompactResult:
+        """Run a call that replaces the database's file. It waits until no other call has the file open."""
+        self._open_sources()
+        return await self.call(self.held.compact())
 
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
+from mixpanel_async.duck.compaction import Compaction
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
 from mixpanel_async.duck.reading import (
@@ -25,7 +26,7 @@ from mixpanel_async.duck.reading import (
     open_file,
     open_nothing,
 )
-from mixpanel_async.errors import DatabaseLockedError
+from mixpanel_async.errors import DatabaseLockedError, StoreError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.duck.reading import Opened, Read
+    from mixpanel_async.written import CompactResult
 
 T = TypeVar("T")
 
@@ -129,6 +131,20 @@ class HeldDatabase:
         if self.database.path is not None and not self.database.is_open:
             check_exists(self.database.path)
         return await self.run(partial(_write, self.database, write), create=True)
+
+    async def compact(self) -> CompactResult:
+        """Write the file anew, while no call has it open; those that come meanwhile wait. A cancel interrupts it.
+
+        Raises:
+            StoreError: the database is no file; and as `Compaction.run`.
+            DatabaseLockedError: somebody else held the file for all of `lock_timeout`.
+        """
+        if (path := self.database.path) is None:
+            raise no_file_to_compact()
+        async with self._changing:
+            await self._unused.wait()
+            await self._release()
+            return await _compact(path, self._lock_timeout, self.waits, self._clock)
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
         """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
@@ -296,6 +312,25 @@ async def write_once(
             await held.let_go()
         finally:
             await finish_in_thread(database.close)
+
+
+async def compact_file(path: Path, lock_timeout: float) -> CompactResult:
+    """Write a file anew; see `HeldDatabase.compact`."""
+    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
+    return await _compact(path, lock_timeout, waits, time.monotonic)
+
+
+def no_file_to_compact() -> StoreError:
+    """Return the error for a database that is not a path."""
+    return StoreError(
+        "compact replaces the database's file: it needs a path, not a connection or a database in memory."
+    )
+
+
+async def _compact(path: Path, lock_timeout: float, waits: Waits, clock: Callable[[], float]) -> CompactResult:
+    compaction = Compaction(path)
+    attempt = partial(finish_in_thread, compaction.run, interrupt=compaction.interrupt)
+    return await while_locked(attempt, path, lock_timeout, waits, clock)
 
 
 def _write(database: Database, write: Read[T]) -> T:

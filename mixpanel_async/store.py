@@ -16,17 +16,18 @@ from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.duck.whole_files import destination
 from mixpanel_async.errors import ConfigurationError
-from mixpanel_async.holding import read_connection, read_file, write_once
+from mixpanel_async.holding import compact_file, no_file_to_compact, read_connection, read_file, write_once
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
+    from collections.abc import Awaitable, Callable
 
     import duckdb
 
     from mixpanel_async.coverage import Coverage
     from mixpanel_async.holding import RunReading, RunWriting
-    from mixpanel_async.written import ExportResult
+    from mixpanel_async.written import CompactResult, ExportResult
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Store:
     """Looks at what a database holds. It needs no credentials, no `async with` and no `close`.
 
     Each method opens a file read-only for as long as it runs: many Stores and other programs can read at the same time.
-    It never creates a file, and never changes one, but for `drop_table`, which opens it to write.
+    It never creates a file, and never changes one, but for `drop_table` and `compact`, which open it to write.
     `client.store` does the same over a client's database, also while the client fetches; there, our tables are migrated
     if an older version of this library made them.
 
@@ -65,9 +66,11 @@ class Store:
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         self._run: RunReading
         self._write: RunWriting
+        self._compact: Callable[[], Awaitable[CompactResult]]
         if is_connection(database):
             self._run = partial(read_connection, database)
             self._write = partial(write_once, database, lock_timeout)
+            self._compact = _refuse_to_compact
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
@@ -75,12 +78,13 @@ class Store:
         else:
             self._run = partial(read_file, path, lock_timeout)
             self._write = partial(write_once, path, lock_timeout)
+            self._compact = partial(compact_file, path, lock_timeout)
 
     @classmethod
-    def over(cls, run: RunReading, write: RunWriting) -> Self:
+    def over(cls, run: RunReading, write: RunWriting, compact: Callable[[], Awaitable[CompactResult]]) -> Self:
         """Return the Store of a client, which runs what it does itself."""
         store = cls.__new__(cls)
-        store._run, store._write = run, write  # noqa: SLF001 - its own class
+        store._run, store._write, store._compact = run, write, compact  # noqa: SLF001 - its own class
         return store
 
     async def coverage(self, name: str = "events") -> Coverage:
@@ -175,7 +179,7 @@ class Store:
 
     async def drop_table(self, name: str) -> None:
         """Drop a fetched table with all that belongs to it, in one transaction: its journal, its rejected lines, and
-        pages of profiles that are kept for `resume=True`. DuckDB uses the space again.
+        pages of profiles that are kept for `resume=True`. The space is used again; `compact` gives it back.
 
         `client.store` waits for calls of the client that fetch into the table. A call of another process that fetches
         into it ends with a `StoreError`. After an error, a cancel or a kill the table is dropped or as before.
@@ -189,3 +193,25 @@ class Store:
             StoreError: another program made it; or views read it, which the message names: drop them first.
         """
         await self._write(partial(drop_table, name=check_table_name(name)), table=name)
+
+    async def compact(self) -> CompactResult:
+        """Write the file anew, without the space that replaced days and dropped tables left, and swap the two.
+
+        The new file has all that the old one has, other programs' tables, views, macros and indexes included, and the
+        same format. That is checked before the swap: all definitions, and the rows of each table. It needs room for the
+        new file beside the old one (in a directory `.<name>.mixpanel-async-compacting-*`), and nobody else can have the
+        database open meanwhile: `lock_timeout` is how long to wait for others, and theirs is how long they wait.
+
+        After an error or a cancel the file is as before, or the swap is done. A kill leaves one or the other, too; what
+        it leaves beside them is removed by the next `compact`.
+
+        Raises:
+            DatabaseLockedError: somebody else, this process included, had the file open for all of `lock_timeout`.
+            StoreError: the database is no file, or was not made by this library; the copy would not have all that is in
+                it, which is named; or the disk is full.
+        """
+        return await self._compact()
+
+
+async def _refuse_to_compact() -> CompactResult:
+    raise no_file_to_compact()

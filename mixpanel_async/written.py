@@ -1,4 +1,4 @@
-"""What an export wrote."""
+"""What an export, and what a compaction, wrote."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ class ExportResult:
     def __str__(self) -> str:
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
         return f"Table {self.table} to {self.path}: {self.rows:,} rows, {files}, {_size(self.bytes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CompactResult:
+    """The size of a database before and after it was written anew. It prints as one line."""
+
+    bytes_before: int
+    bytes_after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"Compacted from {_size(self.bytes_before)} to {_size(self.bytes_after)}"
 
 
 def _size(size: int) -> str:

@@ -33,4 +33,6 @@ exported_rows   what an export reads
 exports         exports to Parquet and CSV
 json_lines      exports in Mixpanel's own shape
 dropping        a table dropped, with all that is known of it
+listing         all that a database holds
+compaction      a file written anew
 """
