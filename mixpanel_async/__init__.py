@@ -44,10 +44,12 @@ from mixpanel_async.types import (
     ProfileBatchProgress,
 )
 from mixpanel_async.verification import DayCount, Verification
+from mixpanel_async.written import CompactResult, ExportResult
 
 __all__ = [
     "AuthenticationError",
     "BatchProgress",
+    "CompactResult",
     "ConfigurationError",
     "ConnectionLostError",
     "Coverage",
@@ -57,6 +59,7 @@ __all__ = [
     "DayCount",
     "DecodeError",
     "ExportError",
+    "ExportResult",
     "Failure",
     "FetchPlan",
     "FetchProgress",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.reading import Read, ReadSteps
     from mixpanel_async.duck.writing import Write
     from mixpanel_async.holding import HeldReading
+    from mixpanel_async.written import CompactResult
 
 T = TypeVar("T")
 
@@ -116,10 +117,12 @@ class ClientCore:
         self._open_sources()
         return await self.call(self._read(read))
 
-    async def write(self, write: Write[T]) -> T:
-        """Run a call that writes to the database, but not to a fetched table. Such calls wait for each other."""
+    async def write(self, write: Write[T], *, table: str = "") -> T:
+        """Run a call that writes to the database, with a cursor. It waits for other calls on this table. Calls without
+        a table wait for each other.
+        """
         self._open_sources()
-        return await self.call_on_table("", lambda held: held.write(write))
+        return await self.call_on_table(table, lambda held: held.write(write))
 
     async def steps(self, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
         """Read the database in steps, as `read` reads it; `close` ends that."""
@@ -136,6 +139,11 @@ class ClientCore:
             finally:
                 self._readings.discard(reading)
                 await self._let_go()
+
+    async def compact(self) -> CompactResult:
+        """Run a call that replaces the database's file. It waits until no other call has the file open."""
+        self._open_sources()
+        return await self.call(self._held.compact())
 
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.

@@ -14,6 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mixpanel_async.api.waiting import Waits
+from mixpanel_async.duck.compaction import Compaction
+from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.files import announce_wait, end_wait, somebody_waits
 from mixpanel_async.duck.reading import (
     Reading,
@@ -26,7 +28,7 @@ from mixpanel_async.duck.reading import (
 )
 from mixpanel_async.duck.versions import OlderVersionError
 from mixpanel_async.duck.writing import open_and_write, write_opened
-from mixpanel_async.errors import DatabaseLockedError
+from mixpanel_async.errors import DatabaseLockedError, StoreError
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from mixpanel_async.duck.connection import Database
     from mixpanel_async.duck.reading import Opened, Read, ReadSteps
     from mixpanel_async.duck.writing import Write
+    from mixpanel_async.written import CompactResult
 
 T = TypeVar("T")
 
@@ -66,8 +68,10 @@ class RunReading(Protocol):
 class RunWriting(Protocol):
     """Runs what writes to a database, in a thread."""
 
-    async def __call__(self, write: Write[T]) -> T:
-        """A cancel waits for the end of the writing, which may be done then. Raises what `write` raises."""
+    async def __call__(self, write: Write[T], *, table: str = "") -> T:
+        """Wait for other calls of the client on the table, if one is named. A cancel waits for the end of the writing,
+        which may be done then. Raises what `write` raises.
+        """
         ...
 
 
@@ -190,6 +194,20 @@ class HeldDatabase:
         """As `close`."""
         self._holds -= 1
         self.close()
+
+    async def compact(self) -> CompactResult:
+        """Write the file anew, while no call has it open; those that come meanwhile wait. A cancel interrupts it.
+
+        Raises:
+            StoreError: the database is no file; and as `Compaction.run`.
+            DatabaseLockedError: somebody else held the file for all of `lock_timeout`.
+        """
+        if (path := self.database.path) is None:
+            raise no_file_to_compact()
+        async with self._changing:
+            await self._unused.wait()
+            await self._release()
+            return await _compact(path, self._lock_timeout, self.waits, self._clock)
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
         """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
@@ -354,15 +372,36 @@ async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) 
     return await _read(partial(open_callers, connection), read)
 
 
-async def write_file(path: Path, lock_timeout: float, write: Write[T]) -> T:
+async def write_file(path: Path, lock_timeout: float, write: Write[T], *, table: str = "") -> T:
     """Write to a file, held alone meanwhile. Raises StoreError if there is none, and what `while_locked` does."""
+    del table  # there are no other calls
     waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
     return await while_locked(partial(finish_in_thread, open_and_write, path, write), path, lock_timeout, waits)
 
 
-async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T]) -> T:
+async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T], *, table: str = "") -> T:
     """Write to the default database and schema of a caller's connection. Raises StoreError if it is read-only."""
+    del table  # there are no other calls
     return await finish_in_thread(open_and_write, connection, write)
+
+
+async def compact_file(path: Path, lock_timeout: float) -> CompactResult:
+    """Write a file anew; see `HeldDatabase.compact`."""
+    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
+    return await _compact(path, lock_timeout, waits, time.monotonic)
+
+
+def no_file_to_compact() -> StoreError:
+    """Return the error for a database that is not a path."""
+    return StoreError(
+        "compact replaces the database's file: it needs a path, not a connection or a database in memory."
+    )
+
+
+async def _compact(path: Path, lock_timeout: float, waits: Waits, clock: Callable[[], float]) -> CompactResult:
+    compaction = Compaction(path)
+    attempt = partial(finish_in_thread, compaction.run, interrupt=compaction.interrupt)
+    return await while_locked(attempt, path, lock_timeout, waits, clock)
 
 
 async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from mixpanel_async.arguments import is_seconds
+from mixpanel_async.dates import optional_date_range
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
+from mixpanel_async.duck.dropping import drop_table
+from mixpanel_async.duck.exports import export_csv, export_parquet, export_partitions
+from mixpanel_async.duck.json_lines import export_jsonl
 from mixpanel_async.duck.macros import create_macros
 from mixpanel_async.duck.query import Query
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.duck.tables import read_tables
+from mixpanel_async.duck.whole_files import destination
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.extras import need_pyarrow
 from mixpanel_async.holding import (
+    compact_file,
     connection_steps,
     file_steps,
+    no_file_to_compact,
     read_connection,
     read_file,
     write_connection,
@@ -25,8 +32,9 @@ from mixpanel_async.holding import (
 )
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.query_result import QueryResult
     from mixpanel_async.holding import RunReading, RunSteps, RunWriting
     from mixpanel_async.tables import Tables
+    from mixpanel_async.written import CompactResult, ExportResult
 
 T = TypeVar("T")
 
@@ -43,9 +52,9 @@ class Store:
     """Looks at what a database holds. It needs no credentials, no `async with` and no `close`.
 
     Each method opens a file read-only for as long as it runs: many Stores and other programs can read at the same time.
-    Only `create_macros` writes to it, and holds it alone for a moment. None creates a file. `client.store` does the
-    same over a client's database, also while the client fetches; there, our tables are migrated if an older version of
-    this library made them.
+    It never creates a file, and changes one only with `create_macros`, `drop_table` and `compact`, which open it to
+    write and hold it alone meanwhile. `client.store` does the same over a client's database, also while the client
+    fetches; there, our tables are migrated if an older version of this library made them.
 
     A cancelled method interrupts its query, and returns when the file is closed.
 
@@ -74,10 +83,12 @@ class Store:
         self._run: RunReading
         self._run_steps: RunSteps
         self._write: RunWriting
+        self._compact: Callable[[], Awaitable[CompactResult]]
         if is_connection(database):
             self._run = partial(read_connection, database)
             self._run_steps = partial(connection_steps, database)
             self._write = partial(write_connection, database)
+            self._compact = _refuse_to_compact
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
@@ -86,12 +97,20 @@ class Store:
             self._run = partial(read_file, path, lock_timeout)
             self._run_steps = partial(file_steps, path, lock_timeout)
             self._write = partial(write_file, path, lock_timeout)
+            self._compact = partial(compact_file, path, lock_timeout)
 
     @classmethod
-    def over(cls, run: RunReading, run_steps: RunSteps, write: RunWriting) -> Self:
-        """Return the Store of a client, which runs its readings and writings itself."""
+    def over(
+        cls,
+        run: RunReading,
+        run_steps: RunSteps,
+        write: RunWriting,
+        compact: Callable[[], Awaitable[CompactResult]],
+    ) -> Self:
+        """Return the Store of a client, which runs what it does itself."""
         store = cls.__new__(cls)
         store._run, store._run_steps, store._write = run, run_steps, write  # noqa: SLF001 - its own class
+        store._compact = compact  # noqa: SLF001 - as above
         return store
 
     async def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> QueryResult:
@@ -178,3 +197,119 @@ class Store:
         A cancel leaves all of them as they were, or creates all of them.
         """
         return await self._write(create_macros)
+
+    async def export_parquet(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        partition_by: Literal["date"] | None = "date",
+        from_date: str | dt.date | None = None,
+        to_date: str | dt.date | None = None,
+    ) -> ExportResult:
+        """Write a table or a view in Parquet (zstd): one file for each date, or one for all.
+
+        With `partition_by="date"`, `path` is a folder, and the rows of a date are in `date=2026-01-31/<name>.parquet`
+        (Hive's layout; a folder is for one table). An earlier export's files of these dates are replaced, and other
+        files stay, as do partitions of dates that the table no longer holds. A date that the table holds without rows
+        gets an empty file, if a partition of it is there.
+
+        Each file is whole or absent, also after a kill: it is written under a temporary name
+        (`.mixpanel-async-exporting-*.tmp`) and renamed. So a reader of `date=*/*.parquet` sees each partition once, old
+        or new. While an export runs it may see new partitions beside old ones. After an error, a cancel or a kill the
+        partitions that were complete by then are new, and a repeat replaces them. What a kill leaves under a temporary
+        name is removed by an export into the same folder after an hour.
+
+        All rows are those of one moment. A file is open read-only while the export runs, so that writers wait;
+        `client.store` exports while the client's calls write.
+
+        JSON columns are text, because not all readers know Parquet's JSON type. Folders that are missing are made.
+
+        Args:
+            name: a table that this library made, or a view.
+            path: the folder, or with `partition_by=None` the file; `~` in it is the home directory.
+            partition_by: `"date"`, the date of `event_time`, or `None`.
+            from_date: first date, inclusive, as after a sync of some days; `None` for the first one.
+            to_date: last date, inclusive; `None` for the last one.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError: there is no such table or view.
+            StoreError: another program made the table; it has no dates; the folder has other Parquet files for these
+                dates; or a file cannot be written (a full disk): the message names it, and what was there stays.
+        """
+        if partition_by not in ("date", None):
+            raise ValueError(f"partition_by must be 'date' or None, not {partition_by!r}.")
+        check_table_name(name)
+        ends = optional_date_range(from_date, to_date)
+        target = destination(path, is_folder=partition_by == "date")
+        export = export_partitions if partition_by == "date" else export_parquet
+        return await self._run(partial(export, name=name, path=target, ends=ends))
+
+    async def export_csv(self, name: str, path: str | os.PathLike[str]) -> ExportResult:
+        """Write a table or a view as one CSV file: UTF-8, with a header; NULL is an empty field, an empty text is `""`.
+
+        A file name that ends in `.gz` or `.zst` is compressed. The file is whole or absent, an old one is replaced, and
+        the rest is as with `export_parquet`.
+
+        Raises:
+            ValueError, TableNotFoundError, StoreError: as `export_parquet`.
+        """
+        target = destination(path, is_folder=False)
+        return await self._run(partial(export_csv, name=check_table_name(name), path=target))
+
+    async def export_jsonl(self, name: str, path: str | os.PathLike[str]) -> ExportResult:
+        """Write events or profiles as JSON Lines in Mixpanel's own shape, which its `/import` takes.
+
+        A line is `{"event": ..., "properties": {...}}`, or `{"$distinct_id": ..., "$properties": {...}}`. The
+        properties are as they came, word for word: `time` in milliseconds, nulls, numbers of any size. A file name that
+        ends in `.gz` is compressed. The file is whole or absent, an old one is replaced, and the rest is as with
+        `export_parquet`. A view needs the columns `event_name` or `distinct_id`, and `properties`.
+
+        Raises:
+            ValueError, TableNotFoundError, StoreError: as `export_parquet`; StoreError, too, for other tables and
+                views.
+        """
+        target = destination(path, is_folder=False)
+        if target.suffix.lower() in (".zst", ".zstd", ".bz2", ".xz", ".zip"):
+            raise ValueError(f"path={str(path)!r}: JSON Lines are compressed with gzip only: end the name in .gz.")
+        return await self._run(partial(export_jsonl, name=check_table_name(name), path=target))
+
+    async def drop_table(self, name: str) -> None:
+        """Drop a fetched table with all that belongs to it, in one transaction: its journal, its rejected lines, and
+        pages of profiles that are kept for `resume=True`. The space is used again; `compact` gives it back.
+
+        `client.store` waits for calls of the client that fetch into the table. A call of another process that fetches
+        into it ends with a `StoreError`. After an error, a cancel or a kill the table is dropped or as before.
+
+        Args:
+            name: a table of events, profiles or a lookup.
+
+        Raises:
+            ValueError: the name cannot be a table's.
+            TableNotFoundError: there is no such table.
+            StoreError: another program made it; or views read it, which the message names: drop them first.
+        """
+        await self._write(partial(drop_table, name=check_table_name(name)), table=name)
+
+    async def compact(self) -> CompactResult:
+        """Write the file anew, without the space that replaced days and dropped tables left, and swap the two.
+
+        The new file has all that the old one has, other programs' tables, views, macros and indexes included, and the
+        same format. That is checked before the swap: all definitions, and the rows of each table. It needs room for the
+        new file beside the old one (in a directory `.<name>.mixpanel-async-compacting-*`), and nobody else can have the
+        database open meanwhile: `lock_timeout` is how long to wait for others, and theirs is how long they wait.
+
+        After an error or a cancel the file is as before, or the swap is done. A kill leaves one or the other, too; what
+        it leaves beside them is removed by the next `compact`.
+
+        Raises:
+            DatabaseLockedError: somebody else, this process included, had the file open for all of `lock_timeout`.
+            StoreError: the database is no file, or was not made by this library; the copy would not have all that is in
+                it, which is named; or the disk is full.
+        """
+        return await self._compact()
+
+
+async def _refuse_to_compact() -> CompactResult:
+    raise no_file_to_compact()

@@ -14,7 +14,7 @@ ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "html"},
     {"errors", "types", "catalog", "clock", "dates", "arguments", "extras"},
-    {"threads", "coverage", "tables", "verification"},
+    {"threads", "coverage", "tables", "verification", "written"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},

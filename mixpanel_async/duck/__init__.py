@@ -33,4 +33,11 @@ events_table    a table of events
 held_profiles   what a table of profiles selects, and how current it is
 profiles_table  a table of profiles
 lookup_tables   tables of lookups
+whole_files     files that are written whole, or not at all
+exported_rows   what an export reads
+exports         exports to Parquet and CSV
+json_lines      exports in Mixpanel's own shape
+dropping        a table dropped, with all that is known of it
+listing         all that a database holds
+compaction      a file written anew
 """

@@ -36,7 +36,7 @@ LONG_ROW = 4096
 CHECKPOINT = "16MB"
 """Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
 
-_SETTINGS: Settings = {
+SETTINGS: Settings = {
     # Statements run in parallel, one a core; more threads in each would only compete.
     "threads": 1,
     # Nothing is downloaded: all that is needed is built into DuckDB.
@@ -184,7 +184,7 @@ class Database:
     def _living_instance(self) -> duckdb.DuckDBPyConnection:
         """Return the instance in memory, made by the first call."""
         if self._instance is None:
-            instance = connect(":memory:", config=_SETTINGS)
+            instance = connect(":memory:", config=SETTINGS)
             if self.path is not None:
                 remove_left_behind(self.path)
                 ((self._ample_memory,),) = instance.execute("SELECT current_setting('memory_limit')").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import tempfile
 import time
@@ -40,6 +41,8 @@ ANNOUNCED = 1.0
 
 _CREATING = ".mixpanel-async-creating-"
 """In the name of the directory in which a file is created. Nobody else uses it."""
+_COMPACTING = ".mixpanel-async-compacting-"
+"""In the name of the directory in which a file is written anew."""
 
 
 def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -74,19 +77,33 @@ def create_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             made.rename(path)
 
 
-def remove_left_behind(path: Path) -> None:
-    """Remove what a process left that was killed while it created the file, and nothing that may be another's.
+def compacting_directory(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """Make a directory for a file that will replace this one. Whoever does so must have the file open to write, so
+    that all other such directories are of processes that were killed: these are removed.
 
-    Such a directory has our own prefix, is older than `LEFT_BEHIND` seconds, and holds at most a database and its
-    write-ahead log. One that holds anything else stays.
+    Raises:
+        OSError: it cannot be made.
     """
+    _remove_directories(path, _COMPACTING, older_than=-math.inf)
+    return tempfile.TemporaryDirectory(prefix=f".{path.name}{_COMPACTING}", dir=path.parent)
+
+
+def remove_left_behind(path: Path) -> None:
+    """Remove what a process left that was killed while it created the file, and nothing that may be another's."""
     with suppress(OSError):
         waiting = _waiting(path)
         if time.time() - waiting.stat().st_mtime > LEFT_BEHIND and not waiting.stat().st_size:
             waiting.unlink()
-    for directory in path.parent.glob(f"{glob.escape(f'.{path.name}{_CREATING}')}????????"):
+    _remove_directories(path, _CREATING, older_than=LEFT_BEHIND)
+
+
+def _remove_directories(path: Path, prefix: str, *, older_than: float) -> None:
+    """Remove directories with our own prefix that are older than so many seconds, and that hold at most a database and
+    its write-ahead log. One that holds anything else stays.
+    """
+    for directory in path.parent.glob(f"{glob.escape(f'.{path.name}{prefix}')}????????"):
         with suppress(OSError):
-            if directory.is_symlink() or time.time() - directory.stat().st_mtime <= LEFT_BEHIND:
+            if directory.is_symlink() or time.time() - directory.stat().st_mtime <= older_than:
                 continue
             ours = {directory / path.name, directory / f"{path.name}.wal"}
             if all(each in ours and each.is_file() and not each.is_symlink() for each in directory.iterdir()):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -56,3 +59,51 @@ def is_free(path):
     """Whether this process has the file no longer open."""
     with duckdb.connect(str(path)) as connection:
         return connection.execute("SELECT count(*) FROM events").fetchall() == [(ROWS,)]
+
+
+DAYS = 4
+ROWS_A_DAY = 3_000
+DATES = [f"2024-01-{day:02}" for day in range(1, DAYS + 1)]
+
+
+@pytest.fixture
+def larger(path):
+    """The path of a database whose table `events` has some thousand rows a day."""
+    database = Database(path)
+    lease = database.lease()
+    lease.open()
+    shelf = Shelf(database).prepare()
+    for day in DATES:
+        shelf.store((day, day), [event(f"{day}T00:00:{n % 60:02}", n=n, text=f'"{"é" * (n % 50)}"') for n in range(ROWS_A_DAY)])  # fmt: skip
+    shelf.cursor.close()
+    shelf.table.finish()
+    lease.close()
+    database.close()
+    return path
+
+
+def run_and_kill(path, what, target, *moment):
+    """Run a process that exports or compacts, and kills itself; return whether it did."""
+    command = [sys.executable, "-m", "tests.store.killed", str(path), what, str(target), *map(str, moment)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def last_year(*arguments):
+    """What the command line of DuckDB 1.5 prints."""
+    program = shutil.which("duckdb", path=str(Path(sys.executable).parent))
+    done = subprocess.run([program, "-csv", "-noheader", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 8 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs may be mounted here: that needs Linux and root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

@@ -1,0 +1,184 @@
+"""Exports: the rows of a table in Parquet, CSV or JSON Lines. All files of an export are of one moment."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mixpanel_async.duck.connection import LONG_ROW, MEMORY_LIMIT
+from mixpanel_async.duck.exported_rows import ExportedRows, read_source
+from mixpanel_async.duck.files import as_literal
+from mixpanel_async.duck.journal import read_journal
+from mixpanel_async.duck.versions import has_our_tables
+from mixpanel_async.duck.whole_files import write_whole
+from mixpanel_async.errors import StoreError
+from mixpanel_async.written import ExportResult
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from mixpanel_async.duck.schema import Schema
+
+    Ends = tuple[dt.date | None, dt.date | None]
+
+ROW_GROUP_ROWS = 122_880
+"""Rows of a row group in Parquet, as DuckDB writes it by default: a good size for readers."""
+ROW_GROUP_BYTES = 32 << 20
+"""About the most bytes of a row group, before compression: the writer holds it in memory."""
+_VECTOR = 2048
+
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+def export_parquet(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends
+) -> ExportResult:
+    """Write one Parquet file, of the rows between two dates. Within a transaction.
+
+    Raises:
+        TableNotFoundError, StoreError: as `read_source`; or the file cannot be written.
+    """
+    source = read_source(cursor, schema, name, path)
+    with bounded(cursor, source):
+        rows = _write_parquet(cursor, source, path, source.between(ends))
+    return _result(source, path, [(path, rows)])
+
+
+def export_partitions(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends
+) -> ExportResult:
+    """Write a Parquet file for each date, in a folder such as `date=2026-01-31`. Within a transaction.
+
+    Raises:
+        TableNotFoundError, StoreError: as `read_source`; the rows have no date, or one in a column of their own; the
+            folder has other Parquet files for these dates; or a file cannot be written.
+    """
+    source = read_source(cursor, schema, name, path)
+    with bounded(cursor, source):
+        files = {date: _partition(source, path, date) for date in _dates(cursor, source, ends)}
+        for date in _dates_without_rows(cursor, schema, source, ends):
+            if (file := _partition(source, path, date)).exists():
+                files[date] = file
+        _check_no_others(source, list(files.values()))
+        written = [
+            (file, _write_parquet(cursor, source, file, source.between((date, date)))) for date, file in files.items()
+        ]
+    return _result(source, path, written)
+
+
+def export_csv(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path) -> ExportResult:
+    """Write one CSV file, in UTF-8, with a header; compressed if its name ends in `.gz` or `.zst`.
+
+    Raises:
+        TableNotFoundError, StoreError: as `read_source`; or the file cannot be written.
+    """
+    source = read_source(cursor, schema, name, path)
+    compression = _COMPRESSIONS.get(path.suffix.lower(), "none")
+    with bounded(cursor, source), write_whole(path) as temporary:
+        rows = _copy(cursor, source.select(), temporary, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
+    return _result(source, path, [(path, rows)])
+
+
+def _partition(source: ExportedRows, path: Path, date: dt.date) -> Path:
+    return path / f"date={date}" / f"{source.name.lower()}.parquet"
+
+
+def _dates(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, ends: Ends) -> list[dt.date]:
+    """Return the dates that have rows, in order."""
+    if "date" in map(str.lower, source.columns):
+        raise StoreError(f"{source.name!r} has a column named date, as the partitions have: pass partition_by=None.")
+    time = source.event_time()
+    query = f"SELECT DISTINCT {time}::DATE FROM {source.relation} WHERE {source.between(ends)} ORDER BY ALL"
+    dates = [date for (date,) in cursor.execute(query).fetchall()]
+    if None in dates:
+        raise StoreError(f"{source.name!r} has rows without event_time, so without a date: pass partition_by=None.")
+    return dates
+
+
+def _dates_without_rows(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, source: ExportedRows, ends: Ends
+) -> list[dt.date]:
+    """Return the dates that the table holds and that have no rows now: an old partition of one becomes empty."""
+    if not has_our_tables(cursor, schema):
+        return []
+    held = [(row.first, row.last) for row in read_journal(cursor, schema, source.name)]
+    query = f"""
+        SELECT date FROM (
+            SELECT unnest(generate_series(first, last, INTERVAL 1 DAY))::DATE AS date
+            FROM (SELECT unnest(?::DATE[]) AS first, unnest(?::DATE[]) AS last)
+        ) WHERE date BETWEEN coalesce(?::DATE, '-infinity') AND coalesce(?::DATE, 'infinity')
+        AND date NOT IN (SELECT {source.event_time()}::DATE FROM {source.relation}) ORDER BY date
+    """
+    values = [[first for first, _ in held], [last for _, last in held], *ends]
+    return [date for (date,) in cursor.execute(query, values).fetchall()]
+
+
+def _check_no_others(source: ExportedRows, files: Sequence[Path]) -> None:
+    """Check that a reader of the partitions sees no other rows: the folder belongs to one table."""
+    for file in files:
+        others = [other for other in file.parent.glob("*.parquet") if other.name != file.name]
+        if others:
+            raise StoreError(
+                f"{others[0]} is not of an export of {source.name!r}, and a reader would see both: choose another "
+                "folder, or remove that file."
+            )
+
+
+def _write_parquet(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, file: Path, condition: str) -> int:
+    query = f"{source.select()} WHERE {condition}"
+    with write_whole(file) as temporary:
+        rows = _rows_of_group(cursor, query)
+        return _copy(cursor, query, temporary, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}")
+
+
+def _rows_of_group(cursor: duckdb.DuckDBPyConnection, query: str) -> int:
+    """Return how many rows a row group has, by the length of the first ones."""
+    rows = int(ROW_GROUP_BYTES / max(1, _row_bytes(cursor, query)))
+    return max(_VECTOR, min(ROW_GROUP_ROWS, rows // _VECTOR * _VECTOR))
+
+
+def _row_bytes(cursor: duckdb.DuckDBPyConnection, query: str) -> float:
+    """Return the average length of the first rows."""
+    sample = f"SELECT avg(strlen(sampled::VARCHAR)) FROM (FROM ({query}) LIMIT {_VECTOR}) AS sampled"
+    return float(cursor.execute(sample).fetchall()[0][0] or 0)
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, query: str, file: Path, options: str) -> int:
+    copied = cursor.execute(f"COPY ({query}) TO {as_literal(str(file))} ({options}, USE_TMP_FILE false)")
+    return int(copied.fetchall()[0][0])
+
+
+def _result(source: ExportedRows, path: Path, written: Sequence[tuple[Path, int]]) -> ExportResult:
+    rows, size = sum(rows for _, rows in written), sum(file.stat().st_size for file, _ in written)
+    return ExportResult(source.name, str(path), len(written), rows, size)
+
+
+@contextmanager
+def bounded(cursor: duckdb.DuckDBPyConnection, source: ExportedRows) -> Iterator[None]:
+    """Bound the memory of a DuckDB instance that is ours alone. Without that, it keeps all that it reads and writes,
+    up to most of the machine's memory, and a row group for each core. An instance that somebody else uses, too, keeps
+    its settings. Rows so long that they may not fit keep DuckDB's own limit.
+    """
+    ((connections, memory_limit, threads),) = cursor.execute(
+        "SELECT count, current_setting('memory_limit'), current_setting('threads') FROM duckdb_connection_count()"
+    ).fetchall()
+    if connections > 1:
+        yield
+        return
+    is_long = _row_bytes(cursor, source.select()) > LONG_ROW
+    with cursor.cursor() as settings:
+        _set(settings, memory_limit if is_long else MEMORY_LIMIT, 1)
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):
+                _set(settings, memory_limit, threads)
+
+
+def _set(cursor: duckdb.DuckDBPyConnection, memory_limit: str, threads: int) -> None:
+    cursor.execute(f"SET memory_limit = {as_literal(memory_limit)}")
+    cursor.execute(f"SET threads = {threads}")

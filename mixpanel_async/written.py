@@ -1,0 +1,48 @@
+"""What an export, and what a compaction, wrote."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an export wrote. It prints as one line."""
+
+    table: str
+    path: str
+    """The file, or the folder of the partitions; `~` and symbolic links are resolved."""
+    files: int
+    """Files that were written. Partitions of other dates, which stayed, do not count."""
+    rows: int
+    """Rows in these files."""
+    bytes: int
+    """Size of these files."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        return f"Table {self.table} to {self.path}: {self.rows:,} rows, {files}, {_size(self.bytes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CompactResult:
+    """The size of a database before and after it was written anew. It prints as one line."""
+
+    bytes_before: int
+    bytes_after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"Compacted from {_size(self.bytes_before)} to {_size(self.bytes_after)}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
