@@ -704,7 +704,7 @@ class MixpanelClient:
     @property
     def store(self) -> Store:
         """What the database holds: a `Store` over it. It also works while calls write, and with `":memory:"`."""
-        return Store.over(self._core.read)
+        return Store.over(self._core.read, self._core.write)
 
     @property
     def lookups(self) -> Lookups:

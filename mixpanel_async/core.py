@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.transport import Timeouts
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.duck.reading import Read
+    from mixpanel_async.duck.writing import Write
 
 T = TypeVar("T")
 
@@ -109,6 +110,11 @@ class ClientCore:
         """Run a call that reads the database. It does not wait for calls that write, and they not for it."""
         self._open_sources()
         return await self.call(self._read(read))
+
+    async def write(self, write: Write[T]) -> T:
+        """Run a call that writes to the database, but not to a fetched table. Such calls wait for each other."""
+        self._open_sources()
+        return await self.call_on_table("", lambda held: held.write(write))
 
     async def close(self) -> None:
         """End the calls that run, then close the connection pool and the database.

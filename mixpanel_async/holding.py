@@ -23,6 +23,7 @@ from mixpanel_async.duck.reading import (
     open_file,
     open_nothing,
 )
+from mixpanel_async.duck.writing import open_and_write, write_opened
 from mixpanel_async.errors import DatabaseLockedError
 from mixpanel_async.threads import finish_in_thread
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.connection import Database
     from mixpanel_async.duck.reading import Opened, Read
+    from mixpanel_async.duck.writing import Write
 
 T = TypeVar("T")
 
@@ -56,6 +58,14 @@ class RunReading(Protocol):
 
     async def __call__(self, read: Read[T]) -> T:
         """A cancel interrupts the reading, and waits for the end of the thread. Raises what `read` raises."""
+        ...
+
+
+class RunWriting(Protocol):
+    """Runs what writes to a database, in a thread."""
+
+    async def __call__(self, write: Write[T]) -> T:
+        """A cancel waits for the end of the writing, which may be done then. Raises what `write` raises."""
         ...
 
 
@@ -107,6 +117,18 @@ class HeldDatabase:
             return await _read(partial(open_clients, self.database), read)
         finally:
             self.close()
+
+    async def write(self, write: Write[T]) -> T:
+        """Write to the database. Our tables are created or migrated, as at the beginning of any call; a file is not
+        created.
+
+        Raises:
+            StoreError: there is no file yet.
+            DatabaseLockedError, StoreError: as `open`; and what `write` raises.
+        """
+        if self.database.path is not None and not self.database.is_open:
+            check_exists(self.database.path)
+        return await self.run(partial(write_opened, self.database, write), create=True)
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
         """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
@@ -258,6 +280,17 @@ async def read_file(path: Path, lock_timeout: float, read: Read[T]) -> T:
 async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) -> T:
     """Read the default database and schema of a caller's connection."""
     return await _read(partial(open_callers, connection), read)
+
+
+async def write_file(path: Path, lock_timeout: float, write: Write[T]) -> T:
+    """Write to a file, held alone meanwhile. Raises StoreError if there is none, and what `while_locked` does."""
+    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
+    return await while_locked(partial(finish_in_thread, open_and_write, path, write), path, lock_timeout, waits)
+
+
+async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T]) -> T:
+    """Write to the default database and schema of a caller's connection. Raises StoreError if it is read-only."""
+    return await finish_in_thread(open_and_write, connection, write)
 
 
 async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:

@@ -11,7 +11,7 @@ from mixpanel_async.duck.coverage import read_coverage
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import ConfigurationError
-from mixpanel_async.holding import read_connection, read_file
+from mixpanel_async.holding import read_connection, read_file, write_connection, write_file
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.coverage import Coverage
-    from mixpanel_async.holding import RunReading
+    from mixpanel_async.holding import RunReading, RunWriting
 
 T = TypeVar("T")
 
@@ -56,20 +56,23 @@ class Store:
         if not is_seconds(lock_timeout):
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
         self._run: RunReading
+        self._write: RunWriting
         if is_connection(database):
             self._run = partial(read_connection, database)
+            self._write = partial(write_connection, database)
         elif (path := path_of(database)) is None:
             raise ConfigurationError(
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
             )
         else:
             self._run = partial(read_file, path, lock_timeout)
+            self._write = partial(write_file, path, lock_timeout)
 
     @classmethod
-    def over(cls, run: RunReading) -> Self:
-        """Return the Store of a client, which runs its readings itself."""
+    def over(cls, run: RunReading, write: RunWriting) -> Self:
+        """Return the Store of a client, which runs its readings and writings itself."""
         store = cls.__new__(cls)
-        store._run = run  # noqa: SLF001 - its own class
+        store._run, store._write = run, write  # noqa: SLF001 - its own class
         return store
 
     async def coverage(self, name: str = "events") -> Coverage:

@@ -11,6 +11,7 @@ translation     errors of DuckDB as errors of ours
 sharing         which files this process has open
 connection      which file is open, for how long, and who else has it open
 reading         a database read, in a transaction that cannot write
+writing         a database opened for one writing
 arrow_input     Arrow batches as a table that SQL reads
 keys            which rows are duplicates
 row_buffer      parsed rows in memory
