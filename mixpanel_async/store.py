@@ -6,19 +6,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from mixpanel_async.arguments import is_seconds
+from mixpanel_async.dates import as_date
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
+from mixpanel_async.duck.describe import check_sample, read_description
+from mixpanel_async.duck.properties import check_event
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
+from mixpanel_async.duck.schema_changes import read_changes
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.holding import read_connection, read_file, write_connection, write_file
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
 
     import duckdb
 
     from mixpanel_async.coverage import Coverage
+    from mixpanel_async.description import Description, SchemaChange
     from mixpanel_async.holding import RunReading, RunWriting
 
 T = TypeVar("T")
@@ -87,3 +93,51 @@ class Store:
             StoreError: the table holds something else than events, or was not made by this library.
         """
         return await self._run(partial(read_coverage, name=check_table_name(name)))
+
+    async def describe(
+        self, name: str = "events", *, event: str | None = None, sample: int | None = 1_000_000
+    ) -> Description:
+        """Return which properties a table has: in how many rows, of which types, and since when.
+
+        A property that an object has twice counts with its first value, as in DuckDB. A table of `sample` rows or fewer
+        is read whole, and then all is exact but the numbers of distinct values; a million rows of 49 properties take
+        15 seconds of one core. Of a larger one, about `sample` rows are read, the same ones at each call: blocks
+        of 2048 rows (smaller ones for a sample of less than 102400) from all over the table. Properties that only
+        other rows have are then missing. `sampled_rows` says how many rows were read.
+
+        Args:
+            name: a table of events or profiles.
+            event: only rows of this event. There may be none.
+            sample: 100 or more; `None` for all rows.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError: there is no such table.
+            StoreError: the table holds something else, or was not made by this library; or it holds profiles, and
+                `event` is not `None`.
+        """
+        read = partial(
+            read_description, name=check_table_name(name), event=check_event(event), sample=check_sample(sample)
+        )
+        return await self._run(read)
+
+    async def schema_changes(self, name: str, since: str | dt.date) -> tuple[SchemaChange, ...]:
+        """Return which properties of each event came, went or changed their types at a date: its rows before `since`
+        are compared with those from it on. All rows are read.
+
+        Of an event with rows on both sides, a property is new if no row before has it (null is not having it), gone if
+        no row from `since` on has it, and else changed if the types of its values (see `PropertyType`) are not the same
+        on both sides. An event with rows on one side only is one change, whose `property` is `None`.
+
+        Args:
+            name: a table of events.
+            since: a date in the days of `event_time`.
+
+        Returns:
+            Ordered by event, then property.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError, StoreError: as `coverage`.
+        """
+        return await self._run(partial(read_changes, name=check_table_name(name), since=as_date(since, "since")))

@@ -23,6 +23,9 @@ out_of_range    rows whose own time lies outside the dates they were returned fo
 copies          rows of one key in several chunks
 journal         which dates a table holds
 coverage        which days a table of events holds
+properties      which properties rows have, and of which types
+describe        the properties of a table
+schema_changes  properties that came, went or changed their types
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -56,3 +57,17 @@ def is_free(path):
     """Whether this process has the file no longer open."""
     with duckdb.connect(str(path)) as connection:
         return connection.execute("SELECT count(*) FROM events").fetchall() == [(ROWS,)]
+
+
+def properties_table(path, rows, name="events"):
+    """Put rows in the place of those of a fetched table: (event name, time, properties as a dict or as JSON text)."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"DELETE FROM {name}")
+        for event, time, each in rows:
+            text = each if isinstance(each, str) else json.dumps(each)
+            connection.execute(f"INSERT INTO {name} VALUES (?, ?, 'd', NULL, ?)", [event, time, text])
+
+
+def of_one_event(*properties):
+    """Rows of one event and day, for `properties_table`."""
+    return [("a", "2024-01-02", each) for each in properties]
