@@ -14,6 +14,7 @@ from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.catalog import Project
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.coverage import Coverage, CoveredChunk, CoveredDay, RejectedChunk
+from mixpanel_async.description import Description, Property, SchemaChange
 from mixpanel_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -42,6 +43,7 @@ from mixpanel_async.types import (
     ProfileBatchProgress,
 )
 from mixpanel_async.verification import DayCount, Verification
+from mixpanel_async.views import ViewColumn, ViewInfo
 
 __all__ = [
     "AuthenticationError",
@@ -54,6 +56,7 @@ __all__ = [
     "DatabaseLockedError",
     "DayCount",
     "DecodeError",
+    "Description",
     "ExportError",
     "Failure",
     "FetchPlan",
@@ -67,11 +70,13 @@ __all__ = [
     "ProfileBatchProgress",
     "Project",
     "ProjectSecret",
+    "Property",
     "QueryError",
     "RateLimitError",
     "RateLimits",
     "RejectedChunk",
     "RetryPolicy",
+    "SchemaChange",
     "SelectionMismatchError",
     "ServerError",
     "ServiceAccount",
@@ -81,5 +86,7 @@ __all__ = [
     "TableNotFoundError",
     "Timeouts",
     "Verification",
+    "ViewColumn",
+    "ViewInfo",
     "__version__",
 ]

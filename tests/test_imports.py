@@ -13,7 +13,8 @@ import mixpanel_async
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "errors", "types", "catalog", "clock", "dates", "arguments"},
-    {"threads", "coverage", "verification"},
+    {"threads", "coverage", "verification", "description"},
+    {"views"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},

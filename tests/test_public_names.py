@@ -20,6 +20,7 @@ PUBLIC = {
     "ServerError", "ConnectionLostError", "DecodeError", "StoreError", "TableExistsError", "TableNotFoundError",
     "SelectionMismatchError", "DatabaseLockedError", "__version__", "FetchPlan", "Project",
     "Store", "Coverage", "CoveredDay", "CoveredChunk", "RejectedChunk", "Verification", "DayCount",
+    "Description", "Property", "SchemaChange", "ViewInfo", "ViewColumn",
 }  # fmt: skip
 
 documented = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the wheel's tests run without the documents")

@@ -8,13 +8,16 @@ from mixpanel_async import (
     BatchProgress,
     Coverage,
     DecodeError,
+    Description,
     FetchResult,
     MixpanelClient,
     ParallelFetchResult,
     ParallelProfileFetchResult,
     ProfileBatchProgress,
+    SchemaChange,
     Store,
     Verification,
+    ViewInfo,
 )
 from mixpanel_async.catalog import Annotation, LexiconSchema, TopProperty
 
@@ -117,5 +120,9 @@ async def looking(client: MixpanelClient) -> None:
     assert_type(client.store, Store)
     assert_type(await client.store.coverage(), Coverage)
     assert_type(await Store("a.duckdb", lock_timeout=1).coverage("others"), Coverage)
+    assert_type(await client.store.describe(event="a", sample=None), Description)
+    assert_type(await client.store.create_view("v", properties=["$os"], timezone="UTC"), ViewInfo)
+    assert_type(await client.store.create_view("v", "events", properties={"$os": "VARCHAR"}), ViewInfo)
+    assert_type(await client.store.schema_changes("events", "2024-01-05"), tuple[SchemaChange, ...])
     assert_type(await client.verify_events(from_date="2026-01-01"), Verification)
     await client.verify_events(where="true")  # type: ignore[call-arg]
