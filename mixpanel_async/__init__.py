@@ -14,6 +14,7 @@ from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.catalog import Project
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.coverage import Coverage, CoveredChunk, CoveredDay, RejectedChunk
+from mixpanel_async.description import Description, Property, SchemaChange
 from mixpanel_async.duck.query_result import QueryResult
 from mixpanel_async.errors import (
     AuthenticationError,
@@ -44,6 +45,7 @@ from mixpanel_async.types import (
     ProfileBatchProgress,
 )
 from mixpanel_async.verification import DayCount, Verification
+from mixpanel_async.views import ViewColumn, ViewInfo
 from mixpanel_async.written import CompactResult, ExportResult
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "DatabaseLockedError",
     "DayCount",
     "DecodeError",
+    "Description",
     "ExportError",
     "ExportResult",
     "Failure",
@@ -72,12 +75,14 @@ __all__ = [
     "ProfileBatchProgress",
     "Project",
     "ProjectSecret",
+    "Property",
     "QueryError",
     "QueryResult",
     "RateLimitError",
     "RateLimits",
     "RejectedChunk",
     "RetryPolicy",
+    "SchemaChange",
     "SelectionMismatchError",
     "ServerError",
     "ServiceAccount",
@@ -88,5 +93,7 @@ __all__ = [
     "TableNotFoundError",
     "Timeouts",
     "Verification",
+    "ViewColumn",
+    "ViewInfo",
     "__version__",
 ]

@@ -6,17 +6,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from mixpanel_async.arguments import is_seconds
-from mixpanel_async.dates import optional_date_range
+from mixpanel_async.dates import as_date, optional_date_range
 from mixpanel_async.duck.connection import path_of
 from mixpanel_async.duck.coverage import read_coverage
+from mixpanel_async.duck.describe import check_sample, read_description
 from mixpanel_async.duck.dropping import drop_table
 from mixpanel_async.duck.exports import export_csv, export_parquet, export_partitions
 from mixpanel_async.duck.json_lines import export_jsonl
 from mixpanel_async.duck.macros import create_macros
+from mixpanel_async.duck.properties import check_event
 from mixpanel_async.duck.query import Query
 from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
+from mixpanel_async.duck.schema_changes import read_changes
 from mixpanel_async.duck.tables import read_tables
+from mixpanel_async.duck.views import ViewRequest, plan_view
 from mixpanel_async.duck.whole_files import destination
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.extras import need_pyarrow
@@ -39,10 +43,13 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from mixpanel_async.arguments import Names
     from mixpanel_async.coverage import Coverage
+    from mixpanel_async.description import Description, SchemaChange
     from mixpanel_async.duck.query_result import QueryResult
     from mixpanel_async.holding import RunReading, RunSteps, RunWriting
     from mixpanel_async.tables import Tables
+    from mixpanel_async.views import ViewInfo
     from mixpanel_async.written import CompactResult, ExportResult
 
 T = TypeVar("T")
@@ -52,9 +59,9 @@ class Store:
     """Looks at what a database holds. It needs no credentials, no `async with` and no `close`.
 
     Each method opens a file read-only for as long as it runs: many Stores and other programs can read at the same time.
-    It never creates a file, and changes one only with `create_macros`, `drop_table` and `compact`, which open it to
-    write and hold it alone meanwhile. `client.store` does the same over a client's database, also while the client
-    fetches; there, our tables are migrated if an older version of this library made them.
+    It never creates a file, and changes one only with `create_view`, `create_macros`, `drop_table` and `compact`, which
+    open it to write and hold it alone meanwhile. `client.store` does the same over a client's database, also while the
+    client fetches; there, our tables are migrated if an older version of this library made them.
 
     A cancelled method interrupts its query, and returns when the file is closed.
 
@@ -309,6 +316,113 @@ class Store:
                 it, which is named; or the disk is full.
         """
         return await self._compact()
+
+    async def describe(
+        self, name: str = "events", *, event: str | None = None, sample: int | None = 1_000_000
+    ) -> Description:
+        """Return which properties a table has: in how many rows, of which types, and since when.
+
+        A property that an object has twice counts with its first value, as in DuckDB. A table of `sample` rows or fewer
+        is read whole, and then all is exact but the numbers of distinct values; a million rows of 49 properties take
+        15 seconds of one core. Of a larger one, about `sample` rows are read, the same ones at each call: blocks
+        of 2048 rows (smaller ones for a sample of less than 102400) from all over the table. Properties that only
+        other rows have are then missing. `sampled_rows` says how many rows were read.
+
+        Args:
+            name: a table of events or profiles.
+            event: only rows of this event. There may be none.
+            sample: 100 or more; `None` for all rows.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError: there is no such table.
+            StoreError: the table holds something else, or was not made by this library; or it holds profiles, and
+                `event` is not `None`.
+        """
+        read = partial(
+            read_description, name=check_table_name(name), event=check_event(event), sample=check_sample(sample)
+        )
+        return await self._run(read)
+
+    async def create_view(
+        self,
+        view: str,
+        table: str = "events",
+        *,
+        properties: Names | Mapping[str, str] | None = None,
+        event: str | None = None,
+        timezone: str | None = None,
+    ) -> ViewInfo:
+        """Create a view with a typed column for each property, or replace one that this method made.
+
+        The view has the table's own columns, then those of the properties, under Mixpanel's own names: in SQL,
+        `"$browser"` needs quotes. It stays in the file, and any DuckDB client, 1.5 or later, can query it. It shows the
+        rows that the table has when it is queried; its columns and their types stay as they were made.
+
+        A type is inferred from all rows of the table (or of the event): the narrowest one that loses nothing.
+
+        - BOOLEAN; BIGINT; DOUBLE for numbers with a fraction or exponent, also beside integers of up to 15 digits.
+        - DATE; TIMESTAMP: if all values are strings in ISO 8601, see `PropertyType`. With a `Z` in each, it is UTC. The
+          `T`, the `Z` and zeros at the end of a fraction are not kept. Strings with another offset stay VARCHAR.
+        - JSON: objects and lists, also beside other values, which are JSON then, too: strings keep their quotes.
+        - VARCHAR: strings; integers beyond 64 bits, because `.df()` would round a HUGEINT; and values of several types.
+          Numbers are as they are written, such as `1.50`.
+
+        A later row whose value does not fit the type is NULL in that column, never rounded and never an error:
+        `properties` still has it, and `schema_changes` finds it. A DOUBLE is the nearest one to what is written, as in
+        other JSON parsers: a fraction of more than 15 digits needs VARCHAR or DECIMAL. So do numbers within objects
+        and lists.
+
+        Args:
+            view: its name, as for a table; no table may have it, and no view of somebody else's.
+            table: a table of events or profiles.
+            properties: names, whose types are inferred; or names and types of DuckDB's, `{"price": "DECIMAL(18,2)"}`,
+                which reads no row. A type that is chosen is DuckDB's `TRY_CAST` of the value as it is written (a
+                DECIMAL or FLOAT rounds), but integers take no fractions and TIMESTAMP no offsets but `Z`. `None` for
+                all properties but `time`, `distinct_id` and `$insert_id`, which the table's own columns hold.
+            event: only rows of this event, and by default only its properties.
+            timezone: the project's, such as "US/Pacific", if the project was made before 2023: `event_time` is then its
+                wall clock. A column `event_time_utc` (TIMESTAMP) has the time in UTC. An hour that the clock shows
+                twice, when it is set back, is taken for the second one (standard time); a time that it skips, when it
+                is set forward, for what the clock shows an hour later: 02:30 is 03:30.
+
+        Returns:
+            The columns, with the property of each. A name that another column has, but for its case, gets a number:
+            `Plan_2`. So does that of a property which is a column of the table, such as `event_name_2`.
+
+        Raises:
+            ValueError: an argument is out of its range, or DuckDB knows no such type or time zone; nothing was written.
+            TableExistsError: a table, or somebody else's view, has the name.
+            TableNotFoundError: there is no such table.
+            StoreError: the table holds something else, or was not made by this library, or has no rows to infer from,
+                or the connection is read-only; or it holds profiles, and `event` or `timezone` is not `None`.
+
+        The rows are read first, without holding the file to write. A cancel leaves no view or a whole one.
+        """
+        request = ViewRequest.of(view, table, properties, event, timezone)
+        planned = await self._run(partial(plan_view, request=request))
+        return await self._write(partial(create_view, planned=planned))
+
+    async def schema_changes(self, name: str, since: str | dt.date) -> tuple[SchemaChange, ...]:
+        """Return which properties of each event came, went or changed their types at a date: its rows before `since`
+        are compared with those from it on. All rows are read.
+
+        Of an event with rows on both sides, a property is new if no row before has it (null is not having it), gone if
+        no row from `since` on has it, and else changed if the types of its values (see `PropertyType`) are not the same
+        on both sides. An event with rows on one side only is one change, whose `property` is `None`.
+
+        Args:
+            name: a table of events.
+            since: a date in the days of `event_time`.
+
+        Returns:
+            Ordered by event, then property.
+
+        Raises:
+            ValueError: an argument is out of its range.
+            TableNotFoundError, StoreError: as `coverage`.
+        """
+        return await self._run(partial(read_changes, name=check_table_name(name), since=as_date(since, "since")))
 
 
 async def _refuse_to_compact() -> CompactResult:

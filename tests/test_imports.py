@@ -14,7 +14,8 @@ ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "html"},
     {"errors", "types", "catalog", "clock", "dates", "arguments", "extras"},
-    {"threads", "coverage", "tables", "verification", "written"},
+    {"threads", "coverage", "tables", "verification", "written", "description"},
+    {"views"},
     {"tasks", "progress", "selections"},
     {"decode"},
     {"records"},

@@ -21,6 +21,7 @@ PUBLIC = {
     "SelectionMismatchError", "DatabaseLockedError", "__version__", "FetchPlan", "Project",
     "Store", "Coverage", "CoveredDay", "CoveredChunk", "RejectedChunk", "Verification", "DayCount",
     "QueryResult", "TableInfo", "ExportResult", "CompactResult",
+    "Description", "Property", "SchemaChange", "ViewInfo", "ViewColumn",
 }  # fmt: skip
 
 documented = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the wheel's tests run without the documents")

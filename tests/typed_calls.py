@@ -8,15 +8,18 @@ from mixpanel_async import (
     BatchProgress,
     Coverage,
     DecodeError,
+    Description,
     FetchResult,
     MixpanelClient,
     ParallelFetchResult,
     ParallelProfileFetchResult,
     ProfileBatchProgress,
     QueryResult,
+    SchemaChange,
     Store,
     TableInfo,
     Verification,
+    ViewInfo,
 )
 from mixpanel_async.catalog import Annotation, LexiconSchema, TopProperty
 
@@ -128,5 +131,9 @@ async def looking(client: MixpanelClient) -> None:
     assert_type(tables[0].rows, int | None)
     async for batch in client.store.query_batches("SELECT ?", (1,)):
         assert batch is not None
+    assert_type(await client.store.describe(event="a", sample=None), Description)
+    assert_type(await client.store.create_view("v", properties=["$os"], timezone="UTC"), ViewInfo)
+    assert_type(await client.store.create_view("v", "events", properties={"$os": "VARCHAR"}), ViewInfo)
+    assert_type(await client.store.schema_changes("events", "2024-01-05"), tuple[SchemaChange, ...])
     assert_type(await client.verify_events(from_date="2026-01-01"), Verification)
     await client.verify_events(where="true")  # type: ignore[call-arg]

@@ -27,6 +27,11 @@ tables          which tables there are
 query_result    the rows of a query, in memory
 query           a caller's SQL, run
 macros          sessions, funnels and retention, for any DuckDB client
+properties      which properties rows have, and of which types
+describe        the properties of a table
+schema_changes  properties that came, went or changed their types
+column_types    properties as typed columns
+views           views with typed columns
 table_sink      a chunk's transaction on a table
 merge_sink      a chunk's transaction that merges rows into dates that are there
 events_table    a table of events

@@ -105,6 +105,18 @@ def check_events_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: 
         TableNotFoundError: there is no such table.
         StoreError: it holds something else, or another version of this library made it.
     """
+    if (kind := table_kind(cursor, schema, name)) != "events":
+        raise StoreError(f"Table {name!r} holds {kind}, not events: only events have days.")
+    check_columns(cursor, schema.table(name), "events")
+
+
+def table_kind(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> str:
+    """Return what a table of this library holds: events, profiles, or what is looked up.
+
+    Raises:
+        TableNotFoundError: there is no such table.
+        StoreError: this library did not make it, or another version of it did.
+    """
     with translate_errors(f"Table {name!r}"):
         is_readable = has_our_tables(cursor, schema)
         if not table_exists(cursor, schema, name):
@@ -113,9 +125,7 @@ def check_events_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: 
             raise StoreError(f"Table {name!r} was not made by this library, which knows nothing of its days.")
         query = f"SELECT type FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
         ((kind,),) = cursor.execute(query, [name]).fetchall()
-        if kind != "events":
-            raise StoreError(f"Table {name!r} holds {kind}, not events: only events have days.")
-        check_columns(cursor, schema.table(name), "events")
+        return str(kind)
 
 
 def _chunk(row: tuple[str, str, int, int, int, int, bool]) -> CoveredChunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -107,3 +108,17 @@ def disk(tmp_path):
         pytest.skip("no tmpfs may be mounted here: that needs Linux and root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def properties_table(path, rows, name="events"):
+    """Put rows in the place of those of a fetched table: (event name, time, properties as a dict or as JSON text)."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"DELETE FROM {name}")
+        for event, time, each in rows:
+            text = each if isinstance(each, str) else json.dumps(each)
+            connection.execute(f"INSERT INTO {name} VALUES (?, ?, 'd', NULL, ?)", [event, time, text])
+
+
+def of_one_event(*properties):
+    """Rows of one event and day, for `properties_table`."""
+    return [("a", "2024-01-02", each) for each in properties]

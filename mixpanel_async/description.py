@@ -1,0 +1,154 @@
+"""Descriptions: which properties a table holds, and how they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+LINES = 60
+"""Properties or changes that are printed at most."""
+
+PropertyType = Literal[
+    "string", "date", "datetime", "datetime UTC", "integer", "long integer", "big integer", "number", "huge number",
+    "boolean", "object", "array",
+]  # fmt: skip
+"""JSON's types, with these told apart:
+
+- `date`, `datetime`, `datetime UTC`: strings that are ISO 8601: `2024-01-31`; `2024-01-31T10:00:00`, also with a space
+  for the `T`, and with a fraction of up to six digits; the same with a `Z` at the end. Another offset is a `string`.
+- `integer`, `long integer`, `big integer`: no fraction and no exponent; up to 15 digits, which a double holds exactly;
+  up to 64 bits, with a sign; beyond these.
+- `number`, `huge number`: with a fraction or an exponent; beyond the range of a double.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property, in the rows that were read."""
+
+    name: str
+    rows: int
+    """Rows that have it. A row where it is null does not."""
+    share: float
+    """The same, as a part of the rows that were read: more than 0, up to 1."""
+    types: tuple[tuple[PropertyType, float], ...]
+    """Each type seen, with its share of the rows that have the property; the most frequent type first."""
+    distinct: int
+    """About how many different values: within some percent (DuckDB's `approx_count_distinct`)."""
+    example: str
+    """A value, as JSON text. The first 200 characters of it."""
+    first_day: str | None
+    """First date of the rows that have it, `YYYY-MM-DD`, in the days of `event_time` (of profiles: of `last_seen`).
+    `None` if these rows have no time, which happens with profiles only."""
+    last_day: str | None
+    """Last date of these rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The properties of a table. It prints as a table for a terminal."""
+
+    table: str
+    event: str | None
+    """The event that it is restricted to."""
+    rows: int
+    """Rows of the table, or of the event."""
+    sampled_rows: int
+    """Rows that were read. If these are all, everything but `distinct` is exact."""
+    properties: tuple[Property, ...]
+    """Those that most rows have first; those that equally many rows have by name."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all rows were read."""
+        return self.sampled_rows == self.rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order, tuples as lists; then `is_exact`."""
+        properties = [asdict(each) | {"types": [list(pair) for pair in each.types]} for each in self.properties]
+        return {
+            "table": self.table,
+            "event": self.event,
+            "rows": self.rows,
+            "sampled_rows": self.sampled_rows,
+            "properties": properties,
+            "is_exact": self.is_exact,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """A property of an event that came, went or changed its types at a day."""
+
+    event: str
+    property: str | None
+    """`None` if the event itself came or went: its properties are not listed then."""
+    kind: Literal["new", "gone", "type"]
+    before: tuple[PropertyType, ...]
+    """Types of its values before the day, sorted; none if it is new."""
+    after: tuple[PropertyType, ...]
+    """Types from the day on; none if it is gone."""
+    rows: int
+    """Rows whose value has a type that the other side does not have; for an event, its rows."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order; tuples as lists."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        types = f": {' or '.join(self.before) or 'none'} -> {' or '.join(self.after) or 'none'}"
+        what = "the event itself" if self.property is None else f"{self.property!r}{types}"
+        return f"{self.kind:<5}{self.event!r}: {what} ({self.rows:,} rows)"
+
+
+def printable(text: str, width: int) -> str:
+    """Return a text in at most `width` characters, on one line: others are shown as an escape or cut off."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
+    """Yield the lines of a table, each column as wide as its longest text; those in `right` are aligned right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (
+            f"{text:>{width}}" if place in right else f"{text:<{width}}"
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _lines(description: Description) -> Iterator[str]:
+    of = "" if description.event is None else f", event {description.event!r}"
+    read = "" if description.is_exact else f", a sample of {description.sampled_rows:,} of them was read"
+    yield f"Table {description.table}{of}: {description.rows:,} rows{read}, {len(description.properties):,} properties"
+    shown = description.properties[:LINES]
+    if shown:
+        header = ("property", "share", "types", "distinct", "example", "days")
+        yield from as_table(header, list(map(_cells, shown)), right=(1, 3))
+    if len(description.properties) > LINES:
+        yield f"and {len(description.properties) - LINES:,} more, which fewer rows have: see .properties"
+
+
+def _cells(each: Property) -> tuple[str, ...]:
+    types = (name if share == 1 else f"{name} {_percent(share)}" for name, share in each.types)
+    days = each.first_day if each.first_day == each.last_day else f"{each.first_day} to {each.last_day}"
+    return (
+        printable(each.name, 30) or '""',
+        _percent(each.share),
+        printable(", ".join(types), 40),
+        f"{each.distinct:,}",
+        printable(each.example, 24),
+        days or "",
+    )
+
+
+def _percent(share: float) -> str:
+    """Neither 0% nor 100% stands for a share that is a little more or less."""
+    if share == 1:
+        return "100%"
+    return "<0.1%" if share < 0.001 else f"{min(share, 0.999):.1%}"
