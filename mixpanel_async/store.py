@@ -20,7 +20,7 @@ from mixpanel_async.duck.reading import is_connection
 from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.duck.schema_changes import read_changes
 from mixpanel_async.duck.tables import read_tables
-from mixpanel_async.duck.views import ViewRequest, plan_view
+from mixpanel_async.duck.views import ViewRequest, create_view, plan_view
 from mixpanel_async.duck.whole_files import destination
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.extras import need_pyarrow
