@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mixpanel_async import html
+
+_HEADS = ("property", "share", "types", "distinct", "example", "days")
+
 LINES = 60
 """Properties or changes that are printed at most."""
 
@@ -79,6 +83,12 @@ class Description:
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
+    def _repr_html_(self) -> str:
+        rows = list(map(_cells, self.properties[: html.ROWS]))
+        left_out = len(self.properties) - html.ROWS
+        notes = [f"and {left_out:,} more, which fewer rows have: see .properties"] if left_out > 0 else []
+        return html.table(_HEADS, rows, right=(1, 3), title=_title(self), notes=notes)
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
@@ -122,14 +132,17 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
         yield "  ".join(cells).rstrip()
 
 
-def _lines(description: Description) -> Iterator[str]:
+def _title(description: Description) -> str:
     of = "" if description.event is None else f", event {description.event!r}"
     read = "" if description.is_exact else f", a sample of {description.sampled_rows:,} of them was read"
-    yield f"Table {description.table}{of}: {description.rows:,} rows{read}, {len(description.properties):,} properties"
+    return f"Table {description.table}{of}: {description.rows:,} rows{read}, {len(description.properties):,} properties"
+
+
+def _lines(description: Description) -> Iterator[str]:
+    yield _title(description)
     shown = description.properties[:LINES]
     if shown:
-        header = ("property", "share", "types", "distinct", "example", "days")
-        yield from as_table(header, list(map(_cells, shown)), right=(1, 3))
+        yield from as_table(_HEADS, list(map(_cells, shown)), right=(1, 3))
     if len(description.properties) > LINES:
         yield f"and {len(description.properties) - LINES:,} more, which fewer rows have: see .properties"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mixpanel_async import html
 from mixpanel_async.description import as_table, printable
 
 
@@ -37,6 +38,12 @@ class ViewInfo:
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        rows = [(each.name, each.property, each.type, each.note) for each in self.columns[: html.ROWS]]
+        left_out = len(self.columns) - html.ROWS
+        notes = [f"and {left_out:,} more"] if left_out > 0 else []
+        return html.table(("column", "property", "type", "note"), rows, title=f"View {self.name}", notes=notes)
 
 
 def _lines(view: ViewInfo) -> Iterator[str]:

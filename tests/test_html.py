@@ -22,6 +22,8 @@ from mixpanel_async import (
 )
 from mixpanel_async.coverage import CoveredChunk
 from mixpanel_async.dates import dates_between
+from mixpanel_async.description import Description, Property
+from mixpanel_async.views import ViewColumn, ViewInfo
 
 ENDED = dt.datetime(2024, 2, 1, 12, tzinfo=dt.UTC)
 EVIL = '<script>alert("$a and $b")</script>'
@@ -196,3 +198,17 @@ def test_a_calendar_is_bounded_to_two_years():
     assert cells(shown)[0] == "2023-01-01: 10 rows"
     assert "36 earlier months are left out: from 2020-01 on" in shown
     assert len(shown) < 200_000
+
+
+def test_descriptions_and_views_are_bounded_and_escaped_tables():
+    some = Property("<b>$os</b>", 1, 0.5, (("string", 1.0),), 1, '"$x"', "2026-01-01", "2026-01-02")
+    shown = Description("events", None, 2, 2, (some,) * 30)._repr_html_()
+    assert "<b>$os" not in shown
+    assert "&lt;b&gt;$os" in shown
+    assert "mathjax_ignore" in shown
+    assert "and 10 more" in shown
+    assert shown.count("<tr>") == 21
+    view = ViewInfo("typed", (ViewColumn("$os", "$os", "VARCHAR", "<i>"),) * 30)._repr_html_()
+    assert "View typed" in view
+    assert "&lt;i&gt;" in view
+    assert "and 10 more" in view

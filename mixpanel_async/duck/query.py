@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ BATCH_ROWS = 16_384
 _READING = {"SELECT", "EXPLAIN", "MULTI"}
 """Kinds of statements that only read. FROM, VALUES, DESCRIBE, SHOW and SUMMARIZE are SELECTs; PIVOT is a MULTI."""
 _ALLOWED = "SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN"
+_EXPLAINED = re.compile(r"\s*EXPLAIN(?:\s+ANALYZE)?(?:\s*\([^()]*\))?(?=[\s(])(.*)", re.IGNORECASE | re.DOTALL)
+"""What comes behind EXPLAIN."""
 _STREAM_ERROR = "C Data interface error: "
 """What arro3 puts before an error of DuckDB."""
 
@@ -102,9 +105,11 @@ def _check_reads_only(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Raise StoreError unless it is one statement that only reads: others would change settings of an instance that
     is shared, end the transaction, or write.
     """
-    statements = [(each.type.name, each.query) for each in cursor.extract_statements(sql)]
-    # DuckDB 1.5 makes a PIVOT of a CREATE TYPE, which has no text, and a SELECT.
-    kinds = [kind for kind, text in statements if kind != "CREATE" or text]
+    kinds = _kinds(cursor, sql)
+    if kinds == ["EXPLAIN"] and (explained := _EXPLAINED.fullmatch(sql)) is not None:
+        kinds = _kinds(cursor, explained[1])  # EXPLAIN ANALYZE runs the statement
+    elif kinds == ["EXPLAIN"]:
+        raise StoreError("A query begins with EXPLAIN itself: move the comment behind it.")
     if len(kinds) != 1:
         count = f"{len(kinds)} statements" if kinds else "no statement"
         raise StoreError(f"The SQL has {count}: pass one at a time.")
@@ -113,6 +118,13 @@ def _check_reads_only(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
             f"A query only reads, and this is {kinds[0]}: pass {_ALLOWED}. For anything else, "
             "use duckdb.connect on the file while nothing else has it open."
         )
+
+
+def _kinds(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """Return the kinds of the statements in a text."""
+    statements = [(each.type.name, each.query) for each in cursor.extract_statements(sql)]
+    # DuckDB 1.5 makes a PIVOT of a CREATE TYPE, which has no text, and a SELECT.
+    return [kind for kind, text in statements if kind != "CREATE" or text]
 
 
 @contextmanager

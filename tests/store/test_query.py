@@ -432,3 +432,23 @@ async def test_a_notebooks_table_is_escaped_and_has_no_formulas(store):
     assert ">NULL</i>" in shown
     assert "\0" not in shown
     assert isinstance(result, QueryResult)
+
+
+@pytest.mark.parametrize(
+    "explain",
+    [
+        "EXPLAIN",
+        "EXPLAIN ANALYZE",
+        "explain analyze ",
+        "EXPLAIN (FORMAT json)",
+        "EXPLAIN (ANALYZE, FORMAT json)",
+        "/* a */ EXPLAIN ANALYZE",
+    ],
+)
+async def test_a_plan_of_what_writes_writes_nothing(filled, tmp_path, explain):
+    target = tmp_path / "copied.csv"
+    with pytest.raises(StoreError):
+        await Store(filled).query(f"{explain} COPY (SELECT 1) TO '{target}'")
+    assert not target.exists()
+    if not explain.startswith("/*"):
+        assert (await Store(filled).query(f"{explain} SELECT 1")).rows >= 1
