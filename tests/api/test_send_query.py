@@ -33,10 +33,10 @@ async def fake():
 
 
 @asynccontextmanager
-async def source_of(fake, *, attempts=3, limits=RateLimits()):  # noqa: B008 - frozen
+async def source_of(fake, *, attempts=3, limits=RateLimits(), patience=0.3):  # noqa: B008 - frozen
     known = fake.project.service_account
     account = ServiceAccount(known.username, known.secret, fake.project.id)
-    transport = Transport(None, Timeouts(connect=5, first_byte=0.3, idle=0.3))
+    transport = Transport(None, Timeouts(connect=5, first_byte=patience, idle=patience))
     retry = RetryPolicy(attempts, wait_initial=0.0, wait_max=0.0)
     yield Source(fake.url, account, transport, Limiter(limits.of("queries")), retry)
     await transport.close()
@@ -132,7 +132,8 @@ async def test_a_429_holds_everybody_back_and_a_long_one_is_told_once(fake, capl
 async def test_the_hour_and_the_places_are_kept(fake):
     fake.limits = FakeLimits(queries_per_hour=7, concurrent_queries=2)
     fake.latency = 0.02
-    async with source_of(fake, limits=RateLimits(queries_per_hour=7, concurrent_queries=2)) as source:
+    limits = RateLimits(queries_per_hour=7, concurrent_queries=2)
+    async with source_of(fake, limits=limits, patience=60) as source:  # an eighth request would wait for an hour
         async with asyncio.TaskGroup() as group:
             for _ in range(7):
                 group.create_task(send_query(source, COHORTS, read_json))
