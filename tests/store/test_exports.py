@@ -24,6 +24,7 @@ from mixpanel_async import ExportResult, Store, StoreError, TableNotFoundError
 from mixpanel_async.duck import exports
 from mixpanel_async.testing import FakeMixpanel, GivenProfiles
 from tests.cancellation.stepping import run_and_cancel
+from tests.slices import few
 from tests.system.conftest import client_of, expected, stored  # noqa: F401 - a fixture
 from tests.system.test_turns import LAST, Gated, five_of_six
 
@@ -388,7 +389,7 @@ async def test_a_cancel_at_any_step_leaves_no_half_file(larger, tmp_path, what):
     target = tmp_path / "out" / ("x" if what == "parquet" else "x.jsonl")
     steps, task = await run_and_cancel(export(Store(larger), what, target), set())
     assert task.result().rows == 4 * ROWS_A_DAY
-    for step in range(1, steps + 1):
+    for step in few(range(1, steps + 1), 10):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         _, task = await run_and_cancel(export(Store(larger), what, target), {step})
         assert task.cancelled() or task.result().rows == 4 * ROWS_A_DAY
