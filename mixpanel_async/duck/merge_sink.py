@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mixpanel_async.duck import journal, out_of_range
-from mixpanel_async.duck.keys import HASH, KEY, KEY_BYTES, PROCESSED, duplicates_of
+from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, duplicates_of
 from mixpanel_async.duck.schema import EVENTS_COLUMNS
 from mixpanel_async.duck.table_sink import INSERT
 
@@ -28,10 +28,20 @@ if TYPE_CHECKING:
 _MERGED = "temp.main.merged"
 _COLUMNS = "event_name, event_time, distinct_id, insert_id, properties"
 _WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
-_SINCE = f"coalesce({PROCESSED} >= $since, false)"
+_SINCE = "coalesce(TRY_CAST((properties->'$.mp_processing_time_ms')::VARCHAR AS BIGINT) >= $since, false)"
+"""As Mixpanel's filter has it: a text is not compared. Without TRY, which in a filter crashes DuckDB 1.5.0."""
 
 _DELETE_OTHERS = f"DELETE FROM {_MERGED} WHERE NOT (({_WITHIN}) AND {_SINCE})"
-_IS_OLDER = f"{HASH} IN (SELECT {HASH} FROM {_MERGED}) AND ({KEY_BYTES}) IN (SELECT ({KEY_BYTES}) FROM {_MERGED})"
+_KEYS = (
+    f"{HASH} AS hash, encode(event_name) AS name, encode(distinct_id) AS id, event_time AS time, "
+    "encode(insert_id) AS key"
+)
+_IS_OLDER = f"""rowid IN (
+    SELECT row FROM (SELECT rowid AS row, {_KEYS} FROM {{table}} WHERE {_WITHIN}) AS old
+    JOIN (SELECT DISTINCT {_KEYS} FROM {_MERGED}) AS new
+    ON old.hash = new.hash AND old.name = new.name AND old.time = new.time AND old.key = new.key
+    AND old.id IS NOT DISTINCT FROM new.id
+)"""
 _DELETE_DUPLICATES = (
     f"DELETE FROM {_MERGED} WHERE rowid IN "
     f"({duplicates_of(f'SELECT rowid AS row, properties, {KEY}, {HASH} AS hash FROM {_MERGED}', processed=PROCESSED)})"
@@ -97,7 +107,7 @@ class MergeSink:
         before = self._count()
         self._execute(_DELETE_OTHERS)
         self._delete(_SINCE, since=self._since)
-        self._delete(_IS_OLDER)
+        self._delete(_IS_OLDER.format(table=self._table))
         self._cursor.execute(f"INSERT INTO {self._table} ({_COLUMNS}) SELECT {_COLUMNS} FROM {_MERGED}")
         more = max(0, self._count() - before)
         journal.record_merge(self._cursor, self._schema, self._name, record, self._rejected)

@@ -296,7 +296,7 @@ MUTANTS = {
     ),
     "an older row that stays beside one that is processed again": Mutant(
         "duck/merge_sink.py",
-        "        self._delete(_IS_OLDER)\n",
+        "        self._delete(_IS_OLDER.format(table=self._table))\n",
         "",
         "tests/system/test_sync.py -k processed_again",
     ),
