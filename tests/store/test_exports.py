@@ -135,7 +135,7 @@ async def test_a_partition_is_replaced_and_the_others_stay(larger, tmp_path):
     await Store(larger).export_parquet("events", out)
     before = {file: file.stat().st_ino for file in out.rglob("*.parquet")}
     with duckdb.connect(str(larger)) as connection:
-        connection.execute("DELETE FROM events WHERE event_time::DATE = '2024-01-02' AND properties->>'$.n' < '5'")
+        connection.execute("DELETE FROM events WHERE event_time::DATE = '2024-01-02' AND (properties->>'$.n') < '5'")
     result = await Store(larger).export_parquet("events", out, from_date="2024-01-02", to_date="2024-01-02")
     assert (result.files, result.rows) == (1, counted(out)["date=2024-01-02/events.parquet"])
     assert result.rows < ROWS_A_DAY
