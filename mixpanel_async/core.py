@@ -71,7 +71,9 @@ class ClientCore:
         """Begin `async with`. Raises RuntimeError: for a second one, whose end would close the client for both."""
         self._open_sources()
         if self._is_entered:
-            raise RuntimeError("This client is in an `async with` already: use one for all that share it.")
+            raise RuntimeError(
+                "This client is in an `async with` already: put everything that uses it into that one block."
+            )
         self._is_entered = True
 
     def export_source(self) -> Source:

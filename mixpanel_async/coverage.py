@@ -197,7 +197,7 @@ def _html_days(days: Sequence[_Shown]) -> list[html.Day | None]:
 
 
 def _told(day: CoveredDay | None) -> str:
-    """What the calendar in a notebook tells of a day."""
+    """Return the text that the notebook's calendar shows when the mouse is over a day."""
     if day is None:
         return "not held"
     told = f"{day.rows:,} rows"

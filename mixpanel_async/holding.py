@@ -128,7 +128,7 @@ class HeldDatabase:
     def __init__(self, database: Database, lock_timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`lock_timeout`: for how many seconds to wait for a file that somebody else holds."""
         self.database = database
-        self.waits = Waits(clock, lambda: dt.datetime.now().astimezone(), who="write")
+        self.waits = _waits("write", clock)
         self._lock_timeout = lock_timeout
         self._clock = clock
         self.calls = 0
@@ -177,8 +177,7 @@ class HeldDatabase:
             StoreError: there is no file yet.
             DatabaseLockedError, StoreError: as `open`; and what `write` raises.
         """
-        if self.database.path is not None and not self.database.is_open:
-            check_exists(self.database.path)
+        self._check_exists()
         return await self.run(partial(write_opened, self.database, write), create=True)
 
     def steps(self, read: ReadSteps[T]) -> HeldReading[T]:
@@ -196,7 +195,8 @@ class HeldDatabase:
         self.close()
 
     async def compact(self) -> CompactResult:
-        """Write the file anew, while no call has it open; those that come meanwhile wait. A cancel interrupts it.
+        """Replace the file by a smaller copy of itself. Waits until no call has it open; calls that come later wait
+        until the copy is in place. A cancel interrupts the copying.
 
         Raises:
             StoreError: the database is no file; and as `Compaction.run`.
@@ -210,8 +210,8 @@ class HeldDatabase:
             return await _compact(path, self._lock_timeout, self.waits, self._clock)
 
     async def look(self, read: Read[T], *, migrate: bool = False) -> T:
-        """Read the database without writing anything: neither a file nor our tables. Where there is none yet, read an
-        empty one. With `migrate`, tables of ours that an older version made are migrated.
+        """Read the database and write nothing to it: no file is created, and none of our tables. If the file does not
+        exist yet, `read` gets an empty database. With `migrate`, tables that an older version made are migrated.
 
         Raises:
             DatabaseLockedError, StoreError: as `Store`; and what `read` raises.
@@ -267,15 +267,19 @@ class HeldDatabase:
             self._unused.set()
             self._linger()
 
-    async def _open_to_read(self) -> None:
-        if self.database.path is not None and not self.database.is_open:
-            check_exists(self.database.path)
-        await self.open(create=True)
-
     async def let_go(self) -> None:
         """Let go of the file now if nobody uses it. If that has begun already, wait for its end."""
         await self._end_of_letting_go()
         await self._let_go()
+
+    async def _open_to_read(self) -> None:
+        self._check_exists()
+        await self.open(create=True)
+
+    def _check_exists(self) -> None:
+        """Raise StoreError if there is no file yet."""
+        if self.database.path is not None and not self.database.is_open:
+            check_exists(self.database.path)
 
     async def _end_of_letting_go(self) -> None:
         """Wait until the file is closed, if it is being closed. A cancel takes effect after that."""
@@ -324,6 +328,10 @@ class HeldDatabase:
             await finish_in_thread(self.database.release)
 
 
+def _waits(who: str, clock: Callable[[], float] = time.monotonic) -> Waits:
+    return Waits(clock, lambda: dt.datetime.now().astimezone(), who=who)
+
+
 async def while_locked(
     attempt: Callable[[], Coroutine[object, object, T]],
     path: Path | None,
@@ -331,8 +339,8 @@ async def while_locked(
     waits: Waits,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Try again while somebody else holds the file, for `lock_timeout` seconds. Other processes see that this one
-    waits, and the log tells of long waits.
+    """Repeat `attempt` for `lock_timeout` seconds while another process or connection holds the file. Meanwhile other
+    processes of this library see that this one waits, and a long wait is logged.
 
     Raises:
         DatabaseLockedError: of the last attempt; and what else an attempt raises.
@@ -358,13 +366,12 @@ async def while_locked(
 
 
 async def read_file(path: Path, lock_timeout: float, read: Read[T]) -> T:
-    """Read a file, which is opened read-only. Raises StoreError if there is none, and what `while_locked` does."""
+    """Open a file read-only, read it and close it. Raises StoreError if it does not exist, and as `while_locked`."""
 
     async def attempt() -> T:
         return await _read(partial(open_file, path), read)
 
-    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="reading")
-    return await while_locked(attempt, path, lock_timeout, waits)
+    return await while_locked(attempt, path, lock_timeout, _waits("reading"))
 
 
 async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) -> T:
@@ -373,10 +380,10 @@ async def read_connection(connection: duckdb.DuckDBPyConnection, read: Read[T]) 
 
 
 async def write_file(path: Path, lock_timeout: float, write: Write[T], *, table: str = "") -> T:
-    """Write to a file, held alone meanwhile. Raises StoreError if there is none, and what `while_locked` does."""
+    """Open a file, write to it and close it. Raises StoreError if it does not exist, and as `while_locked`."""
     del table  # there are no other calls
-    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
-    return await while_locked(partial(finish_in_thread, open_and_write, path, write), path, lock_timeout, waits)
+    attempt = partial(finish_in_thread, open_and_write, path, write)
+    return await while_locked(attempt, path, lock_timeout, _waits("write"))
 
 
 async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T], *, table: str = "") -> T:
@@ -386,9 +393,8 @@ async def write_connection(connection: duckdb.DuckDBPyConnection, write: Write[T
 
 
 async def compact_file(path: Path, lock_timeout: float) -> CompactResult:
-    """Write a file anew; see `HeldDatabase.compact`."""
-    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="write")
-    return await _compact(path, lock_timeout, waits, time.monotonic)
+    """Replace a file by a smaller copy of itself; see `HeldDatabase.compact`."""
+    return await _compact(path, lock_timeout, _waits("write"), time.monotonic)
 
 
 def no_file_to_compact() -> StoreError:
@@ -412,8 +418,7 @@ async def _read(opening: Callable[[], Opened], read: Read[T]) -> T:
 def file_steps(path: Path, lock_timeout: float, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
     """Read a file in steps. Raises what `read_file` does."""
     reading = HeldReading(partial(open_file, path), read)
-    waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), who="reading")
-    return _steps(reading, partial(while_locked, reading.open, path, lock_timeout, waits))
+    return _steps(reading, partial(while_locked, reading.open, path, lock_timeout, _waits("reading")))
 
 
 def connection_steps(connection: duckdb.DuckDBPyConnection, read: ReadSteps[T]) -> AsyncGenerator[T, None]:
