@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.duck.keys import HASH, KEY_BYTES, PROCESSED
 from mixpanel_async.duck.out_of_range import DIGEST
-from mixpanel_async.duck.schema import has_rows
+from mixpanel_async.duck.schema import EVENT_NAMES, has_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.schema import Schema
-
-_COLUMNS = "event_name, event_time, distinct_id, insert_id, properties"
 
 _MARKED = """(
     SELECT DISTINCT event_time FROM {ours}out_of_range AS outside JOIN {ours}unchecked AS chunk USING (table_name)
@@ -48,10 +46,10 @@ _LOSERS = f"""
     ),
     found AS (
         SELECT *, row_number() OVER (PARTITION BY digest) AS copy FROM (
-            SELECT rowid AS row, {_COLUMNS}, {DIGEST} AS digest FROM {{table}} WHERE rowid IN (FROM suspects)
+            SELECT rowid AS row, {EVENT_NAMES}, {DIGEST} AS digest FROM {{table}} WHERE rowid IN (FROM suspects)
         )
     )
-    SELECT row, record, coalesce(day, event_time::DATE) AS day, {_COLUMNS}
+    SELECT row, record, coalesce(day, event_time::DATE) AS day, {EVENT_NAMES}
     FROM found LEFT JOIN outside USING (digest, copy)
     QUALIFY row_number() OVER (
         PARTITION BY {KEY_BYTES} ORDER BY {PROCESSED} DESC NULLS LAST, record IS NOT NULL, day, row
@@ -108,7 +106,8 @@ def drop(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> dict[d
         statements.execute("DELETE FROM {table} WHERE rowid IN (SELECT row FROM moved)")
         statements.execute("DELETE FROM {ours}out_of_range WHERE rowid IN (SELECT record FROM moved)")
         statements.execute(
-            f"INSERT INTO {{ours}}copies (table_name, day, {_COLUMNS}) SELECT lower($name), day, {_COLUMNS} FROM moved"
+            f"INSERT INTO {{ours}}copies (table_name, day, {EVENT_NAMES}) "
+            f"SELECT lower($name), day, {EVENT_NAMES} FROM moved"
         )
         statements.execute(_COUNT, {"sign": -1})
     statements.execute("DELETE FROM {ours}unchecked WHERE table_name = lower($name)")
@@ -135,7 +134,7 @@ def put_back(
     if not has_rows(cursor, schema, "copies", name):
         return
     statements.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {_AFFECTED}", planned)
-    statements.execute(f"INSERT INTO {{table}} ({_COLUMNS}) SELECT {_COLUMNS} FROM moved")
+    statements.execute(f"INSERT INTO {{table}} ({EVENT_NAMES}) SELECT {EVENT_NAMES} FROM moved")
     statements.execute(
         "INSERT INTO {ours}out_of_range (table_name, day, event_time, digest) "
         f"SELECT lower($name), day, event_time, {DIGEST} FROM moved "

@@ -10,7 +10,8 @@ import duckdb
 
 from mixpanel_async.duck import journal, out_of_range
 from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, duplicates_of
-from mixpanel_async.duck.schema import EVENTS_COLUMNS
+from mixpanel_async.duck.out_of_range import WITHIN
+from mixpanel_async.duck.schema import EVENT_NAMES, EVENTS_COLUMNS
 from mixpanel_async.duck.table_sink import INSERT
 
 if TYPE_CHECKING:
@@ -26,18 +27,16 @@ if TYPE_CHECKING:
     from mixpanel_async.records import ChunkCounts, ChunkRecord
 
 _MERGED = "temp.main.merged"
-_COLUMNS = "event_name, event_time, distinct_id, insert_id, properties"
-_WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
 _SINCE = "coalesce(TRY_CAST((properties->'$.mp_processing_time_ms')::VARCHAR AS BIGINT) >= $since, false)"
 """As Mixpanel's filter has it: a text is not compared. Without TRY, which in a filter crashes DuckDB 1.5.0."""
 
-_DELETE_OTHERS = f"DELETE FROM {_MERGED} WHERE NOT (({_WITHIN}) AND {_SINCE})"
+_DELETE_OTHERS = f"DELETE FROM {_MERGED} WHERE NOT (({WITHIN}) AND {_SINCE})"
 _KEYS = (
     f"{HASH} AS hash, encode(event_name) AS name, encode(distinct_id) AS id, event_time AS time, "
     "encode(insert_id) AS key"
 )
 _IS_OLDER = f"""rowid IN (
-    SELECT row FROM (SELECT rowid AS row, {_KEYS} FROM {{table}} WHERE {_WITHIN}) AS old
+    SELECT row FROM (SELECT rowid AS row, {_KEYS} FROM {{table}} WHERE {WITHIN}) AS old
     JOIN (SELECT DISTINCT {_KEYS} FROM {_MERGED}) AS new
     ON old.hash = new.hash AND old.name = new.name AND old.time = new.time AND old.key = new.key
     AND old.id IS NOT DISTINCT FROM new.id
@@ -55,6 +54,8 @@ class MergeSink:
     rows without a key are not doubled either. Rows whose own time lies outside the dates are left out: a chunk that
     replaces the dates brings them. The dates stay as final as they were.
     """
+
+    needs_events = False
 
     def __init__(
         self,
@@ -75,8 +76,6 @@ class MergeSink:
         self._rows = bench.to_insert
         self._is_over = False
         self._rejected = 0
-
-    needs_events = False
 
     def begin(self) -> None:
         """Open the transaction."""
@@ -108,7 +107,7 @@ class MergeSink:
         self._execute(_DELETE_OTHERS)
         self._delete(_SINCE, since=self._since)
         self._delete(_IS_OLDER.format(table=self._table))
-        self._cursor.execute(f"INSERT INTO {self._table} ({_COLUMNS}) SELECT {_COLUMNS} FROM {_MERGED}")
+        self._cursor.execute(f"INSERT INTO {self._table} ({EVENT_NAMES}) SELECT {EVENT_NAMES} FROM {_MERGED}")
         more = max(0, self._count() - before)
         journal.record_merge(self._cursor, self._schema, self._name, record, self._rejected)
         self._commit()
@@ -132,7 +131,7 @@ class MergeSink:
         self._is_over = True
 
     def _count(self) -> int:
-        found = self._execute(f"SELECT count(*) FROM {{table}} WHERE {_WITHIN}")
+        found = self._execute(f"SELECT count(*) FROM {{table}} WHERE {WITHIN}")
         return int(found.fetchall()[0][0])
 
     def _delete(self, which: str, **values: object) -> None:

@@ -24,9 +24,10 @@ DIGEST = (
     "md5(to_json([event_name, epoch_us(event_time)::VARCHAR, distinct_id, insert_id, properties::VARCHAR])::VARCHAR)"
 )
 
-_WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
-_OWN = f"table_name = lower($name) AND day BETWEEN $first::DATE AND $last::DATE AND NOT ({_WITHIN})"
-_FOREIGN = f"table_name = lower($name) AND {_WITHIN} AND day NOT BETWEEN $first::DATE AND $last::DATE"
+WITHIN = "event_time >= $first::DATE AND event_time < $last::DATE + 1"
+"""In SQL: the rows whose own time lies within dates."""
+_OWN = f"table_name = lower($name) AND day BETWEEN $first::DATE AND $last::DATE AND NOT ({WITHIN})"
+_FOREIGN = f"table_name = lower($name) AND {WITHIN} AND day NOT BETWEEN $first::DATE AND $last::DATE"
 
 Dates = tuple["str | dt.date", "str | dt.date"]
 
@@ -38,7 +39,7 @@ def record(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dates: 
     recorded = cursor.execute(
         f"INSERT INTO {schema}._mixpanel_out_of_range (table_name, day, event_time, digest) "
         f"SELECT lower($name), CASE WHEN event_time < $first::DATE THEN $first::DATE ELSE $last::DATE END, "
-        f"event_time, {DIGEST} FROM {schema.table(name)} WHERE rowid >= {first_row} AND NOT ({_WITHIN})",
+        f"event_time, {DIGEST} FROM {schema.table(name)} WHERE rowid >= {first_row} AND NOT ({WITHIN})",
         _values(name, dates),
     )
     return int(recorded.fetchall()[0][0])
@@ -53,10 +54,10 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
         cursor.execute(_deletion(table, f"event_time IN (SELECT event_time FROM {own})", own, "copy <= copies"), values)
     if _count(cursor, f"{recorded} WHERE {_FOREIGN}", values):
         foreign = f"{recorded} WHERE {_FOREIGN}"
-        cursor.execute(_deletion(table, _WITHIN, foreign, "copy > coalesce(copies, 0)"), values)
+        cursor.execute(_deletion(table, WITHIN, foreign, "copy > coalesce(copies, 0)"), values)
     else:
         days = {"first": values["first"], "last": values["last"]}
-        cursor.execute(f"DELETE FROM {table} WHERE {_WITHIN}", days)
+        cursor.execute(f"DELETE FROM {table} WHERE {WITHIN}", days)
     cursor.execute(
         f"DELETE FROM {recorded} WHERE table_name = lower($name) AND day BETWEEN $first::DATE AND $last::DATE", values
     )
@@ -73,7 +74,7 @@ def delete_within(
     """Within a transaction: delete rows whose time lies within these dates and for which `which` is true. Rows that
     belong to other dates stay. `values` are those that `which` uses.
     """
-    table, rows = schema.table(name), f"({_WITHIN}) AND ({which})"
+    table, rows = schema.table(name), f"({WITHIN}) AND ({which})"
     foreign = f"{schema}._mixpanel_out_of_range WHERE {_FOREIGN}"
     named = _values(name, dates)
     if _count(cursor, foreign, named):
@@ -103,7 +104,7 @@ def count_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dat
     values = _values(name, dates)
     recorded = f"{schema}._mixpanel_out_of_range"
     days = {"first": values["first"], "last": values["last"]}
-    inside = _count(cursor, f"{schema.table(name)} WHERE {_WITHIN}", days)
+    inside = _count(cursor, f"{schema.table(name)} WHERE {WITHIN}", days)
     own = _count(cursor, f"{recorded} WHERE {_OWN}", values)
     return inside + own - _count(cursor, f"{recorded} WHERE {_FOREIGN}", values)
 

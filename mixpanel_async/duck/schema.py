@@ -41,6 +41,9 @@ _COLUMNS = {
     "profiles": ["distinct_id", "last_seen", "properties"],
 }
 
+EVENT_NAMES = ", ".join(_COLUMNS["events"])
+"""In SQL: the names of an events table's columns, for `INSERT` and `SELECT`."""
+
 
 def check_table_name(name: str, argument: str = "name") -> str:
     """Check the name of a table to fetch into.

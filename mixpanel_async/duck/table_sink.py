@@ -12,6 +12,7 @@ import duckdb
 from mixpanel_async.duck import copies, journal, out_of_range
 from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, counts_of, duplicates_of
 from mixpanel_async.duck.row_buffer import PROPERTIES
+from mixpanel_async.duck.schema import EVENT_NAMES
 from mixpanel_async.errors import StoreError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ The number is not documented: `TableSink._check_numbers` comes before each use.
 """
 
 INSERT = f"""
-    INSERT INTO {{table}} (event_name, event_time, distinct_id, insert_id, properties)
+    INSERT INTO {{table}} ({EVENT_NAMES})
     SELECT event_name, make_timestamp(micros), distinct_id, insert_id, {PROPERTIES} FROM to_insert WHERE marked = 1
 """
 _INSERTED = "{table} WHERE rowid >= {first}"
@@ -43,6 +44,8 @@ _DELETE_DUPLICATES = f"DELETE FROM {{table}} WHERE rowid IN ({duplicates_of(_ROW
 
 class TableSink:
     """A `ChunkSink`: one chunk of one table, on a workbench of its own."""
+
+    needs_events = True
 
     def __init__(  # noqa: PLR0913 - each is one independent setting
         self,
@@ -71,8 +74,6 @@ class TableSink:
         self._has_old = not has_nothing
         self._cursor = bench.cursor
         self._rows = bench.to_insert
-
-    needs_events = True
 
     def begin(self) -> None:
         """Open the transaction, and delete in it the lines that were kept when a chunk of these dates failed."""
