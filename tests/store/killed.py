@@ -1,7 +1,8 @@
 """A process that exports or compacts, and kills itself at a moment.
 
 Its arguments: the database, what to do, where to, and the moment: `fsync 3` (before the third call), `replace 1`,
-`replaced 1` (after the first call), or `written 1000` (when a temporary file has so many bytes).
+`replaced 1` (after the first call), or `written 1000` (when a temporary file has so many bytes; it waits before its
+fsync for that).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from mixpanel_async import Store
@@ -41,15 +43,18 @@ def die_at_call(moment, number):
 
 def die_at_size(folder, size):
     while True:
-        for file in folder.rglob("*"):
-            if ".mixpanel-async-" in str(file) and file.suffix in {".tmp", ".duckdb"} and file.stat().st_size >= size:
-                die()
+        with suppress(FileNotFoundError):  # a file may go while they are looked at
+            for file in folder.rglob("*"):
+                ours = ".mixpanel-async-" in str(file) and file.suffix in {".tmp", ".duckdb"}
+                if ours and file.stat().st_size >= size:
+                    die()
         time.sleep(0.0005)
 
 
 async def main(database, what, target, moment, number):
     if moment == "written":
         folder = Path(database).parent
+        os.fsync = lambda _: threading.Event().wait(60)  # a file must not be done before it is seen
         threading.Thread(target=die_at_size, args=(folder, number), daemon=True).start()
     else:
         die_at_call(moment, number)
