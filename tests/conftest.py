@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,18 @@ settings.load_profile("any machine")
 def path(tmp_path: Path) -> Path:
     """The path of a database that does not exist yet."""
     return tmp_path / "mixpanel.duckdb"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs may be mounted here: that needs Linux and root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 def tasks_of_the_library():

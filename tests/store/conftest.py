@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +64,18 @@ def is_free(path):
         return connection.execute("SELECT count(*) FROM events").fetchall() == [(ROWS,)]
 
 
+async def cancel_in_the_middle(query, path):
+    """Cancel a query of minutes when it has run for a while; it must end within a second."""
+    done, _ = await asyncio.wait({query}, timeout=0.5)  # long enough to be in the middle of it
+    assert not done
+    assert not others_can_write(path)
+    query.cancel()
+    cancelled_at = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await query
+    assert time.monotonic() - cancelled_at < 1
+
+
 DAYS = 4
 ROWS_A_DAY = 3_000
 DATES = [f"2024-01-{day:02}" for day in range(1, DAYS + 1)]
@@ -96,18 +110,6 @@ def last_year(*arguments):
     program = shutil.which("duckdb", path=str(Path(sys.executable).parent))
     done = subprocess.run([program, "-csv", "-noheader", *arguments], capture_output=True, text=True, check=True)
     return done.stdout.split()[-1]
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A disk of 8 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no tmpfs may be mounted here: that needs Linux and root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def properties_table(path, rows, name="events"):

@@ -16,8 +16,8 @@ from mixpanel_async.duck.listing import list_catalog
 from mixpanel_async.testing import FakeMixpanel
 from tests.cancellation.stepping import run_and_cancel
 from tests.slices import few
-from tests.system.conftest import client_of, expected, stored  # noqa: F401 - a fixture
-from tests.system.test_turns import LAST, Gated, five_of_six, until_free
+from tests.system.conftest import LAST, Gated, client_of, expected, stored  # noqa: F401 - a fixture
+from tests.system.test_turns import five_of_six, until_free
 
 from .conftest import DAYS, ROWS_A_DAY, last_year, others_can_write, process_that_holds, run_and_kill
 

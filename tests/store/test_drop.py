@@ -16,8 +16,11 @@ from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents, GivenPr
 from tests.cancellation.stepping import run_and_cancel
 from tests.duck.conftest import Shelf, event
 from tests.slices import few
-from tests.system.conftest import client_of  # noqa: F401 - a fixture
-from tests.system.test_turns import Gated, five_of_six, until_free
+from tests.system.conftest import (
+    Gated,
+    client_of,  # noqa: F401 - a fixture
+)
+from tests.system.test_turns import five_of_six, until_free
 
 from .conftest import others_can_write, process_that_holds
 

@@ -25,8 +25,8 @@ from mixpanel_async.duck import exports
 from mixpanel_async.testing import FakeMixpanel, GivenProfiles
 from tests.cancellation.stepping import run_and_cancel
 from tests.slices import few
-from tests.system.conftest import client_of, expected, stored  # noqa: F401 - a fixture
-from tests.system.test_turns import LAST, Gated, five_of_six
+from tests.system.conftest import LAST, Gated, client_of, expected, stored  # noqa: F401 - a fixture
+from tests.system.test_turns import five_of_six
 
 from .conftest import DATES, ROWS_A_DAY, is_free, last_year, others_can_write, process_that_holds, run_and_kill
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from contextlib import aclosing
 
 import duckdb
@@ -16,7 +15,7 @@ from mixpanel_async import MixpanelClient, ServiceAccount, Store, StoreError, ho
 from mixpanel_async.duck.query import BATCH_ROWS
 from tests.cancellation.stepping import run_and_cancel
 
-from .conftest import ROWS, is_free, others_can_write
+from .conftest import ROWS, cancel_in_the_middle, is_free, others_can_write
 
 NUMBERS = "SELECT range AS n, 'x' || range AS t FROM range(100000)"
 SLOW = "SELECT a.range AS n FROM range(1000000000) AS a, range(1000000000) AS b WHERE a.range + b.range < 0"
@@ -102,14 +101,7 @@ async def test_a_cancel_ends_a_query_of_minutes_within_a_second(filled, of_clien
         store = client.store if of_client else Store(filled)
         sql = SLOW if parameters is None else f"{SLOW} AND a.range > ?"
         query = asyncio.ensure_future(all_of(store.query_batches(sql, parameters)))
-        done, _ = await asyncio.wait({query}, timeout=0.5)
-        assert not done
-        assert not others_can_write(filled)
-        query.cancel()
-        cancelled_at = time.monotonic()
-        with pytest.raises(asyncio.CancelledError):
-            await query
-        assert time.monotonic() - cancelled_at < 1
+        await cancel_in_the_middle(query, filled)
         assert others_can_write(filled)
 
 

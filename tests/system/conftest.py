@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,6 +22,36 @@ AT_ONCE = RetryPolicy(attempts=3, wait_initial=0.0, wait_max=0.0)
 async def fake() -> AsyncIterator[FakeMixpanel]:
     events = GeneratedEvents(per_day=40, seed=7, duplicates=0.05, missing_insert_id=0.02)
     async with FakeMixpanel(events, today="2026-06-01", limits=None) as server:
+        yield server
+
+
+LAST = "2026-01-10"
+"""The day that `Gated` holds back."""
+
+
+class Gated:
+    """Events of which the last day's come once the gate is open."""
+
+    def __init__(self):
+        self.source = GeneratedEvents(per_day=40, seed=7, duplicates=0.05)
+        self.gate = threading.Event()
+
+    def pieces(self, day, **given):
+        if day.isoformat() == LAST:
+            self.gate.wait()
+        yield from self.source.pieces(day, **given)
+
+
+@pytest.fixture
+def gated():
+    source = Gated()
+    yield source
+    source.gate.set()
+
+
+@pytest.fixture
+async def gated_fake(gated):
+    async with FakeMixpanel(gated, today="2026-06-01", limits=None) as server:
         yield server
 
 

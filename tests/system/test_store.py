@@ -16,28 +16,15 @@ from mixpanel_async.duck import versions
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents, GivenEvents
 from tests.store.conftest import process_that_holds
 
-from .conftest import expected, journal
+from .conftest import LAST, expected, journal
 from .test_out_of_range import shifted
-from .test_turns import LAST, Gated, five_of_six, until_free
+from .test_turns import five_of_six, until_free
 
 READ = """
 import asyncio, json, sys
 from mixpanel_async import Store
 print(json.dumps(asyncio.run(Store(sys.argv[1]).coverage()).to_dict()))
 """
-
-
-@pytest.fixture
-def gated():
-    source = Gated()
-    yield source
-    source.gate.set()
-
-
-@pytest.fixture
-async def gated_fake(gated):
-    async with FakeMixpanel(gated, today="2026-06-01", limits=None) as server:
-        yield server
 
 
 def counted(path):

@@ -18,36 +18,14 @@ from mixpanel_async.duck.connection import Database
 from mixpanel_async.holding import HeldDatabase
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
 
-from .conftest import expected, journal, stored
+from .conftest import LAST, expected, journal, stored
 
 DAYS = {"from_date": "2026-01-05", "to_date": "2026-01-10", "parallel": True, "chunk_days": 1}
-LAST = "2026-01-10"
-
-
-class Gated:
-    """Events of which the last day's come once the gate is open."""
-
-    def __init__(self):
-        self.source = GeneratedEvents(per_day=40, seed=7, duplicates=0.05)
-        self.gate = threading.Event()
-
-    def pieces(self, day, **given):
-        if day.isoformat() == LAST:
-            self.gate.wait()
-        yield from self.source.pieces(day, **given)
 
 
 @pytest.fixture
-def gated():
-    source = Gated()
-    yield source
-    source.gate.set()
-
-
-@pytest.fixture
-async def fake(gated):
-    async with FakeMixpanel(gated, today="2026-06-01", limits=None) as server:
-        yield server
+def fake(gated_fake):
+    return gated_fake
 
 
 @asynccontextmanager
