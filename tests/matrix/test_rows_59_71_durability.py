@@ -218,8 +218,11 @@ async def test_row_61_killed_while_it_makes_the_file_it_leaves_none_in_the_way(f
 
 
 @strace
-@pytest.mark.parametrize("number", few([2, 4], 1))
+@pytest.mark.parametrize("number", few([2, 3], 1))
 async def test_row_65_an_input_output_error_is_told_and_the_client_goes_on(fake, client_of, promise, number):
+    """The error comes when the file is opened, or at the first commit. A later one, on a slow machine, comes when the
+    file is let go between chunks: its log stays, the next opening reads it, and there is nothing to tell.
+    """
     task = task_for(fake, promise.path, {**DAYS, "max_workers": 2, "resume": True}, one_thread=True, again=True)
     point = Point("fdatasync", number, "error=EIO")
     life = await live(task, fake, under=under_strace(point, promise.path))
