@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mixpanel_async import html, terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class Project:
     """The IANA name of its time zone, such as `US/Pacific`."""
     region: str
     """Where its data is stored, as the client was told: `us`, `eu` or `in`."""
+
+    def __str__(self) -> str:
+        return terminal.pairs(*self._parts())
+
+    def _repr_html_(self) -> str:
+        return html.pairs(*self._parts())
+
+    def _parts(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        named = (("id", str(self.id)), ("time zone", self.timezone), ("region", self.region))
+        return f"Project {self.name}", named
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mixpanel_async import html
+from mixpanel_async import html, terminal
 
 _HEADS = ("property", "share", "types", "distinct", "example", "days")
 
@@ -111,25 +111,48 @@ class SchemaChange:
 
     def __str__(self) -> str:
         types = f": {' or '.join(self.before) or 'none'} -> {' or '.join(self.after) or 'none'}"
-        what = "the event itself" if self.property is None else f"{self.property!r}{types}"
+        what = _ITSELF if self.property is None else f"{self.property!r}{types}"
         return f"{self.kind:<5}{self.event!r}: {what} ({self.rows:,} rows)"
 
 
-def printable(text: str, width: int) -> str:
-    """Return a text in at most `width` characters, on one line: others are shown as an escape or cut off."""
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+class SchemaChanges(tuple[SchemaChange, ...]):
+    """A tuple of `SchemaChange` that prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return _NO_CHANGES
+        left_out = [f"and {len(self) - LINES:,} more"] if len(self) > LINES else []
+        shown = [_change_cells(each, 30) for each in self[:LINES]]
+        return "\n".join([*terminal.table(_CHANGE_HEADS, shown, right=(5,)), *left_out])
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return html.pairs(_NO_CHANGES, [])
+        rows = [_change_cells(each, html.TITLE) for each in self[: html.ROWS]]
+        notes = [f"and {len(self) - html.ROWS:,} more"] if len(self) > html.ROWS else []
+        return html.table(_CHANGE_HEADS, rows, right=(5,), notes=notes)
 
 
-def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
-    """Yield the lines of a table, each column as wide as its longest text; those in `right` are aligned right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        cells = (
-            f"{text:>{width}}" if place in right else f"{text:<{width}}"
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+_CHANGE_HEADS = ("kind", "event", "property", "before", "after", "rows")
+_ITSELF = "the event itself"
+_NO_CHANGES = "No property came, went or changed."
+
+
+def _change_cells(change: SchemaChange, most: int) -> tuple[str, ...]:
+    return (
+        change.kind,
+        terminal.printable(change.event, most),
+        _ITSELF if change.property is None else _name(change.property, most),
+        " or ".join(change.before),
+        " or ".join(change.after),
+        f"{change.rows:,}",
+    )
+
+
+def _name(property_: str, most: int) -> str:
+    return terminal.printable(property_, most) or '""'
 
 
 def _title(description: Description) -> str:
@@ -142,7 +165,7 @@ def _lines(description: Description) -> Iterator[str]:
     yield _title(description)
     shown = description.properties[:LINES]
     if shown:
-        yield from as_table(_HEADS, list(map(_cells, shown)), right=(1, 3))
+        yield from terminal.table(_HEADS, list(map(_cells, shown)), right=(1, 3))
     if len(description.properties) > LINES:
         yield f"and {len(description.properties) - LINES:,} more, which fewer rows have: see .properties"
 
@@ -151,11 +174,11 @@ def _cells(each: Property) -> tuple[str, ...]:
     types = (name if share == 1 else f"{name} {_percent(share)}" for name, share in each.types)
     days = each.first_day if each.first_day == each.last_day else f"{each.first_day} to {each.last_day}"
     return (
-        printable(each.name, 30) or '""',
+        _name(each.name, 30),
         _percent(each.share),
-        printable(", ".join(types), 40),
+        terminal.printable(", ".join(types), 40),
         f"{each.distinct:,}",
-        printable(each.example, 24),
+        terminal.printable(each.example, 24),
         days or "",
     )
 

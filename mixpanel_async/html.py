@@ -15,7 +15,7 @@ TEXT = 80
 """Characters of a text that are shown. Up to `TITLE` of them are in the tooltip."""
 TITLE = 1000
 NOTES = 10
-"""Lines below a table at most."""
+"""Lines below a table at most; then how many more there are."""
 
 Row = Sequence[object]
 Mark = Literal["held", "partial", "rejected", "gap"]
@@ -157,7 +157,7 @@ def _box(title: str, whole: str, notes: Iterable[str]) -> str:
     above = f"<div><b>{text_cell(title)}</b></div>" if title else ""
     told = list(notes)
     if len(told) > NOTES:
-        told[NOTES - 1 :] = [f"and {len(told) - NOTES + 1:,} more"]
+        told[NOTES:] = [f"and {len(told) - NOTES:,} more"]
     below = "".join(f'<div style="font-size:85%">{_escaped(_cut(note, TITLE))}</div>' for note in told)
     return _BOX.format(above + whole + below)
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.arguments import Names
     from mixpanel_async.coverage import Coverage
-    from mixpanel_async.description import Description, SchemaChange
+    from mixpanel_async.description import Description, SchemaChanges
     from mixpanel_async.duck.query_result import QueryResult
     from mixpanel_async.holding import RunReading, RunSteps, RunWriting
     from mixpanel_async.tables import Tables
@@ -403,7 +403,7 @@ class Store:
         planned = await self._run(partial(plan_view, request=request))
         return await self._write(partial(create_view, planned=planned))
 
-    async def schema_changes(self, name: str, since: str | dt.date) -> tuple[SchemaChange, ...]:
+    async def schema_changes(self, name: str, since: str | dt.date) -> SchemaChanges:
         """Return which properties of each event came, went or changed their types at a date: its rows before `since`
         are compared with those from it on. All rows are read.
 
@@ -416,7 +416,7 @@ class Store:
             since: a date in the days of `event_time`.
 
         Returns:
-            Ordered by event, then property.
+            A tuple of `SchemaChange`, ordered by event, then property. It prints as a table.
 
         Raises:
             ValueError: an argument is out of its range.

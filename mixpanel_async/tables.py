@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mixpanel_async import html
+from mixpanel_async import html, terminal
 
 _HEADS = ("table", "type", "rows", "first date", "last date", "fetched at (UTC)", "size", "selection")
 _RIGHT = (2, 6)
@@ -46,6 +46,17 @@ class TableInfo:
         fetched_at = None if self.fetched_at is None else self.fetched_at.isoformat()
         return {**asdict(self), "fetched_at": fetched_at}
 
+    def __str__(self) -> str:
+        return terminal.pairs(*self._parts())
+
+    def _repr_html_(self) -> str:
+        return html.pairs(*self._parts())
+
+    def _parts(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        cells = zip(_HEADS[1:], _cells(self, html.TITLE)[1:], strict=True)
+        kind = "View" if self.type == "view" else "Table"
+        return f"{kind} {self.name}", [(head, cell) for head, cell in cells if cell]
+
 
 class Tables(tuple[TableInfo, ...]):
     """A tuple of `TableInfo` that prints as a table."""
@@ -68,16 +79,14 @@ _NOTHING = "There are no tables of this library yet."
 
 
 def _lines(tables: Tables) -> Iterator[str]:
-    """A column is as wide as its longest text; one with nothing in it is left out."""
+    """Yield the lines of a table; a column with nothing in it is left out."""
     if not tables:
         yield _NOTHING
         return
-    lines = [_HEADS, *(_cells(table, _SELECTED) for table in tables)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    used = [place for place in range(len(_HEADS)) if any(line[place] for line in lines[1:])]
-    for line in lines:
-        cells = [f"{line[place]:{'>' if place in _RIGHT else '<'}{widths[place]}}" for place in used]
-        yield "  ".join(cells).rstrip()
+    rows = [_cells(table, _SELECTED) for table in tables]
+    used = [place for place in range(len(_HEADS)) if any(row[place] for row in rows)]
+    heads, *shown = ([line[place] for place in used] for line in (_HEADS, *rows))
+    yield from terminal.table(heads, shown, right=[used.index(place) for place in _RIGHT if place in used])
 
 
 def _cells(table: TableInfo, most: int) -> tuple[str, ...]:
@@ -87,8 +96,8 @@ def _cells(table: TableInfo, most: int) -> tuple[str, ...]:
         "" if table.rows is None else f"{table.rows:,}",
         table.first_date or "",
         table.last_date or "",
-        "" if table.fetched_at is None else f"{table.fetched_at:%Y-%m-%d %H:%M}",
-        "" if table.bytes is None else _size(table.bytes),
+        "" if table.fetched_at is None else f"{table.fetched_at.astimezone(dt.UTC):%Y-%m-%d %H:%M}",
+        "" if table.bytes is None else terminal.as_size(table.bytes),
         _selected(table, most),
     )
 
@@ -98,16 +107,10 @@ def _selected(table: TableInfo, most: int) -> str:
     if not table.selection:
         return "all" if table.type in {"events", "profiles"} else ""
     text = "; ".join(f"{name}: {_plain(value)}" for name, value in table.selection.items())
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return terminal.printable(text, most)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _size(size: int) -> str:
-    if size < 1 << 20:
-        return f"{size / 1024:.0f} KiB"
-    return f"{size / (1 << 20):,.1f} MiB" if size < 1 << 30 else f"{size / (1 << 30):,.1f} GiB"

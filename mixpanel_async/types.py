@@ -7,10 +7,11 @@ value breaks a rule.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from mixpanel_async import html
+from mixpanel_async import html, terminal
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -130,7 +131,7 @@ class FetchPlan:
 
     def __str__(self) -> str:
         """Return it as a small table."""
-        return "\n".join(f"{name:10}{text}" for name, text in self._lines())
+        return terminal.pairs("", self._lines())
 
     def _repr_html_(self) -> str:
         return html.pairs("What a fetch would do", self._lines())
@@ -225,18 +226,22 @@ class ParallelFetchResult:
         """Return the fields in order, then `has_failures`; ranges as lists, the time as ISO 8601."""
         return {**_plain(self), "has_failures": self.has_failures}
 
+    def __str__(self) -> str:
+        return terminal.pairs(*self._parts())
+
     def _repr_html_(self) -> str:
-        errors = {(failure.from_date, failure.to_date): f": {failure.error}" for failure in self.failures}
-        return html.pairs(
-            f"Table {self.table}",
-            (
-                ("events", f"{self.total_rows:,}"),
-                ("chunks", f"{self.successful_batches:,} committed, {self.failed_batches:,} failed"),
-                ("rejected lines", f"{self.rejected_rows:,}"),
-                *_ended(self.duration_seconds, self.fetched_at),
-            ),
-            [f"Failed: {' to '.join(dates)}{errors.get(dates, '')}" for dates in self.failed_date_ranges],
+        return html.pairs(*self._parts())
+
+    def _parts(self) -> _Parts:
+        causes = {(failure.from_date, failure.to_date): f": {_cause(failure)}" for failure in self.failures}
+        named = (
+            ("events", f"{self.total_rows:,}"),
+            ("chunks", f"{self.successful_batches:,} committed, {self.failed_batches:,} failed"),
+            ("rejected lines", f"{self.rejected_rows:,}"),
+            *_ended(self.duration_seconds, self.fetched_at),
         )
+        failed = [f"Failed: {_range(dates)}{causes.get(dates, '')}" for dates in self.failed_date_ranges]
+        return f"Table {self.table}", named, failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +287,17 @@ class FetchResult:
         """Return the fields in order; the range as a list, the time as ISO 8601."""
         return _plain(self)
 
+    def __str__(self) -> str:
+        return terminal.pairs(*self._parts())
+
     def _repr_html_(self) -> str:
-        dates = () if self.date_range is None else (("dates", " to ".join(self.date_range)),)
+        return html.pairs(*self._parts())
+
+    def _parts(self) -> _Parts:
+        dates = () if self.date_range is None else (("dates", _range(self.date_range)),)
         rejected = (("rejected lines", f"{self.rejected_rows:,}"),) if self.type == "events" else ()
-        return html.pairs(
-            f"Table {self.table}",
-            ((self.type, f"{self.rows:,}"), *dates, *rejected, *_ended(self.duration_seconds, self.fetched_at)),
-            self.warnings,
-        )
+        ended = _ended(self.duration_seconds, self.fetched_at)
+        return f"Table {self.table}", ((self.type, f"{self.rows:,}"), *dates, *rejected, *ended), self.warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,19 +357,42 @@ class ParallelProfileFetchResult:
         """The fields, in order, then `has_failures`; indices as a list, the time as ISO 8601."""
         return {**_plain(self), "has_failures": self.has_failures}
 
+    def __str__(self) -> str:
+        return terminal.pairs(*self._parts())
+
     def _repr_html_(self) -> str:
-        pages = f"{self.successful_pages:,} fetched, {self.failed_pages:,} failed"
-        failed = (("failed pages", ", ".join(map(str, self.failed_page_indices))),) if self.has_failures else ()
-        return html.pairs(
-            f"Table {self.table}",
-            (
-                ("profiles", f"{self.total_rows:,}"),
-                ("pages", pages),
-                *failed,
-                *_ended(self.duration_seconds, self.fetched_at),
-            ),
-            self.warnings,
+        return html.pairs(*self._parts())
+
+    def _parts(self) -> _Parts:
+        named = (
+            ("profiles", f"{self.total_rows:,}"),
+            ("pages", f"{self.successful_pages:,} fetched, {self.failed_pages:,} failed"),
+            *((("failed pages", _some(self.failed_page_indices)),) if self.has_failures else ()),
+            *_ended(self.duration_seconds, self.fetched_at),
         )
+        return f"Table {self.table}", named, self.warnings
+
+
+_Parts = tuple[str, Sequence[tuple[str, str]], Sequence[str]]
+"""What a result prints: a title, names with what they have, and notes."""
+
+PAGES = 10
+"""Failed pages that are listed at most."""
+
+
+def _some(pages: Sequence[int]) -> str:
+    left_out = f" and {len(pages) - PAGES:,} more" if len(pages) > PAGES else ""
+    return ", ".join(map(str, pages[:PAGES])) + left_out
+
+
+def _cause(failure: Failure) -> str:
+    """Return the error without its dates: most messages begin with them."""
+    return failure.error.removeprefix(f"{failure.from_date} to {failure.to_date}: ")
+
+
+def _range(dates: tuple[str, str]) -> str:
+    first, last = dates
+    return first if first == last else f"{first} to {last}"
 
 
 def _ended(duration_seconds: float, fetched_at: dt.datetime) -> tuple[tuple[str, str], ...]:

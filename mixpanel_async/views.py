@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixpanel_async import html
-from mixpanel_async.description import as_table, printable
+from mixpanel_async.terminal import printable, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ def _lines(view: ViewInfo) -> Iterator[str]:
         )
         for column in view.columns
     ]
-    yield from as_table(("column", "property", "type", "note"), rows)
+    yield from table(("column", "property", "type", "note"), rows)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mixpanel_async import html
+from mixpanel_async.terminal import as_size
+
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
@@ -26,7 +29,10 @@ class ExportResult:
 
     def __str__(self) -> str:
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"Table {self.table} to {self.path}: {self.rows:,} rows, {files}, {_size(self.bytes)}"
+        return f"Table {self.table} to {self.path}: {self.rows:,} rows, {files}, {as_size(self.bytes)}"
+
+    def _repr_html_(self) -> str:
+        return html.pairs(str(self), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,7 @@ class CompactResult:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"Compacted from {_size(self.bytes_before)} to {_size(self.bytes_after)}"
+        return f"Compacted from {as_size(self.bytes_before)} to {as_size(self.bytes_after)}"
 
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+    def _repr_html_(self) -> str:
+        return html.pairs(str(self), [])

@@ -12,7 +12,7 @@ import mixpanel_async
 
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
-    {"_version", "html"},
+    {"_version", "html", "terminal"},
     {"errors", "types", "catalog", "clock", "dates", "arguments", "extras"},
     {"threads", "coverage", "tables", "verification", "written", "description"},
     {"views"},

@@ -134,6 +134,7 @@ async def looking(client: MixpanelClient) -> None:
     assert_type(await client.store.describe(event="a", sample=None), Description)
     assert_type(await client.store.create_view("v", properties=["$os"], timezone="UTC"), ViewInfo)
     assert_type(await client.store.create_view("v", "events", properties={"$os": "VARCHAR"}), ViewInfo)
-    assert_type(await client.store.schema_changes("events", "2024-01-05"), tuple[SchemaChange, ...])
+    changes: tuple[SchemaChange, ...] = await client.store.schema_changes("events", "2024-01-05")
+    assert_type(changes[0].property, str | None)
     assert_type(await client.verify_events(from_date="2026-01-01"), Verification)
     await client.verify_events(where="true")  # type: ignore[call-arg]

@@ -147,7 +147,8 @@ def report(path: Path, result: ParallelFetchResult, columns: int = 80) -> Iterat
 
     From 20 columns on, the terminal cuts lines of code only, and no number.
     """
-    yield "\n".join(_fields(result, columns))
+    lines = str(result).splitlines()
+    yield "\n".join(fill(line, columns, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
     with duckdb.connect(path, read_only=True) as connection:
         counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
         yield "\n".join(weeks(dict(counts), columns))
@@ -156,27 +157,6 @@ def report(path: Path, result: ParallelFetchResult, columns: int = 80) -> Iterat
     yield fill("The same with a project of yours:", columns)
     yield YOURS
     yield fill(LIMITS, columns)
-
-
-def _fields(result: ParallelFetchResult, columns: int) -> Iterator[str]:
-    """Yield the lines of the result's fields: a line for each, or where it is too long two or more."""
-    fields = [
-        ("table", result.table),
-        ("total_rows", f"{result.total_rows:,}"),
-        ("successful_batches", str(result.successful_batches)),
-        ("failed_batches", str(result.failed_batches)),
-        *(("failed_date_ranges", f"{first} to {last}") for first, last in result.failed_date_ranges),
-        ("duration_seconds", f"{result.duration_seconds:.1f}"),
-        ("fetched_at", f"{result.fetched_at:%Y-%m-%d %H:%M:%S} UTC"),
-    ]
-    yield type(result).__name__
-    for name, value in fields:
-        line = f"  {name:<18}  {value}"
-        if len(line) <= columns:
-            yield line
-        else:
-            yield f"  {name}"
-            yield fill(value, columns, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _box(found: duckdb.DuckDBPyRelation, columns: int) -> Iterator[str]:

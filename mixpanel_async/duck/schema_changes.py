@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Literal
 
-from mixpanel_async.description import SchemaChange
+from mixpanel_async.description import SchemaChange, SchemaChanges
 from mixpanel_async.duck.coverage import check_events_table
 from mixpanel_async.duck.properties import Source, find_names, find_types
 from mixpanel_async.duck.translation import translate_errors
@@ -28,9 +28,7 @@ _EVENTS = """
 """
 
 
-def read_changes(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, since: dt.date
-) -> tuple[SchemaChange, ...]:
+def read_changes(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, since: dt.date) -> SchemaChanges:
     """Compare the rows before a date with those from it on; see `Store.schema_changes`. Within a transaction.
 
     Raises:
@@ -46,7 +44,7 @@ def read_changes(
     for each in seen:
         event, is_after = each.group
         sides[event, each.name][bool(is_after)][each.type] = each.rows
-    return tuple(_changes(events, {key: (before, after) for key, (before, after) in sides.items()}))
+    return SchemaChanges(_changes(events, {key: (before, after) for key, (before, after) in sides.items()}))
 
 
 def _changes(

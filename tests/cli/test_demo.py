@@ -45,18 +45,18 @@ def test_what_it_shows_fits_80_columns(whole_demo):
 
 def test_it_shows_the_result_the_days_an_answer_and_what_is_next(whole_demo):
     shown = whole_demo[1].stdout
-    parts = ["ParallelFetchResult\n", "week of ", "FROM events GROUP BY", "Page View", "import asyncio", "60 an hour"]
+    parts = ["Table events\n", "week of ", "FROM events GROUP BY", "Page View", "import asyncio", "60 an hour"]
     places = [shown.find(part) for part in parts]
     assert places == sorted(places)
     assert places[0] == 0
-    assert "  successful_batches  30\n  failed_batches      0\n" in shown
+    assert "\nchunks          30 committed, 0 failed\n" in shown
 
 
 def test_the_database_holds_what_it_says(whole_demo):
     directory, ended = whole_demo
     with duckdb.connect(directory / "demo.duckdb") as connection:
         rows, days = connection.execute("SELECT count(*), count(DISTINCT event_time::DATE) FROM events").fetchall()[0]
-    assert f"total_rows          {rows:,}\n" in ended.stdout
+    assert f"\nevents          {rows:,}\n" in ended.stdout
     assert days == DAYS
     assert 190_000 < rows < 210_000
 
@@ -168,9 +168,9 @@ def test_failed_chunks_are_shown_and_are_an_error(capsys, monkeypatch, tmp_path)
     monkeypatch.setattr(demo, "export", export)
     assert main(["demo", "--database", str(tmp_path / "demo.duckdb")]) == 1
     shown = capsys.readouterr().out
-    assert "total_rows          1,234,567\n" in shown
-    assert "failed_date_ranges  2026-01-01 to 2026-01-03\n  failed_date_ranges  2026-03-29 to 2026-03-31\n" in shown
-    assert "fetched_at          2026-04-01 00:00:00 UTC\n" in shown
+    assert "\nevents          1,234,567\nchunks          28 committed, 2 failed\n" in shown
+    assert "\nended           2026-04-01 00:00:00 UTC\n" in shown
+    assert "\nFailed: 2026-01-01 to 2026-01-03\nFailed: 2026-03-29 to 2026-03-31\n" in shown
 
 
 def result_of(rows=1_234_567, failed=()):

@@ -146,13 +146,12 @@ def info(name="events", **fields):
 
 def test_it_prints_as_a_table():
     view = TableInfo("signups", "view", {}, None, None, None, None, None)
-    some = info(
-        "some", selection={"events": ["Signed up", "a"], "where": 'properties["$os"] == "iOS" and true'}, bytes=1 << 18
-    )
+    chosen = {"events": ["Signed up", "a"], "where": '"a"\nin properties["$os"] and true'}
+    some = info("some", selection=chosen, bytes=1 << 18)
     assert str(Tables([info(), some, view])) == (
-        "table    type         rows  first date  last date   fetched at (UTC)      size  selection\n"
-        "events   events  1,234,567  2024-01-01  2024-12-31  2024-02-01 00:00  29.0 MiB  all\n"
-        "some     events  1,234,567  2024-01-01  2024-12-31  2024-02-01 00:00   256 KiB  events: Signed up, a; where: properties…\n"
+        "table    type         rows  first date  last date   fetched at (UTC)     size  selection\n"
+        "events   events  1,234,567  2024-01-01  2024-12-31  2024-02-01 00:00  30.4 MB  all\n"
+        'some     events  1,234,567  2024-01-01  2024-12-31  2024-02-01 00:00   262 kB  events: Signed up, a; where: "a"\\nin pr…\n'
         "signups  view"
     )
     assert str(Tables([view])) == "table    type\nsignups  view"

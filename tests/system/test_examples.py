@@ -224,7 +224,7 @@ class TestReadme:
         export, look, *_ = self.blocks
         async with account_in_the_environment() as account:
             shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", export, **account)
-        assert "ParallelFetchResult(table='events', total_rows=310" in shown
+        assert shown.startswith("Table events\nevents          310\nchunks ")
         assert "Page View" in run(tmp_path, "-W", "error", "-c", look)
         assert self.tables == columns_of(tmp_path / "mixpanel.duckdb")
 

@@ -1,0 +1,48 @@
+"""Results as plain text, for terminals and logs: bounded, and without control characters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+NOTES = 10
+"""Lines below the pairs at most."""
+TEXT = 1000
+"""Characters of a value or a note at most."""
+
+
+def pairs(title: str, named: Iterable[tuple[str, object]], notes: Iterable[str] = ()) -> str:
+    """Return a line for each name with what it has, the title above them and the notes below. See `html.pairs`."""
+    lines = list(named)
+    width = max((len(name) for name, _ in lines), default=0)
+    shown = [printable(title)] if title else []
+    shown += (f"{name:<{width}}  {printable(str(value))}" for name, value in lines)
+    told = list(map(printable, notes))
+    left_out = [f"and {len(told) - NOTES:,} more"] if len(told) > NOTES else []
+    return "\n".join([*shown, *told[:NOTES], *left_out])
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """Yield the lines of a table, each column as wide as its longest text; those in `right` are aligned right."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            f"{text:{'>' if place in right else '<'}{width}}"
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def printable(text: str, width: int = TEXT) -> str:
+    """Return a text in at most `width` characters, on one line: others are shown as an escape or cut off."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def as_size(count: int) -> str:
+    """Return a number of bytes as a text of three digits or so: `262 kB`, `30.4 MB`."""
+    if count < 1000:
+        return f"{count} bytes"
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
