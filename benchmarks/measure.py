@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.data import ROOT, Served, truth_of, truth_of_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from benchmarks.task import Task
 
 Run = dict[str, float]
 """The figures of one run: `events` sent, `rows` stored or streamed, `seconds`, `cpu_seconds`, `peak_mb`, `file_mb` (of
@@ -79,7 +82,7 @@ def measured(case: Case, directory: Path) -> Run:
         if case.in_seconds:
             expected = expected.in_seconds()
         case.served.pace(**case.pace)
-        told, cpu_seconds = _run([sys.executable, "-m", f"benchmarks.contenders.{case.contender}", task.as_json()])
+        told, cpu_seconds = _run(case.contender, task)
         brought = truth_of_table(database) if case.stores else replace(expected, rows=told["rows"])
         if brought != expected:
             raise WrongRowsError(f"{case.name} brought {brought}, not {expected}.")
@@ -88,8 +91,18 @@ def measured(case: Case, directory: Path) -> Run:
     return {"events": sent.rows, "rows": brought.rows, **told, "cpu_seconds": cpu_seconds, **of_file}
 
 
-def _run(command: list[str]) -> tuple[Run, float]:
+@contextmanager
+def loaded(served: Served, directory: Path) -> Iterator[str]:
+    """Load all events into a database, for contenders that read one; yield its path, and delete it at the end."""
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        database = Path(place) / "events.duckdb"
+        _run("ours", served.task(database))
+        yield str(database)
+
+
+def _run(contender: str, task: Task) -> tuple[Run, float]:
     """Run a contender; return its figures, and the processor time of it and its child processes."""
+    command = [sys.executable, "-m", f"benchmarks.contenders.{contender}", task.as_json()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = process.stdout.read()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.claims import Claim, at_most, lowest, times_as_fast, times_as_much
 from benchmarks.data import DataSet, served
-from benchmarks.measure import Case, Runs, rounds
+from benchmarks.measure import Case, Runs, loaded, rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,34 @@ ONE_THREAD = ", one thread"
 SLOW = {"latency": 1.0, "bytes_per_second": 4e6}
 """Seconds to the first byte, and bytes a second for each connection."""
 WORKERS = (1, 5, 10, 20)
+BY_COPY, JSON = ", by COPY", "SELECT event_name AS event, properties FROM events"
+EXPORTS = {
+    "Parquet, by date": {
+        "": {"method": "export_parquet", "target": "parquet"},
+        BY_COPY: {
+            "copy": "COPY (SELECT *, event_time::DATE AS date FROM events) TO $target "
+            "(FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date))",
+            "target": "parquet",
+        },
+    },
+    "Parquet, one file": {
+        "": {"method": "export_parquet", "arguments": {"partition_by": None}, "target": "events.parquet"},
+        BY_COPY: {"copy": "COPY events TO $target (FORMAT parquet, COMPRESSION zstd)", "target": "events.parquet"},
+    },
+    "CSV": {
+        "": {"method": "export_csv", "target": "events.csv"},
+        BY_COPY: {"copy": "COPY events TO $target (FORMAT csv)", "target": "events.csv"},
+    },
+    "JSON Lines": {
+        "": {"method": "export_jsonl", "target": "events.jsonl"},
+        BY_COPY: {"copy": f"COPY ({JSON}) TO $target (FORMAT json)", "target": "events.jsonl"},
+    },
+    "JSON Lines, gzip": {
+        "": {"method": "export_jsonl", "target": "events.jsonl.gz"},
+        BY_COPY: {"copy": f"COPY ({JSON}) TO $target (FORMAT json, COMPRESSION gzip)", "target": "events.jsonl.gz"},
+    },
+}
+"""For each kind of files: what the two contenders are told."""
 DAYS = ((200, 200), (3_000, 60), (11_000, 30), (20_000, 30), (33_000, 30), (100_000, 10))
 """Events a day, and days."""
 
@@ -193,6 +221,40 @@ def steps(size: Size, directory: Path) -> Part:
     ]
 
 
+def exports(size: Size, directory: Path) -> Part:
+    """A table to files: are we as fast as DuckDB's own COPY of the same table, and in bounded memory?"""
+    with served(size.data(), directory) as all_, loaded(all_, directory) as source:
+        cases = [
+            Case(name + by, "exports", all_, {"options": {"source": source, **how}}, deduplicates=True, stores=False)
+            for name, ways in EXPORTS.items()
+            for by, how in ways.items()
+        ]
+        runs = rounds(cases, size.rounds, directory)
+    return runs, [
+        claim
+        for name in EXPORTS
+        for claim in (
+            *times_as_fast(runs, name, name + BY_COPY),
+            *times_as_much(runs, "file_mb", name, name + BY_COPY),
+            *at_most(runs, "peak_mb", name, 512),
+        )
+    ]
+
+
+def store(size: Size, directory: Path) -> Part:
+    """Each method of `Store`, over all events and over a fifth of them, which is about what the demo has."""
+    runs: Runs = {}
+    for share in (0.2, 1.0):
+        with served(size.data(share), directory) as some, loaded(some, directory) as source:
+            name = f"{some.data.events:,} events"
+            options = {"options": {"source": source}}
+            case = Case(name, "store_methods", some, options, deduplicates=True, stores=False)
+            runs |= rounds([case], size.rounds, directory)
+    return runs, [
+        lowest(runs, figure, name) for name, of_case in runs.items() for figure in of_case[0] if figure.endswith("_s")
+    ]
+
+
 def scale(size: Size, directory: Path) -> Part:
     """Longer ranges, more chunks, very long days: does the cost of an event stay the same?"""
     runs: Runs = {}
@@ -251,6 +313,6 @@ def with_workers(name: str, workers: int) -> str:
 
 PARTS: dict[str, Callable[[Size, Path], Part]] = {
     "core": core, "days": days, "latency": latency, "peers": peers, "streams": streams, "memory": memory,
-    "steps": steps, "scale": scale,
+    "steps": steps, "exports": exports, "store": store, "scale": scale,
 }  # fmt: skip
-USUAL = ("core", "days", "latency", "peers", "streams", "memory", "steps")
+USUAL = ("core", "days", "latency", "peers", "streams", "memory", "steps", "exports")

@@ -14,9 +14,9 @@ import pytest
 from tests.slices import few, whole
 
 ROOT = Path(__file__).parents[1]
-claims, data, measure, report = (
+claims, data, measure, parts, report = (
     pytest.importorskip(f"benchmarks.{name}", reason="the wheel's tests run without the benchmark")
-    for name in ("claims", "data", "measure", "report")
+    for name in ("claims", "data", "measure", "parts", "report")
 )
 
 FAST = {"events": 100, "rows": 100, "seconds": 1.0, "cpu_seconds": 1.0, "peak_mb": 50.0, "file_mb": 2.0}
@@ -75,6 +75,35 @@ def test_steps_store_what_a_fetch_would(tmp_path):
     with data.served(data.DataSet(events=2000, days=2), tmp_path) as both:
         run = measure.measured(measure.Case("s", "ours_steps", both, deduplicates=True), tmp_path)
     assert min(run[f"{step}_us"] for step in ("gunzip", "cut", "parse", "insert")) > 0
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory):
+    """A function that makes the case of a contender that reads 2,000 events, and runs it."""
+    directory = tmp_path_factory.mktemp("loaded")
+    with data.served(data.DataSet(events=2000, days=2), directory) as both, measure.loaded(both, directory) as source:
+
+        def run(contender, *, deduplicates=True, **options):
+            changes = {"options": {"source": source, **options}}
+            case = measure.Case("r", contender, both, changes, stores=False, deduplicates=deduplicates)
+            return measure.measured(case, directory)
+
+        yield run
+
+
+def test_an_export_is_counted_in_its_files(readers):
+    for way in few([way for ways in parts.EXPORTS.values() for way in ways.values()], 1):
+        run = readers("exports", **way)
+        assert run["events"] == 2000 > run["rows"]
+        assert run["file_mb"] > 0.1
+    with pytest.raises(measure.WrongRowsError, match=r"r brought .*rows=19\d\d, .*, not .*rows=2000"):
+        readers("exports", deduplicates=False, **way)
+
+
+def test_each_method_of_a_store_is_measured(readers):
+    run = readers("store_methods")
+    assert {"describe_s", "query_view_s", "mixpanel_funnel_s", "compact_s"} < set(run)
+    assert sum(seconds for name, seconds in run.items() if name.endswith("_s") and "cpu" not in name) <= run["seconds"]
 
 
 def test_speed_is_events_a_second_best_against_best():
