@@ -13,6 +13,7 @@ nox.options.sessions = ["lint", "types", "tests", "wheel"]
 PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"python{version}")]
 LINTERS = ["ruff==0.17.5", "nox"]
 PEERS = ["httpx", "mixpanel-headless", "mixpanel-utils"]
+DBT = ["dbt-core<1.11", "dbt-duckdb<2"]
 CHECKERS = ["mypy==2.4.1"]
 LOCK = Path(".ci/lock.txt")
 EVERYTHING = {"MIXPANEL_ASYNC_NIGHTLY": "1"}
@@ -25,6 +26,7 @@ NIGHTLY: dict[str, list[str]] = {
     "floors": [],
     "bench": ["--events", "200000", "--rounds", "1"],
     "contract": [],
+    "dbt": [],
 }
 """Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
 
@@ -154,6 +156,17 @@ def contract(session: nox.Session) -> None:
     session.run("python", "-m", "tests.contract", str(Path(session.create_tmp(), "clients")), *session.posargs)
 
 
+@nox.session
+def dbt(session: nox.Session) -> None:
+    """The dbt project of `examples/dbt`, built over views. It installs dbt into an environment of its own."""
+    apart = Path(session.create_tmp(), "dbt").resolve()  # dbt needs other releases of packages than the tests
+    session.run("python", "-m", "venv", str(apart))
+    session.run(str(apart / "bin" / "pip"), "install", "-q", *DBT, external=True)
+    session.install("-e", ".[test]")
+    where = {"DBT": str(apart / "bin" / "dbt")}
+    session.run("python", "-m", "pytest", "-q", "-n0", "tests/store/test_dbt.py", *session.posargs, env=where)
+
+
 @nox.session(venv_backend="none")
 def nightly(session: nox.Session) -> None:
     """All long campaigns, one after the other; each also runs if an earlier one failed.
@@ -166,6 +179,7 @@ def nightly(session: nox.Session) -> None:
     - `floors`, the normal test run with the oldest dependencies: 4 minutes
     - `bench`, a fifth of the events, once: 4 minutes
     - `contract`, the clients of other authors: 2 minutes
+    - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
     """
     for name, arguments in NIGHTLY.items():
         session.notify(name, arguments)

@@ -1,10 +1,8 @@
-"""The demo's file as others open it: DuckDB's command line of last year, pandas, polars, ibis and dbt."""
+"""The demo's file as others open it: DuckDB's command line of last year, pandas, polars and ibis."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,10 +11,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mixpanel_async import Store
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "dbt"
-DBT = os.environ.get("DBT") or shutil.which("dbt")
 COUNT = "SELECT count(*) AS events, count(DISTINCT event_time::DATE) AS days FROM events"
 OUR_TIMES = "SELECT min(fetched_at) <= max(fetched_at) AS ordered FROM _mixpanel_chunks"
 
@@ -84,23 +78,3 @@ def test_ibis(file, expected):
         assert connection.table("_mixpanel_chunks").rows.sum().execute() == expected["events"]
     finally:
         connection.disconnect()
-
-
-@pytest.mark.skipif(DBT is None, reason="dbt is not installed: pip install dbt-duckdb, or name its dbt in DBT")
-def test_dbt(file, expected, tmp_path):
-    asyncio.run(Store(file).create_macros())
-    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
-    environment = os.environ | {"MIXPANEL": str(file), "DO_NOT_TRACK": "1"}
-    command = [DBT, "build", "--profiles-dir", "."]
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    with duckdb.connect(file, read_only=True) as connection:
-        query = "SELECT count(*), count(DISTINCT distinct_id) FROM events WHERE distinct_id <> ''"
-        ((events, users),) = connection.execute(query).fetchall()
-    with duckdb.connect(tmp_path / "models.duckdb") as connection:
-        query = "SELECT sum(events), count(DISTINCT day) FROM daily_events"
-        assert connection.execute(query).fetchall() == [(expected["events"], expected["days"])]
-        query = (
-            "SELECT sum(events), count(DISTINCT distinct_id), count(*) > 2 * count(DISTINCT distinct_id) FROM sessions"
-        )
-        assert connection.execute(query).fetchall() == [(events, users, True)]

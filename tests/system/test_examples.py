@@ -92,7 +92,7 @@ def test_every_example_is_tested_here():
         "hourly_in_a_web_app.py",
         "nightly",
         "async_hook.py",
-        "dbt",  # tests/cli/test_other_tools.py
+        "dbt",  # tests/store/test_dbt.py
         "two_projects.py",
         "test_your_export.py",
         "notebook.ipynb",

@@ -1,2 +1,2 @@
 -- Sessions of each user. The macro lives in the file that the library writes.
-select * from mixpanel.mixpanel_sessions('mixpanel.main.events', timeout := interval 30 minute)
+select * from mixpanel.mixpanel_sessions('mixpanel.main.typed_events', timeout := interval 30 minute)
