@@ -23,6 +23,7 @@ NIGHTLY: dict[str, list[str]] = {
     "whole": [],
     "kills": ["500"],
     "syscalls": [],
+    "torn": [],
     "floors": [],
     "bench": ["--events", "200000", "--rounds", "1"],
     "contract": [],
@@ -141,6 +142,15 @@ def syscalls(session: nox.Session) -> None:
 
 
 @nox.session
+def torn(session: nox.Session) -> None:
+    """A kill in the middle of each write of a block to the database; needs Linux and a C compiler."""
+    if shutil.which("cc") is None:
+        session.skip("There is no C compiler: on Debian, apt-get install gcc.")
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.durability.torn", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Speed, memory, event loop lag and file size, compared with other ways: `nox -s bench -- --help`."""
     session.install(".")
@@ -176,6 +186,7 @@ def nightly(session: nox.Session) -> None:
     - `whole`, the test suite without slices: 22 minutes, 18 of them for the state machine
     - `kills`, 500 of them: 15 to 20 minutes
     - `syscalls`, if strace is installed: 5 minutes
+    - `torn`, if a C compiler is installed: 1 minute
     - `floors`, the normal test run with the oldest dependencies: 4 minutes
     - `bench`, a fifth of the events, once: 4 minutes
     - `contract`, the clients of other authors: 2 minutes

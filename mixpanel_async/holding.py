@@ -316,7 +316,8 @@ class HeldDatabase:
         path, held_for = self.database.path, self._clock() - self._began
         if path is None or not self.database.is_open or self._holds:
             return False  # who holds it may be waiting for this very call
-        return held_for >= LONG_TURN or (held_for >= TURN and somebody_waits(path))
+        is_awaited = held_for >= TURN and somebody_waits(path)
+        return is_awaited or held_for >= LONG_TURN or self.database.has_long_log()
 
     async def _acquire(self, lock_timeout: float, *, create: bool) -> None:
         acquire = partial(finish_in_thread, partial(self.database.acquire, create=create))

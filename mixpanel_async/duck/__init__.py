@@ -6,9 +6,11 @@ schema          names and columns
 transactions    a transaction around a few statements
 versions        the library's own tables, their version and migrations
 files           a database file: created whole, and attached
+whole_files     files that are written whole, or not at all
 merging         whether DuckDB may merge row groups
 translation     errors of DuckDB as errors of ours
 sharing         which files this process has open
+checkpoints     the log moved into the file, and undone if that was cut short
 connection      which file is open, for how long, and who else has it open
 reading         a database read, in a transaction that cannot write
 writing         a database opened for one writing
@@ -38,7 +40,6 @@ events_table    a table of events
 held_profiles   what a table of profiles selects, and how current it is
 profiles_table  a table of profiles
 lookup_tables   tables of lookups
-whole_files     files that are written whole, or not at all
 exported_rows   what an export reads
 exports         exports to Parquet and CSV
 json_lines      exports in Mixpanel's own shape

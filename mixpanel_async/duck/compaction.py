@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from mixpanel_async.duck.checkpoints import checkpoint, log_of, size_of, undo_checkpoint
 from mixpanel_async.duck.connection import MEMORY_LIMIT, SETTINGS
 from mixpanel_async.duck.files import ROW_GROUP, STORAGE_VERSION, as_literal, compacting_directory
 from mixpanel_async.duck.listing import list_catalog
@@ -91,6 +92,7 @@ class Compaction:
 
     def _attach_old(self, instance: duckdb.DuckDBPyConnection) -> None:
         try:
+            undo_checkpoint(self._path)
             with translate_open_errors(self._path):
                 instance.execute(f"ATTACH {as_literal(str(self._path))} AS {OLD} (TYPE duckdb)")
         except DatabaseLockedError as locked:
@@ -103,7 +105,7 @@ class Compaction:
         if not has_our_tables(instance, Schema(OLD, "main")):
             raise StoreError(f"{self._path} has no tables of this library: copy it with DuckDB's COPY FROM DATABASE.")
         with translate_open_errors(self._path):
-            instance.execute(f"CHECKPOINT {OLD}")
+            checkpoint(instance, OLD, self._path)
 
     def _folder(self) -> TemporaryDirectory[str]:
         try:
@@ -125,7 +127,7 @@ class Compaction:
         opened.enter_context(opened_to_write(new))
         instance.execute(f"COPY FROM DATABASE {OLD} TO {NEW}")
         instance.execute(f"CHECKPOINT {NEW}")  # writes it to the disk
-        if any(map(_has_bytes, (Path(f"{new}.wal"), Path(f"{self._path}.wal")))):
+        if size_of(log_of(new)) or size_of(log_of(self._path)):
             raise StoreError(f"{self._path} cannot be compacted: DuckDB leaves a write-ahead log. It is as before.")
         old, copied = list_catalog(instance, OLD), list_catalog(instance, NEW)
         if different := (old - copied) + (copied - old):
@@ -152,9 +154,3 @@ class Compaction:
 
 def _reason(error: BaseException) -> str:
     return f"{getattr(error, 'strerror', None) or first_line(error)}."
-
-
-def _has_bytes(path: Path) -> bool:
-    with suppress(OSError):
-        return path.stat().st_size > 0
-    return False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mixpanel_async.duck import merging
+from mixpanel_async.duck.checkpoints import checkpoint, log_of, size_of, undo_checkpoint
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.sharing import Settings, connect, opened_to_write
@@ -33,8 +34,8 @@ memory.
 LONG_ROW = 4096
 """Bytes of a row, on average over a batch. A row group of longer rows may need more than `MEMORY_LIMIT`."""
 
-CHECKPOINT = "16MB"
-"""Size of the write-ahead log at which DuckDB checkpoints: the log is in memory, too, until then."""
+LONG_LOG = 16 << 20
+"""Bytes of the write-ahead log at which the file is let go of, and so checkpointed: the log is in memory, too."""
 
 SETTINGS: Settings = {
     # Statements run in parallel, one a core; more threads in each would only compete.
@@ -108,6 +109,10 @@ class Database:
                 # DuckDB 1.5 does nothing on RESET
                 cursor.execute(f"SET memory_limit = {as_literal(self._ample_memory)}")
 
+    def has_long_log(self) -> bool:
+        """Whether so much was written that the file should be checkpointed."""
+        return self.path is not None and self._instance is not None and size_of(log_of(self.path)) >= LONG_LOG
+
     def close(self) -> None:
         """Close it, checkpointed; a database in memory is then gone. Every cursor must be closed before."""
         with self._lock:
@@ -122,7 +127,7 @@ class Database:
         path, may_have_left_log, self._may_have_left_log = self.path, self._may_have_left_log, False
         if path is None or self.is_open or not may_have_left_log:
             return
-        if _has_bytes(log := path.with_name(f"{path.name}.wal")):
+        if size_of(log := log_of(path)):
             logger.warning(
                 "%s was closed, but DuckDB could not move its write-ahead log into it; is the disk full? Nothing is "
                 "lost: the rest is in %s until the file is opened again. Do not copy or move one without the other.",
@@ -165,6 +170,7 @@ class Database:
                 raise StoreError(f"{path} was deleted or moved while it was used. Nothing more is written: call again.")
             create_file(instance, path)
         opened.enter_context(opened_to_write(path))
+        undo_checkpoint(path)
         try:
             attach_file(instance, path)
         except duckdb.Error as error:
@@ -190,17 +196,22 @@ class Database:
                 ((self._ample_memory,),) = instance.execute("SELECT current_setting('memory_limit')").fetchall()
                 instance.execute(f"SET temp_directory = {as_literal(f'{self.path}.tmp')}")
                 instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-                instance.execute(f"SET checkpoint_threshold = '{CHECKPOINT}'")
+                # None but ours: see `checkpoints`.
+                instance.execute("SET checkpoint_threshold = '1TB'")
+                instance.execute("PRAGMA disable_checkpoint_on_shutdown")
             self._instance = instance
         return self._instance
 
     def _detach(self) -> None:
-        """Detach the file. After an error that made the instance unusable, drop the instance: that closes the file."""
+        """Checkpoint the file and detach it. After an error drop the instance: that closes the file, and the log stays
+        for the next opening.
+        """
         try:
-            if self._instance is not None:
+            if self._instance is not None and self.path is not None:
                 merging.allow_for_small_chunks(self._instance, self.schema)
+                checkpoint(self._instance, CATALOG, self.path)
                 detach_file(self._instance)
-        except duckdb.Error:
+        except (duckdb.Error, OSError):
             self._drop_instance()
         self._may_have_left_log = True
 
@@ -269,14 +280,6 @@ def _writable_schema(connection: duckdb.DuckDBPyConnection) -> Schema:
     if is_read_only:
         raise StoreError(f"Database {catalog!r} of the connection is read-only: pass a connection that can write.")
     return Schema(catalog, schema)
-
-
-def _has_bytes(path: Path) -> bool:
-    """Whether a file is there and not empty: an empty write-ahead log may stay."""
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
 
 
 @contextmanager

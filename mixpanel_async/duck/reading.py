@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeGuard, TypeVar
 
 import duckdb
 
+from mixpanel_async.duck.checkpoints import undo_checkpoint
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.sharing import connect, opened_to_read
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
@@ -126,6 +127,7 @@ def open_file(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
     with ExitStack() as opened:
         with translate_open_errors(path):
             opened.enter_context(opened_to_read(path))
+            undo_checkpoint(path)
             connection = opened.enter_context(closing(_connect(path)))
         yield connection, _default_schema(connection)
 

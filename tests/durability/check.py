@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from mixpanel_async.duck.checkpoints import undo_checkpoint
 from mixpanel_async.testing import GeneratedEvents
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
@@ -81,6 +82,7 @@ class Promise:
         """
         if not self.path.exists():
             return [f"no file, and {sorted(self.acknowledged)} were acknowledged"] if self.acknowledged else []
+        undo_checkpoint(self.path)  # as whoever opens it next with this library
         with duckdb.connect(str(self.path), read_only=True) as connection:
             tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
             if self.table not in tables:

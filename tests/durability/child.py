@@ -34,7 +34,7 @@ class Task:
     url: str
     account: tuple[str, str, int]
     call: dict[str, Any]
-    checkpoint: str = database.CHECKPOINT
+    checkpoint: int = database.LONG_LOG
     one_thread: bool = False
     """Do all that blocks in one thread: strace counts each thread's system calls for itself."""
     again: bool = False
@@ -84,7 +84,7 @@ async def main(task: Task) -> int:
 
 if __name__ == "__main__":
     task = Task(**json.loads(sys.argv[1]))
-    database.CHECKPOINT = task.checkpoint
+    database.LONG_LOG = task.checkpoint
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     try:
         code = asyncio.run(main(task))

@@ -117,7 +117,7 @@ class Story:
         self._promise = Promise(directory / "events.duckdb", deduplicate=rng.random() < 0.6)
         count = rng.randint(6, 20) if self._kind in {"start", "single"} else rng.randint(most_days // 2, most_days)
         self._dates = (FIRST, FIRST + dt.timedelta(days=count - 1))
-        self._checkpoint = rng.choice(["64MB", "64MB", "256KB", "1KB"])
+        self._checkpoint = rng.choice([64 << 20, 64 << 20, 256 << 10, 1 << 10])
         self._faults = DrawnFaults(seed)
 
     async def told(self) -> None:

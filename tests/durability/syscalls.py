@@ -67,7 +67,7 @@ class Scene:
     name: str
     per_day: int
     days: int
-    checkpoint: str
+    checkpoint: int
     is_there: bool = False
     """Whether there is a table already, which the run replaces."""
 
@@ -81,9 +81,9 @@ class Scene:
 
 
 SCENES = (
-    Scene("a new file", 20, 2, "64MB"),
-    Scene("an append, a checkpoint after each chunk", 20, 2, "1KB", is_there=True),
-    Scene("an append of chunks that are written past the log", 8400, 1, "64MB", is_there=True),
+    Scene("a new file", 20, 2, 64 << 20),
+    Scene("an append, a checkpoint after each chunk", 20, 2, 1 << 10, is_there=True),
+    Scene("an append of chunks that are written past the log", 8400, 1, 64 << 20, is_there=True),
 )
 
 
@@ -176,7 +176,7 @@ class Stage:
         with tempfile.TemporaryDirectory(dir=self._directory) as place:
             promise, task = self._ready(fake, Path(place))
             log = Path(place) / "strace.log"
-            life = await live(task, fake, under=under_strace(point, promise.path, log))
+            life = await live(task, fake, under=self._under(point, promise.path, log))
             killed = life.code == -signal.SIGKILL
             fired = killed or b"(INJECTED)" in log.read_bytes()
             if fired:
@@ -188,6 +188,10 @@ class Stage:
             await self._judge(fake, point, promise, life)
             self._points.littered += _littered(Path(place))
         return fired
+
+    def _under(self, point: Point, path: Path, log: Path) -> list[str]:
+        """The command that runs another, and disturbs it at this point."""
+        return under_strace(point, path, log)
 
     async def _judge(self, fake: FakeMixpanel, point: Point, promise: Promise, life: Life) -> None:
         for dates in life.acknowledged:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 )
 async def test_a_call_that_fails_leaves_whole_chunks_and_a_resume_finishes(tmp_path, how, call):
     points = Points()
-    await Stage(Scene("a new file", 20, 2, "1KB"), tmp_path, points).play((call,), (how,), limit=2)
+    await Stage(Scene("a new file", 20, 2, 1 << 10), tmp_path, points).play((call,), (how,), limit=2)
 
     assert points.violations == []
     assert points.fired.total() >= 1

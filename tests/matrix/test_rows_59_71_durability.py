@@ -197,7 +197,7 @@ async def test_row_59_an_interrupt_in_a_fetch_ends_it_with_whole_chunks(client_o
 @strace
 @pytest.mark.parametrize("point", few([Point("fdatasync", 3), Point("pwrite64", 12)], 1), ids=str)
 async def test_row_60_killed_at_a_system_call_it_leaves_whole_chunks(fake, client_of, promise, point):
-    task = task_for(fake, promise.path, {**DAYS, "max_workers": 2}, checkpoint="1KB", one_thread=True)
+    task = task_for(fake, promise.path, {**DAYS, "max_workers": 2}, checkpoint=1 << 10, one_thread=True)
     life = await live(task, fake, under=under_strace(point, promise.path))
 
     assert life.code == -signal.SIGKILL
@@ -283,11 +283,11 @@ async def test_row_62_a_full_disk_where_the_file_is_made(fake, client_of, disk):
     await complete(client, promise)
 
 
-@pytest.mark.parametrize("leave", [100_000, 400_000])
+@pytest.mark.parametrize("leave", [60_000, 100_000])
 async def test_row_63_a_full_disk_at_a_checkpoint_and_the_same_client_goes_on(
     fake, client_of, disk, leave, monkeypatch
 ):
-    monkeypatch.setattr(database, "CHECKPOINT", "1KB")
+    monkeypatch.setattr(database, "LONG_LOG", 1 << 10)
     promise = Promise(disk.path / "events.duckdb")
     client = client_of(promise.path)
     await client.fetch_events(**{**DAYS, "to_date": str(FIRST)})
@@ -307,12 +307,12 @@ async def test_row_63_a_full_disk_at_a_checkpoint_and_the_same_client_goes_on(
 async def test_row_63_a_call_beside_one_that_lost_the_database_ends_too_and_both_can_go_on(
     fake, client_of, disk, monkeypatch
 ):
-    monkeypatch.setattr(database, "CHECKPOINT", "1KB")
+    monkeypatch.setattr(database, "LONG_LOG", 1 << 10)
     one, two = (Promise(disk.path / "events.duckdb", table) for table in ("one", "two"))
     client = client_of(one.path)
     for promise in (one, two):
         await client.fetch_events(promise.table, **{**DAYS, "to_date": str(FIRST)})
-    disk.fill(leave=400_000)
+    disk.fill(leave=100_000)
 
     calls = [
         client.fetch_events(promise.table, **DAYS, resume=True, on_batch_complete=hook(promise))
