@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from mixpanel_async.duck.connection import LONG_ROW, MEMORY_LIMIT
+from mixpanel_async.duck.connection import MEMORY_LIMIT
 from mixpanel_async.duck.exported_rows import ExportedRows, read_source
 from mixpanel_async.duck.files import as_literal
 from mixpanel_async.duck.journal import read_journal
@@ -18,12 +18,14 @@ from mixpanel_async.written import ExportResult
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mixpanel_async.duck.schema import Schema
 
     Ends = tuple[dt.date | None, dt.date | None]
+
+T = TypeVar("T")
 
 ROW_GROUP_ROWS = 122_880
 """Rows of a row group in Parquet, as DuckDB writes it by default: a good size for readers."""
@@ -43,8 +45,7 @@ def export_parquet(
         TableNotFoundError, StoreError: as `read_source`; or the file cannot be written.
     """
     source = read_source(cursor, schema, name, path)
-    with bounded(cursor, source):
-        rows = _write_parquet(cursor, source, path, source.between(ends))
+    rows = bounded(cursor, source, lambda: _write_parquet(cursor, source, path, source.between(ends)))
     return _result(source, path, [(path, rows)])
 
 
@@ -58,16 +59,7 @@ def export_partitions(
             folder has other Parquet files for these dates; or a file cannot be written.
     """
     source = read_source(cursor, schema, name, path)
-    with bounded(cursor, source):
-        files = {date: _partition(source, path, date) for date in _dates(cursor, source, ends)}
-        for date in _dates_without_rows(cursor, schema, source, ends):
-            if (file := _partition(source, path, date)).exists():
-                files[date] = file
-        _check_no_others(source, list(files.values()))
-        written = [
-            (file, _write_parquet(cursor, source, file, source.between((date, date)))) for date, file in files.items()
-        ]
-    return _result(source, path, written)
+    return _result(source, path, bounded(cursor, source, lambda: _write_partitions(cursor, schema, source, path, ends)))
 
 
 def export_csv(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path) -> ExportResult:
@@ -78,9 +70,24 @@ def export_csv(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, 
     """
     source = read_source(cursor, schema, name, path)
     compression = _COMPRESSIONS.get(path.suffix.lower(), "none")
-    with bounded(cursor, source), write_whole(path) as temporary:
-        rows = _copy(cursor, source.select(), temporary, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
-    return _result(source, path, [(path, rows)])
+
+    def write() -> int:
+        with write_whole(path) as temporary:
+            return _copy(cursor, source.select(), temporary, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
+
+    return _result(source, path, [(path, bounded(cursor, source, write))])
+
+
+def _write_partitions(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, source: ExportedRows, path: Path, ends: Ends
+) -> list[tuple[Path, int]]:
+    """Write them; return each file with its rows."""
+    files = {date: _partition(source, path, date) for date in _dates(cursor, source, ends)}
+    for date in _dates_without_rows(cursor, schema, source, ends):
+        if (file := _partition(source, path, date)).exists():
+            files[date] = file
+    _check_no_others(source, list(files.values()))
+    return [(file, _write_parquet(cursor, source, file, source.between((date, date)))) for date, file in files.items()]
 
 
 def _partition(source: ExportedRows, path: Path, date: dt.date) -> Path:
@@ -136,15 +143,11 @@ def _write_parquet(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, file
 
 
 def _rows_of_group(cursor: duckdb.DuckDBPyConnection, query: str) -> int:
-    """Return how many rows a row group has, by the length of the first ones."""
-    rows = int(ROW_GROUP_BYTES / max(1, _row_bytes(cursor, query)))
-    return max(_VECTOR, min(ROW_GROUP_ROWS, rows // _VECTOR * _VECTOR))
-
-
-def _row_bytes(cursor: duckdb.DuckDBPyConnection, query: str) -> float:
-    """Return the average length of the first rows."""
+    """Return how many rows a row group has, by the average length of the first ones."""
     sample = f"SELECT avg(strlen(sampled::VARCHAR)) FROM (FROM ({query}) LIMIT {_VECTOR}) AS sampled"
-    return float(cursor.execute(sample).fetchall()[0][0] or 0)
+    ((row_bytes,),) = cursor.execute(sample).fetchall()
+    rows = int(ROW_GROUP_BYTES / max(1, row_bytes or 0))
+    return max(_VECTOR, min(ROW_GROUP_ROWS, rows // _VECTOR * _VECTOR))
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, query: str, file: Path, options: str) -> int:
@@ -157,26 +160,37 @@ def _result(source: ExportedRows, path: Path, written: Sequence[tuple[Path, int]
     return ExportResult(source.name, str(path), len(written), rows, size)
 
 
-@contextmanager
-def bounded(cursor: duckdb.DuckDBPyConnection, source: ExportedRows) -> Iterator[None]:
-    """Bound the memory of a DuckDB instance that is ours alone. Without that, it keeps all that it reads and writes,
-    up to most of the machine's memory, and a row group for each core. An instance that somebody else uses, too, keeps
-    its settings. Rows so long that they may not fit keep DuckDB's own limit.
+def bounded(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, write: Callable[[], T]) -> T:
+    """Write, within `MEMORY_LIMIT` and in one thread if the DuckDB instance is ours alone. Without that, it keeps all
+    that it reads and writes, up to most of the machine's memory, and a row group for each core. If rows are too long
+    for the limit, write again with DuckDB's own. An instance that somebody else uses, too, keeps its settings.
+
+    Raises:
+        StoreError: the rows are too long for an instance that is shared; and what `write` raises.
     """
     ((connections, memory_limit, threads),) = cursor.execute(
         "SELECT count, current_setting('memory_limit'), current_setting('threads') FROM duckdb_connection_count()"
     ).fetchall()
-    if connections > 1:
-        yield
-        return
-    is_long = _row_bytes(cursor, source.select()) > LONG_ROW
-    with cursor.cursor() as settings:
-        _set(settings, memory_limit if is_long else MEMORY_LIMIT, 1)
-        try:
-            yield
-        finally:
-            with suppress(duckdb.Error):
-                _set(settings, memory_limit, threads)
+    try:
+        if connections > 1:
+            return write()
+        with cursor.cursor() as settings:
+            try:
+                _set(settings, MEMORY_LIMIT, 1)
+                with suppress(duckdb.OutOfMemoryException):
+                    return write()
+                _set(settings, memory_limit, 1)
+                cursor.execute("ROLLBACK")  # the error has ended the transaction; nobody else has the file open
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                return write()
+            finally:
+                with suppress(duckdb.Error):
+                    _set(settings, memory_limit, threads)
+    except duckdb.OutOfMemoryException:
+        raise StoreError(
+            f"{source.name!r} has rows that are too long for DuckDB's memory_limit: set a higher one on your "
+            "connection, or use a Store of the path, which has it."
+        ) from None
 
 
 def _set(cursor: duckdb.DuckDBPyConnection, memory_limit: str, threads: int) -> None:

@@ -47,20 +47,22 @@ def export_jsonl(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str
             be written.
     """
     source = read_source(cursor, schema, name, path)
-    query = f"SELECT encode({_shape_of(source)} || '}}' || chr(10)) FROM {source.relation}"
+    shape = _shape_of(source)
+    rows = bounded(cursor, source, lambda: _write(cursor, source, shape, path))
+    return ExportResult(name, str(path), 1, rows, path.stat().st_size)
+
+
+def _write(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, shape: str, path: Path) -> int:
+    """Write the file; return how many rows it has."""
     rows = 0
-    with (
-        bounded(cursor, source),
-        write_whole(path) as temporary,
-        _opened(temporary, is_gzip=path.suffix.lower() == ".gz") as file,
-    ):
-        cursor.execute(query)
+    with write_whole(path) as temporary, _opened(temporary, is_gzip=path.suffix.lower() == ".gz") as file:
+        cursor.execute(f"SELECT encode({shape} || '}}' || chr(10)) FROM {source.relation}")
         while lines := cursor.fetchmany(_ROWS):
             if (None,) in lines:
-                raise StoreError(f"{name!r} has a row whose name or properties are NULL: it has no JSON shape.")
+                raise StoreError(f"{source.name!r} has a row whose name or properties are NULL: it has no JSON shape.")
             file.write(b"".join([line for (line,) in lines]))
             rows += len(lines)
-    return ExportResult(name, str(path), 1, rows, path.stat().st_size)
+    return rows
 
 
 def _shape_of(source: ExportedRows) -> str:

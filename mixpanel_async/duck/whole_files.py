@@ -53,6 +53,7 @@ def write_whole(target: Path) -> Iterator[Path]:
 
     Raises:
         StoreError: the file cannot be written; the message names it. What was there is as before.
+        duckdb.OutOfMemoryException: of the block.
     """
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}.tmp")
     try:
@@ -65,15 +66,12 @@ def write_whole(target: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
         sync(target.parent)
+    except duckdb.OutOfMemoryException:
+        raise
     except (OSError, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0][:300]
         if "No space left" in reason:
             reason = "No space left on the disk: free some and call again"
-        elif isinstance(error, duckdb.OutOfMemoryException):
-            reason = (
-                "the rows are too long for DuckDB's memory_limit: set a higher one on your connection, or use a Store "
-                "of the path, which has it"
-            )
         raise StoreError(f"{target} cannot be written: {reason}.") from None
 
 

@@ -83,7 +83,7 @@ async def test_parquet_has_a_file_for_each_date(larger, tmp_path):
     result = await Store(larger).export_parquet("events", out)
     size = sum(file.stat().st_size for file in out.rglob("*.parquet"))
     assert result == ExportResult("events", str(out), 4, 4 * ROWS_A_DAY, size)
-    assert re.fullmatch(rf"Table events to {out}: 12,000 rows, 4 files, [0-9.,]+ (MB|bytes)", str(result))
+    assert re.fullmatch(rf"Table events to {out}: 12,000 rows, 4 files, [0-9.,]+ kB", str(result))
     assert list(result.to_dict()) == ["table", "path", "files", "rows", "bytes"]
     assert counted(out) == names_of(DATES)
     assert left_over(out) == []
@@ -417,6 +417,21 @@ async def test_a_cancel_interrupts_the_export_and_leaves_the_old_file(filled, tm
             await export_it
     assert [(file.name, file.read_text()) for file in target.parent.iterdir()] == [("old", "old")]
     assert is_free(filled)
+
+
+@KINDS
+async def test_rows_too_long_for_the_memory_limit_are_exported_with_duckdbs_own(filled, tmp_path, monkeypatch, what):
+    monkeypatch.setattr(exports, "MEMORY_LIMIT", "32MB")
+    with duckdb.connect(str(filled)) as connection:
+        connection.execute("""INSERT INTO events SELECT 'a', TIMESTAMP '2024-01-03', 'd', NULL, if(i < 3000, '{}', '{"x":"' || repeat(md5(i::VARCHAR), 12500) || '"}') FROM range(3200) AS t(i)""")  # fmt: skip
+    assert (await export(Store(filled), what, tmp_path / "out")).rows == 3203
+    with duckdb.connect(str(filled)) as connection:
+        connection.execute("SET memory_limit = '32MB'")
+        with pytest.raises(
+            StoreError, match="'events' has rows that are too long for DuckDB's memory_limit: set a higher"
+        ):
+            await export(Store(connection), what, tmp_path / "other")
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize("what", ["parquet", "csv", "jsonl"])
