@@ -290,11 +290,11 @@ class Store:
         into it ends with a `StoreError`. After an error, a cancel or a kill the table is dropped or as before.
 
         Args:
-            name: a table of events, profiles or a lookup.
+            name: a table of events, profiles or a lookup, or a view that `create_view` made.
 
         Raises:
             ValueError: the name cannot be a table's.
-            TableNotFoundError: there is no such table.
+            TableNotFoundError: there is no such table or view.
             StoreError: another program made it; or views read it, which the message names: drop them first.
         """
         await self._write(partial(drop_table, name=check_table_name(name)), table=name)

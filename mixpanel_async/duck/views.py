@@ -162,16 +162,21 @@ def _check_free(cursor: duckdb.DuckDBPyConnection, schema: Schema, view: str) ->
     """Check that there is nothing of that name, or a view of ours."""
     if not table_exists(cursor, schema, view):
         return
+    if not (is_ours := is_our_view(cursor, schema, view)):
+        raise TableExistsError(
+            f"There is a {'table' if is_ours is None else 'view'} {view!r} already that create_view did not make: "
+            "choose another name, or drop it first."
+        )
+
+
+def is_our_view(cursor: duckdb.DuckDBPyConnection, schema: Schema, view: str) -> bool | None:
+    """Whether `create_view` made a view; `None` if there is no view of that name."""
     query = (
         "SELECT coalesce(starts_with(comment, ?), false) FROM duckdb_views() "
         "WHERE database_name = ? AND schema_name = ? AND lower(view_name) = lower(?)"
     )
     found = cursor.execute(query, [COMMENT, *schema, view]).fetchall()
-    if found != [(True,)]:
-        raise TableExistsError(
-            f"There is a {'view' if found else 'table'} {view!r} already that create_view did not make: choose another "
-            "name, or drop it first."
-        )
+    return bool(found[0][0]) if found else None
 
 
 def _check_zone(cursor: duckdb.DuckDBPyConnection, source: Source, request: ViewRequest) -> None:
