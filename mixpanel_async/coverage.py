@@ -12,6 +12,7 @@ from typing import Any
 
 from mixpanel_async import html
 from mixpanel_async.dates import ONE_DAY, dates_between
+from mixpanel_async.terminal import count, date_range
 
 MONTHS = 24
 """Months that the calendar has at most: the last ones."""
@@ -130,12 +131,12 @@ class Coverage:
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        told = [_totals(self), *_ranges(self)]
+        notes = [_totals(self), *_ranges(self)]
         if not self.days:
-            return html.pairs(_title(self), [], told)
+            return html.pairs(_title(self), [], notes)
         months = [(month, _html_days(days), f"{rows:,}") for month, days, rows in _shown_months(self)]
         left_out = [_left_out(every)] if len(every := _all_months(self)) > MONTHS else []
-        return html.calendar(_title(self), months, [*left_out, *told])
+        return html.calendar(_title(self), months, [*left_out, *notes])
 
 
 def _days_of(chunk: CoveredChunk, rows: Mapping[str, int]) -> Iterator[CoveredDay]:
@@ -193,19 +194,19 @@ _Shown = tuple[str | None, CoveredDay | None]
 
 
 def _html_days(days: Sequence[_Shown]) -> list[html.Day | None]:
-    return [None if date is None else html.Day(_mark(day), f"{date}: {_told(day)}") for date, day in days]
+    return [None if date is None else html.Day(_mark(day), f"{date}: {_in_words(day)}") for date, day in days]
 
 
-def _told(day: CoveredDay | None) -> str:
+def _in_words(day: CoveredDay | None) -> str:
     """Return the text that the notebook's calendar shows when the mouse is over a day."""
     if day is None:
         return "not held"
-    told = f"{day.rows:,} rows"
+    words = count(day.rows, "row")
     if day.rejected_rows is None:
-        told += ", rejected lines on this or other days of its chunk"
+        words += ", rejected lines on this or other days of its chunk"
     elif day.rejected_rows:
-        told += f", {day.rejected_rows:,} rejected lines"
-    return told if day.is_complete else f"{told}, not over when fetched"
+        words += f", {count(day.rejected_rows, 'rejected line')}"
+    return words if day.is_complete else f"{words}, not over when fetched"
 
 
 def _shown_months(coverage: Coverage) -> Iterator[tuple[str, list[_Shown], int]]:
@@ -230,8 +231,8 @@ def _all_months(coverage: Coverage) -> list[str]:
 
 
 def _left_out(months: Sequence[str]) -> str:
-    count = len(months) - MONTHS
-    return f"{count} earlier {'month is' if count == 1 else 'months are'} left out: from {months[0]} on"
+    left_out = len(months) - MONTHS
+    return f"{count(left_out, 'earlier month')} {'is' if left_out == 1 else 'are'} left out: from {months[0]} on"
 
 
 def _length(month: str) -> int:
@@ -247,11 +248,11 @@ def _mark(day: CoveredDay | None) -> html.Mark:
 
 
 def _totals(coverage: Coverage) -> str:
-    counts = f"{len(coverage.days):,} days, {coverage.rows:,} rows"
+    counts = f"{count(len(coverage.days), 'day')}, {count(coverage.rows, 'row')}"
     if coverage.duplicates:
-        counts += f", {coverage.duplicates:,} duplicates left out"
+        counts += f", {count(coverage.duplicates, 'duplicate')} left out"
     if coverage.rejected_rows:
-        counts += f", {coverage.rejected_rows:,} rejected lines"
+        counts += f", {count(coverage.rejected_rows, 'rejected line')}"
     return counts
 
 
@@ -259,8 +260,8 @@ def _ranges(coverage: Coverage) -> Iterator[str]:
     """Yield the gaps, and what failed, if any, in a line each."""
     failed = [(chunk.from_date, chunk.to_date) for chunk in coverage.rejected_chunks]
     for what, ranges in (("Gaps", coverage.gaps), ("Failed, because no line was an event", failed)):
-        told = [first if first == last else f"{first} to {last}" for first, last in ranges[:LISTED]]
+        shown = [date_range(*dates) for dates in ranges[:LISTED]]
         if len(ranges) > LISTED:
-            told.append(f"and {len(ranges) - LISTED:,} more")
-        if told:
-            yield f"{what}: {', '.join(told)}"
+            shown.append(f"and {len(ranges) - LISTED:,} more")
+        if shown:
+            yield f"{what}: {', '.join(shown)}"

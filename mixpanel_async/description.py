@@ -112,7 +112,7 @@ class SchemaChange:
     def __str__(self) -> str:
         types = f": {' or '.join(self.before) or 'none'} -> {' or '.join(self.after) or 'none'}"
         what = _ITSELF if self.property is None else f"{self.property!r}{types}"
-        return f"{self.kind:<5}{self.event!r}: {what} ({self.rows:,} rows)"
+        return f"{self.kind:<5}{self.event!r}: {what} ({terminal.count(self.rows, 'row')})"
 
 
 class SchemaChanges(tuple[SchemaChange, ...]):
@@ -158,7 +158,8 @@ def _name(property_: str, most: int) -> str:
 def _title(description: Description) -> str:
     of = "" if description.event is None else f", event {description.event!r}"
     read = "" if description.is_exact else f", a sample of {description.sampled_rows:,} of them was read"
-    return f"Table {description.table}{of}: {description.rows:,} rows{read}, {len(description.properties):,} properties"
+    rows, properties = description.rows, terminal.count(len(description.properties), "property", "properties")
+    return f"Table {description.table}{of}: {terminal.count(rows, 'row')}{read}, {properties}"
 
 
 def _lines(description: Description) -> Iterator[str]:
@@ -172,14 +173,14 @@ def _lines(description: Description) -> Iterator[str]:
 
 def _cells(each: Property) -> tuple[str, ...]:
     types = (name if share == 1 else f"{name} {_percent(share)}" for name, share in each.types)
-    days = each.first_day if each.first_day == each.last_day else f"{each.first_day} to {each.last_day}"
+    days = "" if each.first_day is None or each.last_day is None else terminal.date_range(each.first_day, each.last_day)
     return (
         _name(each.name, 30),
         _percent(each.share),
         terminal.printable(", ".join(types), 40),
         f"{each.distinct:,}",
         terminal.printable(each.example, 24),
-        days or "",
+        days,
     )
 
 

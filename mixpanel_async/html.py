@@ -132,12 +132,12 @@ def _day(day: Day | None) -> str:
 
 
 def _legend() -> str:
-    told = "".join(
+    marks = "".join(
         f'<span style="display:inline-block;width:1.15em;text-align:center;{style}">{sign}</span>'
         f'<span style="margin:0 1.2em 0 .4em">{MEANINGS[mark]}</span>'
         for mark, (style, sign) in _MARKS.items()
     )
-    return f'<div style="font-size:85%;margin:.4em 0">{told}</div>'
+    return f'<div style="font-size:85%;margin:.4em 0">{marks}</div>'
 
 
 def _head(name: str, kind: str, *, is_right: bool) -> str:
@@ -155,10 +155,10 @@ def _side(*, is_right: bool) -> str:
 
 def _box(title: str, whole: str, notes: Iterable[str]) -> str:
     above = f"<div><b>{text_cell(title)}</b></div>" if title else ""
-    told = list(notes)
-    if len(told) > NOTES:
-        told[NOTES:] = [f"and {len(told) - NOTES:,} more"]
-    below = "".join(f'<div style="font-size:85%">{_escaped(_cut(note, TITLE))}</div>' for note in told)
+    lines = list(notes)
+    if len(lines) > NOTES:
+        lines[NOTES:] = [f"and {len(lines) - NOTES:,} more"]
+    below = "".join(f'<div style="font-size:85%">{_escaped(_cut(note, TITLE))}</div>' for note in lines)
     return _BOX.format(above + whole + below)
 
 

@@ -12,13 +12,12 @@ TEXT = 1000
 
 def pairs(title: str, named: Iterable[tuple[str, object]], notes: Iterable[str] = ()) -> str:
     """Return a line for each name with what it has, the title above them and the notes below. See `html.pairs`."""
-    lines = list(named)
-    width = max((len(name) for name, _ in lines), default=0)
-    shown = [printable(title)] if title else []
-    shown += (f"{name:<{width}}  {printable(str(value))}" for name, value in lines)
-    told = list(map(printable, notes))
-    left_out = [f"and {len(told) - NOTES:,} more"] if len(told) > NOTES else []
-    return "\n".join([*shown, *told[:NOTES], *left_out])
+    both, below = list(named), list(map(printable, notes))
+    if len(below) > NOTES:
+        below[NOTES:] = [f"and {len(below) - NOTES:,} more"]
+    width = max((len(name) for name, _ in both), default=0)
+    lines = [f"{name:<{width}}  {printable(str(value))}" for name, value in both]
+    return "\n".join([*([printable(title)] if title else []), *lines, *below])
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
@@ -39,10 +38,20 @@ def printable(text: str, width: int = TEXT) -> str:
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
-def as_size(count: int) -> str:
+def date_range(first: str, last: str) -> str:
+    """Return two dates, both inclusive, as a text; one if they are the same."""
+    return first if first == last else f"{first} to {last}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with what it counts: `1 row`, `1,000 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def as_size(size: int) -> str:
     """Return a number of bytes as a text of three digits or so: `262 kB`, `30.4 MB`."""
-    if count < 1000:
-        return f"{count} bytes"
-    if count < 1e6:
-        return f"{count / 1e3:.0f} kB"
-    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
+    if size < 1000:
+        return count(size, "byte")
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"

@@ -240,7 +240,7 @@ class ParallelFetchResult:
             ("rejected lines", f"{self.rejected_rows:,}"),
             *_ended(self.duration_seconds, self.fetched_at),
         )
-        failed = [f"Failed: {_range(dates)}{causes.get(dates, '')}" for dates in self.failed_date_ranges]
+        failed = [f"Failed: {terminal.date_range(*dates)}{causes.get(dates, '')}" for dates in self.failed_date_ranges]
         return f"Table {self.table}", named, failed
 
 
@@ -294,7 +294,7 @@ class FetchResult:
         return html.pairs(*self._parts())
 
     def _parts(self) -> _Parts:
-        dates = () if self.date_range is None else (("dates", _range(self.date_range)),)
+        dates = () if self.date_range is None else (("dates", terminal.date_range(*self.date_range)),)
         rejected = (("rejected lines", f"{self.rejected_rows:,}"),) if self.type == "events" else ()
         ended = _ended(self.duration_seconds, self.fetched_at)
         return f"Table {self.table}", ((self.type, f"{self.rows:,}"), *dates, *rejected, *ended), self.warnings
@@ -388,11 +388,6 @@ def _some(pages: Sequence[int]) -> str:
 def _cause(failure: Failure) -> str:
     """Return the error without its dates: most messages begin with them."""
     return failure.error.removeprefix(f"{failure.from_date} to {failure.to_date}: ")
-
-
-def _range(dates: tuple[str, str]) -> str:
-    first, last = dates
-    return first if first == last else f"{first} to {last}"
 
 
 def _ended(duration_seconds: float, fetched_at: dt.datetime) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixpanel_async import html
+from mixpanel_async.terminal import count
 
 LINES = 31
 """Days that are printed at most. If there are more, only those that differ are."""
@@ -64,7 +65,7 @@ class Verification:
         shown = self.days if len(self.days) <= html.ROWS else self.differing
         rows = [(day.date, f"{day.ours:,}", f"{day.mixpanels:,}", _difference(day)) for day in shown]
         left_out = len(shown) - html.ROWS
-        notes = [f"and {_days(left_out)} more that differ"] if left_out > 0 else []
+        notes = [f"and {count(left_out, 'day')} more that differ"] if left_out > 0 else []
         if self.differing:
             notes.append(" ".join(line.strip() for line in _REASONS))
         if not rows:
@@ -75,8 +76,8 @@ class Verification:
 
 def _title(verification: Verification) -> str:
     days, differing = verification.days, verification.differing
-    told = f"{len(differing):,} differ" if differing else "all are equal"
-    return f"Table {verification.table}: {_days(len(days))} compared with Mixpanel, {told}"
+    equal = f"{len(differing):,} differ" if differing else "all are equal"
+    return f"Table {verification.table}: {count(len(days), 'day')} compared with Mixpanel, {equal}"
 
 
 def _difference(day: DayCount) -> str:
@@ -92,10 +93,6 @@ def _lines(verification: Verification) -> Iterator[str]:
     for day in shown[:LINES]:
         yield f"{day.date:<10}{day.ours:>16,}{day.mixpanels:>16,}{_difference(day):>14}".rstrip()
     if len(shown) > LINES:
-        yield f"and {_days(len(shown) - LINES)} more that differ"
+        yield f"and {count(len(shown) - LINES, 'day')} more that differ"
     if differing:
         yield from _REASONS
-
-
-def _days(count: int) -> str:
-    return f"{count:,} day{'' if count == 1 else 's'}"

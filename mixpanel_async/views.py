@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixpanel_async import html
-from mixpanel_async.terminal import printable, table
+from mixpanel_async.terminal import count, printable, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ViewInfo:
 
 
 def _lines(view: ViewInfo) -> Iterator[str]:
-    yield f"View {view.name}: {len(view.columns):,} columns"
+    yield f"View {view.name}: {count(len(view.columns), 'column')}"
     rows = [
         (
             printable(column.name, 30),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixpanel_async import html
-from mixpanel_async.terminal import as_size
+from mixpanel_async.terminal import as_size, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class ExportResult:
         return asdict(self)
 
     def __str__(self) -> str:
-        files = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"Table {self.table} to {self.path}: {self.rows:,} rows, {files}, {as_size(self.bytes)}"
+        written = f"{count(self.rows, 'row')}, {count(self.files, 'file')}, {as_size(self.bytes)}"
+        return f"Table {self.table} to {self.path}: {written}"
 
     def _repr_html_(self) -> str:
         return html.pairs(str(self), [])

@@ -163,7 +163,9 @@ def test_a_notebook_has_the_same_words(result):
         assert word in shown, word
 
 
-def test_sizes():
+def test_counts_and_sizes():
+    assert [terminal.count(number, "row") for number in (0, 1, 2, 1000)] == ["0 rows", "1 row", "2 rows", "1,000 rows"]
+    assert terminal.count(2, "property", "properties") == "2 properties"
     assert list(map(terminal.as_size, (0, 999, 1000, 262_144, 5_000_000, 29 << 20, 12_345_000_000))) == [
         "0 bytes", "999 bytes", "1 kB", "262 kB", "5.0 MB", "30.4 MB", "12.3 GB",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ from mixpanel_async.duck.files import as_literal
 from mixpanel_async.duck.schema import quoted
 from mixpanel_async.duck.sharing import connect
 from mixpanel_async.extras import need, need_pyarrow
+from mixpanel_async.terminal import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,11 +116,10 @@ class QueryResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        count = range(len(self.columns))
         return html.table(
             self.columns,
             self._texts(),
-            right=[place for place in count if _NUMBER.fullmatch(self.types[place])],
+            right=[place for place, kind in enumerate(self.types) if _NUMBER.fullmatch(kind)],
             types=self.types,
             notes=[_size(self.rows, len(self.columns))],
         )
@@ -171,9 +171,9 @@ def _with_count(box: str, rows: int) -> str:
     if rows < BOXED:
         return box
     above, corner, below = box.rpartition("└")
-    told = re.search(r"\? rows +\(>9999 rows, ([0-9]+) shown\)", below)
-    if told is not None:
-        return above + corner + below.replace(told[0], f"{rows} rows ({told[1]} shown)".ljust(len(told[0])))
+    found = re.search(r"\? rows +\(>9999 rows, ([0-9]+) shown\)", below)
+    if found is not None:
+        return above + corner + below.replace(found[0], f"{rows} rows ({found[1]} shown)".ljust(len(found[0])))
     below = re.sub(r"\? rows {0,12}", lambda found: f"{rows} rows".ljust(len(found[0])), below)
     below = re.sub(r"\(>9999 rows, ([0-9]+) shown\)", lambda found: f"({found[1]} shown)".ljust(len(found[0])), below)
     return above + corner + below
@@ -181,7 +181,8 @@ def _with_count(box: str, rows: int) -> str:
 
 def _size(rows: int, columns: int) -> str:
     """What the table in a notebook has, and how much of it is left out."""
-    told = f"{rows:,} row{'' if rows == 1 else 's'}, {columns:,} column{'' if columns == 1 else 's'}"
+    size = f"{count(rows, 'row')}, {count(columns, 'column')}"
     if rows > html.ROWS or columns > html.COLUMNS:
-        told += f"; {min(rows, html.ROWS)} rows and {min(columns, html.COLUMNS)} columns are shown"
-    return told
+        shown = count(min(rows, html.ROWS), "row"), count(min(columns, html.COLUMNS), "column")
+        size += f"; {' and '.join(shown)} are shown"
+    return size

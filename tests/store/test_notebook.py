@@ -36,6 +36,6 @@ async def test_results_are_tables_in_a_notebook(filled):
         assert output.data["text/html"].startswith('<div class="mixpanel-async tex2jax_ignore mathjax_ignore"')
     assert "│ $browser and $os │" in query.data["text/plain"]
     assert "2024-01-01" in tables.data["text/html"]
-    assert "2024-01-07: 1 rows" in coverage.data["text/html"]
+    assert "2024-01-07: 1 row" in coverage.data["text/html"]
     assert batches.text == f"{ROWS}\n"
     assert is_free(filled)
