@@ -142,7 +142,7 @@ class TableExistsError(StoreError):
 
 
 class TableNotFoundError(StoreError):
-    """The table does not exist, and the call needs it: `append=True`, or one that reads it."""
+    """The table, or the database file, does not exist, and the call needs it: `append=True`, or one that reads it."""
 
 
 class SelectionMismatchError(StoreError):

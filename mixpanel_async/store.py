@@ -77,8 +77,8 @@ class Store:
 
     The methods raise:
         DatabaseLockedError: somebody else held the file for all of `lock_timeout`.
-        StoreError: there is no such file, it cannot be read, or another version of this library made its tables; the
-            message says what to do.
+        TableNotFoundError: there is no such file.
+        StoreError: it cannot be read, or another version of this library made its tables; the message says what to do.
         RuntimeError: `client.store` only: the client is closed, or belongs to another event loop.
     """
 

@@ -17,7 +17,7 @@ from mixpanel_async.duck.checkpoints import undo_checkpoint
 from mixpanel_async.duck.schema import Schema
 from mixpanel_async.duck.sharing import connect, opened_to_read
 from mixpanel_async.duck.translation import translate_errors, translate_open_errors
-from mixpanel_async.errors import StoreError
+from mixpanel_async.errors import TableNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,9 +110,9 @@ def is_connection(database: object) -> TypeGuard[duckdb.DuckDBPyConnection]:
 
 
 def check_exists(path: Path) -> None:
-    """Raise StoreError if there is no such file: reading creates none."""
+    """Raise TableNotFoundError if there is no such file: reading creates none."""
     if not path.exists():
-        raise StoreError(f"There is no database {path}: fetch into it first, or pass another path.")
+        raise TableNotFoundError(f"There is no database {path}: fetch into it first, or pass another path.")
 
 
 @contextmanager
@@ -121,7 +121,8 @@ def open_file(path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, Schema]]:
 
     Raises:
         DatabaseLockedError: somebody else writes to it.
-        StoreError: there is no such file, or it cannot be read.
+        TableNotFoundError: there is no such file.
+        StoreError: it cannot be read.
     """
     check_exists(path)
     with ExitStack() as opened:

@@ -70,7 +70,7 @@ async def test_it_reads_a_file_and_changes_nothing(filled):
 
 
 async def test_a_missing_file_is_an_error_and_is_not_created(path):
-    with pytest.raises(StoreError, match=rf"^There is no database {re.escape(str(path))}: fetch into it first"):
+    with pytest.raises(TableNotFoundError, match=rf"^There is no database {re.escape(str(path))}: fetch into it first"):
         await Store(path).coverage()
     assert list(path.parent.iterdir()) == []
 
