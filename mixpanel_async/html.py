@@ -105,7 +105,7 @@ def calendar(title: str, months: Iterable[tuple[str, Sequence[Day | None], str]]
     """
     numbers = "".join(f'<th style="{_CELL}">{number if number in _NUMBERED else ""}</th>' for number in range(1, 32))
     rows = "".join(
-        f'<tr><th style="text-align:left">{_escaped(name)}</th>{"".join(map(_day, _padded(days)))}'
+        f'<tr><th style="text-align:left;white-space:nowrap">{_escaped(name)}</th>{"".join(map(_day, _padded(days)))}'
         f'<td style="text-align:right">{_escaped(text)}</td></tr>'
         for name, days, text in months
     )

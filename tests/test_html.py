@@ -192,6 +192,13 @@ def test_a_calendar_has_a_cell_for_each_day_with_words():
     assert "".join(signs[:8]) == "&nbsp;&middot;&middot;!!!~"
 
 
+def test_a_calendars_months_do_not_break_in_a_narrow_window():
+    shown = coverage(chunk("2024-01-30", "2024-02-01"))._repr_html_()
+    months = re.findall(r'<th style="([^"]*)">2024-0[12]</th>', shown)
+    assert len(months) == 2
+    assert all("white-space:nowrap" in style for style in months)
+
+
 def test_a_calendar_is_bounded_to_two_years():
     shown = coverage(chunk("2020-01-01", "2024-12-31"))._repr_html_()
     assert shown.count("<tr>") == 25
