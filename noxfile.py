@@ -28,6 +28,7 @@ NIGHTLY: dict[str, list[str]] = {
     "bench": ["--events", "200000", "--rounds", "1"],
     "contract": [],
     "dbt": [],
+    "dlt": [],
 }
 """Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
 
@@ -177,6 +178,19 @@ def dbt(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "-n0", "tests/store/test_dbt.py", *session.posargs, env=where)
 
 
+@nox.session
+def dlt(session: nox.Session) -> None:
+    """`examples/dlt_pipeline.py` into DuckDB, Parquet files and, if it is installed, PostgreSQL.
+
+    dlt needs some 40 packages, one of them in an older version than CI's constraints have.
+    """
+    session.install(
+        "-e", ".[pyarrow]", "dlt[duckdb,postgres]", "hypothesis", "pytest", "pytest-asyncio", "pytest-xdist",
+        env={"PIP_CONSTRAINT": ""},
+    )  # fmt: skip
+    session.run("python", "-m", "pytest", "-q", "-n0", "tests/system/test_dlt_pipeline.py", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def nightly(session: nox.Session) -> None:
     """All long campaigns, one after the other; each also runs if an earlier one failed.
@@ -191,6 +205,7 @@ def nightly(session: nox.Session) -> None:
     - `bench`, a fifth of the events, once: 4 minutes
     - `contract`, the clients of other authors: 2 minutes
     - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
+    - `dlt`, the example with dlt: 3 minutes
     """
     for name, arguments in NIGHTLY.items():
         session.notify(name, arguments)

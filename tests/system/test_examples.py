@@ -93,6 +93,7 @@ def test_every_example_is_tested_here():
         "nightly",
         "async_hook.py",
         "dbt",  # tests/store/test_dbt.py
+        "dlt_pipeline.py",  # tests/system/test_dlt_pipeline.py
         "two_projects.py",
         "test_your_export.py",
         "notebook.ipynb",
