@@ -57,6 +57,11 @@ class ChunkLoader:
         self._rejected = 0
         self._first_rejected: RejectedLine | None = None
 
+    @property
+    def rejected_in(self) -> str:
+        """Where lines are kept that are not events, for messages."""
+        return self._sink.rejected_in
+
     def begin(self) -> None:
         """Begin."""
         with self._translate_errors():

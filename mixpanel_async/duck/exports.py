@@ -136,10 +136,14 @@ def _check_no_others(source: ExportedRows, files: Sequence[Path]) -> None:
 
 
 def _write_parquet(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, file: Path, condition: str) -> int:
-    query = f"{source.select()} WHERE {condition}"
     with write_whole(file) as temporary:
-        rows = _rows_of_group(cursor, query)
-        return _copy(cursor, query, temporary, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}")
+        return copy_to_parquet(cursor, f"{source.select()} WHERE {condition}", temporary)
+
+
+def copy_to_parquet(cursor: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
+    """Write the rows of a query to a Parquet file (zstd); return how many. JSON should be text there."""
+    rows = _rows_of_group(cursor, query)
+    return _copy(cursor, query, file, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}")
 
 
 def _rows_of_group(cursor: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -56,6 +56,7 @@ class MergeSink:
     """
 
     needs_events = False
+    rejected_in = "_mixpanel_rejected"
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class TableSink:
     """A `ChunkSink`: one chunk of one table, on a workbench of its own."""
 
     needs_events = True
+    rejected_in = "_mixpanel_rejected"
 
     def __init__(  # noqa: PLR0913 - each is one independent setting
         self,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.limits import Budget
     from mixpanel_async.api.source import Source
     from mixpanel_async.dates import DateChunk
+    from mixpanel_async.duck.chunk_loader import ChunkLoader
     from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
     from mixpanel_async.export.meter import ProgressHook
@@ -111,6 +112,13 @@ class EventFetch:
         keep = keep_final if self.resume else keep_nothing
         return Plan(plan_chunks(self.dates, self.chunking, journal, budget, keep))
 
+    def last_complete_day(self) -> dt.date | None:
+        """Return the last date that need not be fetched again if it is fetched now; `None` if each must be.
+
+        A limited response is never complete; a day that has not ended may still grow.
+        """
+        return None if self.selection.limit else self.days.last_complete(clock.utc_now())
+
 
 async def fetch_events(
     fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, held: HeldDatabase
@@ -122,11 +130,12 @@ async def fetch_events(
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
         plan, at_once = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
+        loader = partial(table.loader, last_complete_day=fetch.last_complete_day(), merges=plan.merges)
         hooks, meter = HookCalls(hook), FetchMeter(progress, len(plan.chunks))
         async with hooks.running(), meter.hooks.running():
             with meter.watching(source.limiter.waits, held.waits):
                 outcomes = await ChunkFetcher(
-                    fetch, plan, source, table, held, hooks=hooks, meter=meter, at_once=at_once
+                    fetch, plan, source, loader, held, hooks=hooks, meter=meter, at_once=at_once
                 ).run()
     except BaseException:
         await _finish(table, held, wait=False)
@@ -156,21 +165,23 @@ async def _finish(table: EventsTable, held: HeldDatabase, *, wait: bool) -> dict
 
 
 class ChunkFetcher:
-    """One call's chunks on their way into one table."""
+    """One call's chunks on their way into a table, or wherever their loaders put them."""
 
     def __init__(  # noqa: PLR0913 - what a call is made of
         self,
         fetch: EventFetch,
         plan: Plan,
         source: Source,
-        table: EventsTable,
+        loader: Callable[[DateChunk], ChunkLoader],
         held: HeldDatabase,
         *,
         hooks: HookCalls[BatchProgress],
         meter: FetchMeter,
         at_once: int,
     ) -> None:
-        """`at_once`: how many chunks are written at the same time."""
+        """`loader` creates the loader of a chunk in the database that is `held`. `at_once`: how many chunks are written
+        at the same time.
+        """
         self._deduplicate = fetch.deduplicate
         self._plan = plan
         self._mended_by = "resume=True" if fetch.sync is None else "the next sync"
@@ -183,9 +194,6 @@ class ChunkFetcher:
         self._writing = asyncio.Semaphore(at_once)
         self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
-        # A limited response is never complete; a day that has not ended may still grow.
-        last_day = None if fetch.selection.limit else fetch.days.last_complete(clock.utc_now())
-        loader = partial(table.loader, last_complete_day=last_day, merges=plan.merges)
         self._writer = Writer(self._queue, loader, self._cores)
 
     async def run(self) -> list[Outcome]:

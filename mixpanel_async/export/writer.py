@@ -106,26 +106,27 @@ class ChunkWriter:
             return Outcome(BatchResult(*self.dates, rows=0, success=False))
         record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, message.requested_at)
         try:
-            counts = self._begun_loader().commit(record)
+            counts = (loader := self._begun_loader()).commit(record)
         except BaseException:
             self.roll_back()
             raise
         if counts.failure is not None:
-            error = self._no_event(counts.rejected, counts.failure)
+            error = self._no_event(counts.rejected, counts.failure, loader.rejected_in)
             result = BatchResult(*self.dates, rows=0, success=False, error=str(error))
             return Outcome(result, error, rejected_rows=counts.rejected)
         if counts.rejected:
             logger.warning(
-                "%s to %s: %d lines are not events; they are kept in _mixpanel_rejected.",
+                "%s to %s: %d lines are not events; they are kept in %s.",
                 *self.dates,
                 counts.rejected,
+                loader.rejected_in,
             )
         return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
 
-    def _no_event(self, rejected: int, first: RejectedLine) -> DecodeError:
+    def _no_event(self, rejected: int, first: RejectedLine, kept_in: str) -> DecodeError:
         """Return the error of a chunk of which no line is an event."""
         return DecodeError(
-            f"{' to '.join(self.dates)}: none of {rejected} lines is an event; they are kept in _mixpanel_rejected. "
+            f"{' to '.join(self.dates)}: none of {rejected} lines is an event; they are kept in {kept_in}. "
             f"The first: {first.reason}.",
             from_date=self.dates[0], to_date=self.dates[1], line_number=first.line_number, line=first.line,
         )  # fmt: skip
