@@ -24,8 +24,11 @@ class ChunkSink(Protocol):
 
     needs_events: bool
     """Whether a chunk fails of which lines came and none is an event."""
-    rejected_in: str
-    """Where `reject` keeps lines, for messages."""
+
+    @property
+    def rejected_in(self) -> str:
+        """Where `reject` keeps lines, for messages."""
+        ...
 
     def begin(self) -> None:
         """Begin; what is there for the chunk's dates will be replaced."""

@@ -76,6 +76,8 @@ class EventFetch:
     """What `sync_events` requests again; `None` for `fetch_events`."""
     days: ProjectDays = field(default_factory=ProjectDays)
     """The project's days, as far as they are known."""
+    mended_by: str = "resume=True"
+    """What fetches dates again that failed, for the log."""
 
     @classmethod
     def of(  # noqa: PLR0913 - the call's arguments
@@ -184,7 +186,7 @@ class ChunkFetcher:
         """
         self._deduplicate = fetch.deduplicate
         self._plan = plan
-        self._mended_by = "resume=True" if fetch.sync is None else "the next sync"
+        self._mended_by = fetch.mended_by
         self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter, plan.merges)
         self._held = held
         self._chunks_held = 0

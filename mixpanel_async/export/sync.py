@@ -112,6 +112,7 @@ class EventSync:
         return EventFetch(
             self.table, (self._first(chunks), last), self.selection(selection), self.chunking,
             append=False, resume=True, deduplicate=True, sync=rules, days=days,
+            mended_by="the next sync",
         )  # fmt: skip
 
     def _first(self, chunks: Sequence[JournalRow]) -> dt.date:
