@@ -21,15 +21,15 @@ LAYERS = [
     {"records"},
     {"sinks", "api"},
     {"duck"},
-    {"holding"},
+    {"holding", "dataset"},
     {"export", "engage", "lookups", "store"},
-    {"verify"},
+    {"verify", "distributed"},
     {"core"},
     {"client"},
 ]
 """Each may import those before it, and none of its own."""
 APART = {"__init__", "__main__", "cli", "testing"}
-PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups", "verify"]
+PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups", "verify", "dataset", "distributed"]
 
 
 def imports(path, *, at_run_time=False):

@@ -42,6 +42,7 @@ profiles_table  a table of profiles
 lookup_tables   tables of lookups
 exported_rows   what an export reads
 exports         exports to Parquet and CSV
+parquet_sink    a chunk as Parquet files
 json_lines      exports in Mixpanel's own shape
 dropping        a table dropped, with all that is known of it
 listing         all that a database holds

@@ -55,14 +55,36 @@ def write_whole(target: Path) -> Iterator[Path]:
         StoreError: the file cannot be written; the message names it. What was there is as before.
         duckdb.OutOfMemoryException: of the block.
     """
+    with _temporary_beside(target) as temporary:
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+
+
+def create_whole(target: Path, data: bytes) -> bool:
+    """Write a file if none of that name is there; return whether it was written. Of several callers one writes it.
+
+    Raises:
+        StoreError: as `write_whole`.
+    """
+    with _temporary_beside(target) as temporary:
+        temporary.write_bytes(data)
+        sync(temporary)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextmanager
+def _temporary_beside(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(target.parent)
         try:
             yield temporary
-            sync(temporary)
-            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
         sync(target.parent)
