@@ -192,15 +192,17 @@ async def _source(place: _Place, record: FolderRecord) -> AsyncIterator[Source]:
 
 @asynccontextmanager
 async def _database_for_one_chunk() -> AsyncIterator[HeldDatabase]:
-    """Yield a database that is open; it bounds the memory of the rows on their way, and is gone afterwards."""
+    """Yield a new database, which bounds the memory of the rows on their way, and is gone afterwards.
+
+    Nobody may hold it for the whole block: an `open` after a long hold waits until nobody has it open.
+    """
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="mixpanel-async-"))
         database = Database(Path(directory) / "chunk.duckdb")
         stack.push_async_callback(finish_in_thread, database.close)
         held = HeldDatabase(database, lock_timeout=0.0)
         stack.push_async_callback(held.let_go)
-        await held.open(create=True)
-        stack.callback(held.close)
+        await held.run(lambda: None, create=True)
         yield held
 
 

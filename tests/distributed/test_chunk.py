@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 import duckdb
 import pytest
 
-from mixpanel_async import ProjectSecret, RateLimits, ServiceAccount
+from mixpanel_async import ProjectSecret, RateLimits, ServiceAccount, holding
 from mixpanel_async.decode import event_batches
 from mixpanel_async.distributed import chunk as chunk_module
 from mixpanel_async.distributed import fetch_chunk, fetch_chunk_to_parquet
@@ -256,3 +256,11 @@ def test_a_process_pool_fetches_chunks(destination):
             reports = list(pool.map(fetch_chunk_to_parquet, jobs))
         assert held_lines(destination) == expected(server, "2026-01-01", "2026-01-14")
     assert all(report.success for report in reports)
+
+
+async def test_a_response_that_takes_long_holds_nothing_up(fake, job_of, destination, monkeypatch):
+    """The local path lets go of a file that was held for long, and waits until nobody uses it."""
+    monkeypatch.setattr(holding, "LONG_TURN", 0.01)
+    fake.latency = 0.1
+    assert (await asyncio.wait_for(fetch_chunk(job_of()), 60)).success
+    assert held_lines(destination) == expected(fake, *WEEK)
