@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from mixpanel_async.arguments import is_seconds
+from mixpanel_async.dataset.loading import plan_loading
 from mixpanel_async.dates import as_date, optional_date_range
-from mixpanel_async.duck.connection import path_of
+from mixpanel_async.duck.connection import create_database, path_of
 from mixpanel_async.duck.coverage import read_coverage
 from mixpanel_async.duck.describe import check_sample, read_description
 from mixpanel_async.duck.dropping import drop_table
@@ -34,11 +35,13 @@ from mixpanel_async.holding import (
     write_connection,
     write_file,
 )
+from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     import duckdb
     import pyarrow as pa
@@ -91,6 +94,7 @@ class Store:
         self._run_steps: RunSteps
         self._write: RunWriting
         self._compact: Callable[[], Awaitable[CompactResult]]
+        self._path: Path | None = None
         if is_connection(database):
             self._run = partial(read_connection, database)
             self._run_steps = partial(connection_steps, database)
@@ -101,6 +105,7 @@ class Store:
                 'A database ":memory:" is only in its client: use `client.store`, or pass an open duckdb connection.'
             )
         else:
+            self._path = path
             self._run = partial(read_file, path, lock_timeout)
             self._run_steps = partial(file_steps, path, lock_timeout)
             self._write = partial(write_file, path, lock_timeout)
@@ -117,7 +122,7 @@ class Store:
         """Return the Store of a client, which runs what it does itself."""
         store = cls.__new__(cls)
         store._run, store._run_steps, store._write = run, run_steps, write  # noqa: SLF001 - its own class
-        store._compact = compact  # noqa: SLF001 - as above
+        store._compact, store._path = compact, None  # noqa: SLF001 - as above
         return store
 
     async def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> QueryResult:
@@ -281,6 +286,47 @@ class Store:
         if target.suffix.lower() in (".zst", ".zstd", ".bz2", ".xz", ".zip"):
             raise ValueError(f"path={str(path)!r}: JSON Lines are compressed with gzip only: end the name in .gz.")
         return await self._run(partial(export_jsonl, name=check_table_name(name), path=target))
+
+    async def load_parquet(
+        self,
+        destination: str | os.PathLike[str],
+        project_id: int,
+        name: str = "events",
+        *,
+        from_date: str | dt.date | None = None,
+        to_date: str | dt.date | None = None,
+    ) -> int:
+        """Load what `mixpanel_async.distributed.export_events` wrote of a project into a table, with its journal and
+        its rejected lines: as if `fetch_events` had fetched it. So `fetch_events` and `sync_events` go on from it.
+
+        A chunk that the table has already is left out, so a repeat loads only what is new or was replaced. Each chunk
+        is one transaction, and takes the place of what the table held for its dates. An event that Mixpanel returned
+        for two chunks is in the table once. A file is created if it is missing, but not by `client.store`.
+
+        Args:
+            destination: that of the export: a path, or a URL of an object store.
+            project_id: the project's id.
+            name: the table.
+            from_date: first date, inclusive; `None` for the first one that is there.
+            to_date: last date, inclusive; `None` for the last one.
+
+        Returns:
+            How many rows were loaded.
+
+        Raises:
+            ValueError, ConfigurationError: an argument is out of its range.
+            TableNotFoundError: the project was never exported to this destination.
+            SelectionMismatchError: the table holds another selection.
+            StoreError: a file cannot be read or written. Chunks that were loaded before stay.
+
+        A cancel takes effect when all is loaded.
+        """
+        ends = optional_date_range(from_date, to_date)
+        between = ["" if ends[0] is None else str(ends[0]), "9999-99-99" if ends[1] is None else str(ends[1])]
+        load = await finish_in_thread(plan_loading, destination, project_id, check_table_name(name), *between)
+        if self._path is not None and not self._path.exists():
+            await finish_in_thread(create_database, self._path)
+        return await self._write(load, table=name)
 
     async def drop_table(self, name: str) -> None:
         """Drop a fetched table with all that belongs to it, in one transaction: its journal, its rejected lines, and

@@ -14,5 +14,6 @@ chunk_files    the files of one chunk, and their publication
 budget_state   when requests of a project began, and which are open; pure
 budget_folder  the record of a project's requests that all processes share
 valid_files    the files to read
+loading        what is valid, for a table
 garbage        files that are valid no more
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -46,6 +46,10 @@ class Folder(Protocol):
         """Return a file's bytes; `None` if there is none."""
         ...
 
+    def reading(self, name: str) -> AbstractContextManager[Path]:
+        """Yield the path of a file with these bytes, which must not be changed, while the block runs."""
+        ...
+
     def entries(self, prefix: str) -> list[Entry]:
         """Return the files of a folder in it and of the folders in that, by name; none if it is missing."""
         ...
@@ -82,6 +86,10 @@ class LocalFolder:
                 return (self._path / name).read_bytes()
             except FileNotFoundError:
                 return None
+
+    def reading(self, name: str) -> AbstractContextManager[Path]:
+        """See `Folder`."""
+        return nullcontext(self._path / name)
 
     def entries(self, prefix: str) -> list[Entry]:
         """See `Folder`."""

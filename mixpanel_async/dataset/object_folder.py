@@ -63,6 +63,16 @@ class ObjectFolder:
             return bytes(self._obstore.get(self._store, name).bytes())
         return None
 
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """See `Folder`. It is downloaded to the directory for temporary files."""
+        with tempfile.TemporaryDirectory(prefix="mixpanel-async-") as directory:
+            path = Path(directory) / "file.parquet"
+            with self._translate_errors(), path.open("wb") as file:
+                for data in self._obstore.get(self._store, name):
+                    file.write(data)
+            yield path
+
     def entries(self, prefix: str) -> list[Entry]:
         """See `Folder`."""
         with self._translate_errors():
@@ -102,6 +112,18 @@ def open_folder(target: str | os.PathLike[str]) -> Folder:
         ModuleNotFoundError: it is a URL, and obstore is not installed.
     """
     return ObjectFolder(str(target)) if is_url(target) else local_folder(target)
+
+
+def check_destination(target: str | os.PathLike[str]) -> str:
+    """Return a destination as every process can open it: a path becomes absolute. Nothing is written.
+
+    Raises:
+        ConfigurationError, ValueError, StoreError: as `open_folder`.
+    """
+    if is_url(target):
+        _check(str(target))
+        return str(target)
+    return local_folder(target).url("").rstrip("/")
 
 
 def _check(url: str) -> None:

@@ -251,6 +251,16 @@ class Lease:
             self._database.release()
 
 
+def create_database(path: Path) -> None:
+    """Create a file with our tables. Raises DatabaseLockedError, StoreError as `Lease.open`."""
+    database = Database(path)
+    try:
+        database.acquire()
+        database.release()
+    finally:
+        database.close()
+
+
 def path_of(target: object) -> Path | None:
     """Return a file's path, `~` expanded; `None` for a database in memory."""
     text = os.fspath(target) if isinstance(target, (str, os.PathLike)) else target

@@ -88,6 +88,13 @@ class TableSink:
         with self._rows.holding(rows):
             return int(self._cursor.execute(INSERT.format(table=self._table)).fetchall()[0][0])
 
+    def insert_from(self, query: str) -> int:
+        """Insert the rows of a query, which has the table's columns, in place of what the table held for these dates;
+        return how many.
+        """
+        self._delete_old()
+        return int(self._cursor.execute(f"INSERT INTO {self._table} ({EVENT_NAMES}) {query}").fetchall()[0][0])
+
     def delete_duplicates(self, inserted: int) -> int:
         """Delete duplicates that lie in different inserts of a long chunk; return how many."""
         rows, with_key, keys = self._query_inserted(_COUNTS)

@@ -13,16 +13,18 @@ from mixpanel_async.duck.parser import EventParser
 from mixpanel_async.duck.row_buffer import MARKED
 
 if TYPE_CHECKING:
+    import duckdb
+
     from mixpanel_async.duck.connection import Database
 
 
 class Workbench:
     """One chunk's at a time. After an error it must be closed."""
 
-    def __init__(self, database: Database) -> None:
-        self.instance = database.instance
-        """Which DuckDB instance it belongs to."""
-        self.cursor = database.cursor()
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, instance: duckdb.DuckDBPyConnection | None = None) -> None:
+        self.instance = instance
+        """Which DuckDB instance of ours it belongs to, if any."""
+        self.cursor = cursor
         self.parser = EventParser(self.cursor)
         self.held = ArrowInput(self.cursor, "held", MARKED)
         self.to_insert = ArrowInput(self.cursor, "to_insert", MARKED)
@@ -45,7 +47,7 @@ class Workbenches:
             while (bench := self._free.pop()).instance is not self._database.instance:
                 bench.close()
             return bench
-        return Workbench(self._database)
+        return Workbench(self._database.cursor(), self._database.instance)
 
     def give_back(self, bench: Workbench) -> None:
         """Keep one for the next chunk, unless it would keep somebody else's database open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -57,23 +58,32 @@ def job(server, destination, dates=WEEK, **options) -> ChunkJob:
     return ChunkJob(dates=dates, destination=destination, **given)
 
 
-def rows_of(files) -> list[tuple]:
-    if not files:
+def rows_of(paths) -> list[tuple]:
+    if not paths:
         return []
     columns = "event_name, epoch_us(event_time), distinct_id, insert_id, properties"
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet({list(files)!r}, hive_partitioning = false)").fetchall()
+    source = f"read_parquet({list(map(str, paths))!r}, hive_partitioning = false)"
+    return duckdb.sql(f"SELECT {columns} FROM {source}").fetchall()
 
 
-def held_lines(destination, project_id=12345) -> Counter[bytes]:
-    """The valid rows of a project as lines of an export; their other columns must say the same."""
+def lines_of(files, folder, destination) -> Counter[bytes]:
+    """The rows of files as lines of an export; their other columns must say the same."""
     lines: Counter[bytes] = Counter()
-    for name, time, distinct_id, insert_id, properties in rows_of(valid_files(destination, project_id)):
+    with ExitStack() as stack:
+        paths = [stack.enter_context(folder.reading(file.removeprefix(f"{destination}/"))) for file in files]
+        rows = rows_of(paths)
+    for name, time, distinct_id, insert_id, properties in rows:
         parsed = json.loads(properties)
         assert time == parsed["time"] * (1000 if parsed["time"] >= 253_402_300_800 else 1_000_000)
         assert (distinct_id, insert_id) == (parsed.get("distinct_id"), parsed.get("$insert_id"))
         text = json.dumps(name, ensure_ascii=False)
         lines[f'{{"event":{text},"properties":{properties}}}'.encode()] += 1
     return lines
+
+
+def held_lines(destination, project_id=12345) -> Counter[bytes]:
+    """The valid rows of a project, as `lines_of`."""
+    return lines_of(valid_files(destination, project_id), open_folder(destination), destination)
 
 
 def manifests(destination, project_id=12345):

@@ -65,7 +65,7 @@ def test_rows_that_duckdb_gives_in_another_order_are_not_stored(shelf, monkeypat
 
 
 def test_an_empty_buffer_inserts_nothing(shelf):
-    buffer = dedup.DedupBuffer(Workbench(shelf.database), pytest.fail, deduplicate=True)
+    buffer = dedup.DedupBuffer(Workbench(shelf.database.cursor()), pytest.fail, deduplicate=True)
     buffer.flush()
     assert buffer.counts == ChunkCounts()
 
