@@ -29,6 +29,7 @@ NIGHTLY: dict[str, list[str]] = {
     "contract": [],
     "dbt": [],
     "dlt": [],
+    "dask": [],
 }
 """Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
 
@@ -95,6 +96,13 @@ def floors(session: nox.Session) -> None:
     constraints.write_text("\n".join(oldest), encoding="utf-8")
     session.install("-e", ".[test]", env={"PIP_CONSTRAINT": str(constraints)})
     session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Exports by many processes: on a Dask cluster, with workers that are killed, and into a local S3 server."""
+    session.install("-e", ".[test,dask]", "moto[server]", "dask[dataframe]")
+    session.run("python", "-m", "pytest", "-q", "-n0", "tests/dataset", "tests/distributed", *session.posargs)
 
 
 @nox.session
@@ -206,6 +214,7 @@ def nightly(session: nox.Session) -> None:
     - `contract`, the clients of other authors: 2 minutes
     - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
     - `dlt`, the example with dlt: 3 minutes
+    - `dask`, exports by many processes: 5 minutes
     """
     for name, arguments in NIGHTLY.items():
         session.notify(name, arguments)

@@ -39,7 +39,11 @@ def find_credentials(credentials: CredentialsOf | None, project_id: int) -> Cred
     """
     if credentials is None:
         return _from_environment(os.environ, project_id)
-    found = credentials(project_id)
+    try:
+        found = credentials(project_id)
+    except Exception as error:  # noqa: BLE001 - the caller's own
+        kind = type(error).__name__  # its message may hold what it read
+        raise ConfigurationError(f"The function for credentials raised {kind} for project {project_id}.") from None
     if not isinstance(found, Credentials):
         kind = type(found)
         del found  # a traceback may print a frame's locals

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from mixpanel_async import MixpanelClient, RateLimits, RetryPolicy, ServiceAccount
-from mixpanel_async.testing import FakeMixpanel, GeneratedEvents
+from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, Project
 
 UNHURRIED = RateLimits(per_second=10_000, per_hour=1_000_000, queries_per_hour=1_000_000, lexicon_per_minute=1_000_000)
 AT_ONCE = RetryPolicy(attempts=3, wait_initial=0.0, wait_max=0.0)
@@ -79,10 +79,12 @@ async def client_of(path: Path) -> AsyncIterator[Callable[..., MixpanelClient]]:
         await client.close()
 
 
-def expected(server: FakeMixpanel, first: str, last: str, *, deduplicate: bool = True) -> Counter[bytes]:
+def expected(
+    server: FakeMixpanel, first: str, last: str, *, deduplicate: bool = True, project: Project | None = None
+) -> Counter[bytes]:
     """The server's lines for these dates, of each repeated key the one that was processed last."""
     kept: dict[object, tuple[int, bytes]] = {}
-    for number, line in enumerate(server.truth_lines(first, last, time_in_ms=True)):
+    for number, line in enumerate(server.truth_lines(first, last, project=project, time_in_ms=True)):
         event = json.loads(line)
         properties = event["properties"]
         key: object = (event["event"], properties.get("distinct_id"), properties["time"], properties.get("$insert_id"))

@@ -1,0 +1,59 @@
+"""Tasks on the workers of a Dask cluster: submitted, awaited, and what their ends mean."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mixpanel_async.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+_LOST = (
+    "The Dask scheduler lost the tasks of this export: it was closed or restarted. Dates that are valid stay, and so "
+    "does the count of requests: call export_events again, and it requests what is missing."
+)
+
+
+class TaskFailedError(Exception):
+    """A task has no result: its worker was killed again and again, or cannot run it. It never reaches a caller."""
+
+
+class Cluster:
+    """The workers of a caller's client."""
+
+    def __init__(self, client: Any, run: str) -> None:  # noqa: ANN401 - distributed is an extra
+        """`run` is in the tasks' names, so that no other call has the same."""
+        self._client = client
+        self._run = run
+        self._numbers = count()
+
+    async def run(self, function: Callable[..., Coroutine[Any, Any, T]], name: str, *arguments: object) -> T:
+        """Run a coroutine function on a worker. The dashboard shows the name. A task whose worker is lost runs again,
+        as often as Dask's `allowed-failures` says. A cancel gives the task up.
+
+        Raises:
+            TaskFailedError: as it says.
+            ExportError: the scheduler was lost.
+        """
+        key = f"mixpanel-export-{name}-{self._run}-{next(self._numbers)}"
+        future = self._client.submit(function, *arguments, key=key, pure=False)
+        try:
+            result: T = await future
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise ExportError(_LOST) from None
+        except Exception as error:  # noqa: BLE001 - whatever ended the task, the others go on
+            if self._client.status != "running":
+                raise ExportError(_LOST) from None
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:500]}"
+            raise TaskFailedError(f"The task failed on its worker ({reason})") from None
+        finally:
+            future.release()
+        return result

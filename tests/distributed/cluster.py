@@ -1,0 +1,23 @@
+"""A Dask cluster of two worker processes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import dask
+from distributed import LocalCluster
+
+from mixpanel_async.testing import Project
+
+
+@contextmanager
+def two_workers(threads=4, **environment):
+    """Only the workers have the account in their environment."""
+    known = Project().service_account
+    account = {"MP_USERNAME": known.username, "MP_SECRET": known.secret}
+    patient = {"distributed.comm.timeouts.connect": "300s", "distributed.comm.timeouts.tcp": "300s"}  # a busy machine
+    with dask.config.set(patient), LocalCluster(
+        n_workers=2, threads_per_worker=threads, dashboard_address=None, env=account | environment, memory_limit=0,
+        silence_logs=50,
+    ) as cluster:  # fmt: skip
+        yield cluster
