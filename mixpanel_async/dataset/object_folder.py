@@ -97,8 +97,6 @@ class ObjectFolder:
         """Only the first line of an error: the rest of it is the store's whole response."""
         try:
             yield
-        except FileNotFoundError:
-            raise
         except (self._obstore.exceptions.BaseError, OSError) as error:
             raise StoreError(f"{self._url}: {str(error).partition(chr(10))[0][:500]}") from None
 

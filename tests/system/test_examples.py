@@ -95,6 +95,8 @@ def test_every_example_is_tested_here():
         "dbt",  # tests/store/test_dbt.py
         "dlt_pipeline.py",  # tests/system/test_dlt_pipeline.py
         "two_projects.py",
+        "process_pool.py",
+        "scheduled_task.py",
         "test_your_export.py",
         "notebook.ipynb",
     }
@@ -124,6 +126,20 @@ def test_every_hour_in_a_web_app(tmp_path):
     assert len(later) == 2
     assert set(later) == {0}
     assert rows_in(tmp_path / "hourly.duckdb") == first
+
+
+def test_a_process_pool(tmp_path):
+    shown = run_example(tmp_path, "process_pool.py")
+    assert len(re.findall(r"^100[12] \S+ \S+ [\d,]+ rows$", shown, re.MULTILINE)) == 8
+    for number in (1001, 1002):
+        assert number_in(rf"project {number}: (\d+) files", shown) == 26
+
+
+def test_a_scheduled_task(tmp_path):
+    first, second, again = run_example(tmp_path, "scheduled_task.py").splitlines()
+    assert again == f"again: {first}"
+    assert first != second
+    assert {path.name for path in (tmp_path / "events").iterdir()} == {"_mixpanel", "project_id=12345"}
 
 
 NIGHTLY = EXAMPLES / "nightly"
