@@ -164,6 +164,7 @@ class EventsExport:
                 async with self._hooks.running(), asyncio.TaskGroup() as group:
                     for project_id in self._projects:
                         group.create_task(self._export(project_id))
+            self.results = {project_id: self.results[project_id] for project_id in self._projects}
         finally:
             self._batches.put_nowait(None)
 

@@ -11,13 +11,13 @@ from mixpanel_async.testing import Project
 
 
 @contextmanager
-def two_workers(threads=4, **environment):
+def two_workers(threads=4, silence_logs=50, **environment):
     """Only the workers have the account in their environment."""
     known = Project().service_account
     account = {"MP_USERNAME": known.username, "MP_SECRET": known.secret}
     patient = {"distributed.comm.timeouts.connect": "300s", "distributed.comm.timeouts.tcp": "300s"}  # a busy machine
     with dask.config.set(patient), LocalCluster(
-        n_workers=2, threads_per_worker=threads, dashboard_address=None, env=account | environment, memory_limit=0,
-        silence_logs=50,
+        n_workers=2, threads_per_worker=threads, dashboard_address="127.0.0.1:0", env=account | environment, memory_limit=0,
+        silence_logs=silence_logs,
     ) as cluster:  # fmt: skip
         yield cluster

@@ -81,7 +81,7 @@ async def main(projects, days, chunk_days, kills, per_day, s3):
     with destination_of(s3) as (destination, environment):
         fake = FakeMixpanel(today="2026-06-01", projects=made, limits=FakeLimits(**LIMITS), latency=0.2)
         async with fake:
-            with two_workers(**environment) as cluster:
+            with two_workers(silence_logs=30, **environment) as cluster:
                 async with Client(cluster.scheduler_address, asynchronous=True, timeout=300) as client:
                     print("two workers are there", flush=True)
                     started = time.monotonic()
