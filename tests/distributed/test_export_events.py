@@ -207,7 +207,7 @@ async def test_a_scheduler_that_is_lost_is_an_error_that_says_what_stays(destina
             async with distributed.Client(another.scheduler_address, asynchronous=True) as new:
                 running = asyncio.create_task(export(new, fake, destination)._finish())
                 await fake.until(lambda: fake.requests)
-                await new.cancel(list(new.futures), force=True)
+                await new.cancel([distributed.Future(key, client=new) for key in list(new.futures)], force=True)
                 with pytest.raises(ExportError, match="call export_events again"):
                     await running
 
