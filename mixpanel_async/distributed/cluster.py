@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import concurrent.futures
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,10 +44,7 @@ class Cluster:
         future = self._client.submit(function, *arguments, key=key, pure=False)
         try:
             result: T = await future
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise
+        except concurrent.futures.CancelledError:  # the future's; that of this task is asyncio's
             raise ExportError(_LOST) from None
         except Exception as error:  # noqa: BLE001 - whatever ended the task, the others go on
             if self._client.status != "running":
