@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,27 @@ def test_the_public_names_are_just_these():
     assert set(mixpanel_async.__all__) == PUBLIC
     assert mixpanel_async.__all__ == sorted(mixpanel_async.__all__)
     assert all(hasattr(mixpanel_async, name) for name in PUBLIC)
+
+
+def test_a_type_checker_sees_the_names_that_there_are():
+    tree = ast.parse(Path(mixpanel_async.__file__).read_text(encoding="utf-8"))
+    seen = {
+        name.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("mixpanel_async")
+        for name in node.names
+    }
+    assert seen.keys() == PUBLIC
+    for name, module in seen.items():
+        assert getattr(mixpanel_async, name) is getattr(import_module(module), name)
+
+
+def test_a_name_that_is_not_there():
+    assert set(dir(mixpanel_async)) >= PUBLIC
+    with pytest.raises(AttributeError, match=r"^module 'mixpanel_async' has no attribute 'Nothing'$"):
+        mixpanel_async.Nothing  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Nothing'"):
+        exec("from mixpanel_async import Nothing")
 
 
 def test_the_others_stand_where_the_docs_say():
