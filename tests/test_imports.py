@@ -29,7 +29,7 @@ LAYERS = [
 ]
 """Each may import those before it, and none of its own."""
 APART = {"__init__", "__main__", "cli", "testing"}
-PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups", "verify", "dataset", "distributed"]
+PACKAGES = ["api", "decode", "duck", "export", "engage", "lookups", "verify", "dataset", "distributed", "cli"]
 
 
 def imports(path, *, at_run_time=False):

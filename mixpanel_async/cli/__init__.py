@@ -1,81 +1,89 @@
 """The command line: results on stdout, progress and messages on stderr.
 
-A command is a module of this package with two functions, named in `COMMANDS`:
+running      runs a coroutine: signals, errors, exit codes, warnings beside a progress bar
+again        the command that was called, as a line for a shell
+command      a click command that is a coroutine function
+dates        dates as a user writes them: `today`, `yesterday`, `7d`
+options      options that commands share
+output       results on stdout, as text or JSON
+fetch        fetch events, fetch profiles
+sync         sync events, sync profiles
+stream       stream events, stream profiles
+look         plan, coverage, verify, tables, describe
+rows         rows of a query: CSV, JSON, files
+query        query
+export       export parquet, export csv, export jsonl
+doctor       doctor
+charts       numbers as text
+progress     the demo's progress bar
+demo_export  what the demo does
+demo         demo
+completion   completion
 
-    add_to(commands)    adds its parser to the `commands` of argparse
-    run(arguments)      does the work, prints the result, returns the exit code
-
-The exit codes are the same for every command: 0 done, 1 an error (one line on stderr) or failed chunks, 2 wrong
-usage, 130 interrupted by Ctrl-C, 143 terminated by SIGTERM.
+These modules import what `--help` needs. The rest of the package comes with the first name that is used of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
 import sys
 from typing import TYPE_CHECKING
 
-import duckdb
+import click
 
 from mixpanel_async._version import __version__
-from mixpanel_async.cli import demo
-from mixpanel_async.cli.signals import CutShortError
-from mixpanel_async.errors import MixpanelError
+from mixpanel_async.cli.completion import completion
+from mixpanel_async.cli.demo import demo
+from mixpanel_async.cli.doctor import doctor
+from mixpanel_async.cli.export import export
+from mixpanel_async.cli.fetch import fetch
+from mixpanel_async.cli.look import coverage, describe, plan, tables, verify
+from mixpanel_async.cli.query import query
+from mixpanel_async.cli.stream import stream
+from mixpanel_async.cli.sync import sync
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (demo,)
+
+class _InOrderOfUse(click.Group):
+    """A group that lists its commands as they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return their names."""
+        return list(self.commands)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; `None` takes the process's arguments.
+@click.group(cls=_InOrderOfUse, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="mixpanel-async %(version)s")
+def cli() -> None:
+    """Export Mixpanel's raw events and profiles into DuckDB.
+
+    Credentials come from the environment: MP_USERNAME, MP_SECRET and MP_PROJECT_ID of a service account (or
+    MP_OAUTH_TOKEN and MP_PROJECT_ID, or MP_PROJECT_SECRET), and MP_REGION if the project is not in `us`.
+
+    Exit codes: 0 done; 1 an error, or some chunks failed; 2 wrong usage; 130 interrupted; 143 terminated.
+    """
+
+
+for _command in (
+    fetch, sync, stream, plan, coverage, verify, tables, describe, query, export, doctor, demo, completion,
+):  # fmt: skip
+    cli.add_command(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; `None` takes the process's arguments.
 
     Raises:
-        SystemExit: from argparse, with 2 after wrong usage and 0 after `--help` and `--version`.
+        SystemExit: with the exit code.
     """
     _replace_what_cannot_be_encoded()
-    arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except CutShortError as signal:
-        return _failed(f"{signal}. Chunks that were committed before stay, each of them whole.", signal.exit_code)
-    except KeyboardInterrupt:
-        return _failed("Interrupted.", 130)
-    except BrokenPipeError:
-        return _end_quietly()
-    except (MixpanelError, OSError, duckdb.Error) as error:
-        return _failed(" ".join(str(error).split()), 1)
-    return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mixpanel-async", description="Export Mixpanel's raw events in parallel date chunks into DuckDB."
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_to(commands)
-    return parser
-
-
-def _failed(message: str, code: int) -> int:
-    print(f"mixpanel-async: {message}", file=sys.stderr)
-    return code
-
-
-def _end_quietly() -> int:
-    """Print nothing more, not even when Python flushes at its end: the pipe's reader has closed it, as `head` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+    cli.main(args=argv)
 
 
 def _replace_what_cannot_be_encoded() -> None:
     """Print a `?` for each character that the terminal's encoding lacks; event names may be in any script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    for text in (sys.stdout, sys.stderr):
+        if isinstance(text, io.TextIOWrapper):
+            text.reconfigure(errors="replace")

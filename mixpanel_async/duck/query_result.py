@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixpanel_async import html
 from mixpanel_async.duck.files import as_literal
 from mixpanel_async.duck.schema import quoted
 from mixpanel_async.duck.sharing import connect
+from mixpanel_async.duck.whole_files import destination, write_whole
 from mixpanel_async.extras import need, need_pyarrow
 from mixpanel_async.terminal import count
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     import duckdb
@@ -99,6 +102,29 @@ class QueryResult:
         need_pyarrow("arrow()")
         with self._relation() as relation:
             return relation.to_arrow_table()
+
+    def write_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as one Parquet file (zstd), whole or not at all. An old file is replaced.
+
+        Raises:
+            ValueError: it is not a path.
+            StoreError: the file cannot be written; what was there stays.
+        """
+        self._copy(path, "FORMAT parquet, COMPRESSION zstd")
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as one CSV file, as `Store.export_csv` does; `.gz` and `.zst` are compressed.
+
+        Raises:
+            ValueError, StoreError: as `write_parquet`.
+        """
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(Path(path).suffix.lower(), "none")
+        self._copy(path, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
+
+    def _copy(self, path: str | os.PathLike[str], options: str) -> None:
+        with write_whole(destination(path, is_folder=False)) as temporary, self._open() as connection:
+            target = as_literal(str(temporary))
+            connection.execute(f"COPY ({self._select(connection)}) TO {target} ({options}, USE_TMP_FILE false)")
 
     def __len__(self) -> int:
         return self.rows

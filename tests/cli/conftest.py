@@ -35,6 +35,10 @@ class Terminal:
     def text(self) -> str:
         return self.shown.decode()
 
+    def write(self, text: str) -> None:
+        """Type on the keyboard."""
+        os.write(self._screen, text.encode())
+
     def until(self, pattern: str) -> re.Match[str]:
         """Read the screen until it shows the pattern."""
         deadline = time.monotonic() + PATIENCE

@@ -14,9 +14,17 @@ import duckdb
 import pytest
 
 from mixpanel_async import ParallelFetchResult
-from mixpanel_async.cli import demo, main
-from mixpanel_async.cli.demo import DAYS, FROM, QUERY, TO, YOURS, events_of, make_database, report
+from mixpanel_async.cli import demo_export as demo
+from mixpanel_async.cli import main as run_and_exit
+from mixpanel_async.cli.demo_export import DAYS, FROM, QUERY, TO, YOURS, events_of, make_database, report
 from mixpanel_async.errors import StoreError
+
+
+def main(arguments):
+    """Run a command in this process, and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        run_and_exit(arguments)
+    return ended.value.code
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +213,7 @@ def test_a_tilde_is_the_home_directory(capsys, monkeypatch, tmp_path, command):
         assert main(["demo", "--database", command]) == 0
         assert [path.name for path in tmp_path.iterdir()] == ["demo.duckdb"]
     else:
-        with pytest.raises(SystemExit):
-            main(["demo", "--database", command])
+        assert main(["demo", "--database", command]) == 2
         assert "the home directory in '~nobody-has-this-name/demo.duckdb' is not known" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import time
 import duckdb
 import pytest
 
-from mixpanel_async.cli.demo import make_database
+from mixpanel_async.cli.demo_export import make_database
 
 CHUNKS = "SELECT from_date, to_date, rows FROM _mixpanel_chunks"
 COUNT = "SELECT count(*) FROM events WHERE event_time >= ?::DATE AND event_time < ?::DATE + 1"
