@@ -98,7 +98,7 @@ def test_every_example_is_tested_here():
         "process_pool.py",
         "scheduled_task.py",
         "test_your_export.py",
-        "notebook.ipynb",
+        "quickstart.ipynb",
     }
 
 
@@ -186,38 +186,40 @@ def test_your_export(tmp_path):
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory):
-    """The notebook after it was run from top to bottom: what each cell that says something said."""
+    """The notebook after it was run from top to bottom: the outputs of each cell that has some."""
     directory = tmp_path_factory.mktemp("notebook")
-    shutil.copy(EXAMPLES / "notebook.ipynb", directory)
-    run_pytest(directory, "--nbmake", "--overwrite", "notebook.ipynb")
-    cells = nbformat.read(directory / "notebook.ipynb", as_version=4).cells
+    shutil.copy(EXAMPLES / "quickstart.ipynb", directory)
+    run_pytest(directory, "--nbmake", "--overwrite", "quickstart.ipynb")
+    cells = nbformat.read(directory / "quickstart.ipynb", as_version=4).cells
     return [cell.outputs for cell in cells if cell.cell_type == "code" and cell.outputs]
 
 
-def test_the_notebook_shows_a_failed_range_and_fetches_it_again(notebook):
-    first, _, second, *_ = notebook
-    assert "'failed_batches': 1" in first[-1].data["text/plain"]
-    assert second[0].name == "stdout"
-    assert second[0].text.startswith("to fetch again: (('20")
-    assert "'has_failures': False" in second[-1].data["text/plain"]
+def html_of(outputs):
+    return next(output.data["text/html"] for output in outputs if "text/html" in output.get("data", ()))
 
 
-def test_the_notebooks_hook_moves_a_bar(notebook):
-    assert "<progress value=6 max=6>" in notebook[0][0].data["text/html"]
+def test_the_quickstart_shows_a_failed_range_and_mends_it(notebook):
+    plan, fetched, coverage, first, mended, described, views, synced, differing = notebook
+    assert "<th" in html_of(plan)
+    assert "5 committed, 1 failed" in html_of(fetched[-1:])
+    assert "(503)" in html_of(fetched[-1:])
+    assert "Gaps: " in html_of(coverage)
+    assert mended[0].text.startswith("to fetch again: (('20")
+    charts = [outputs[-1].data["image/svg+xml"] for outputs in (first, mended)]
+    assert [chart.count("<rect") for chart in charts] == [33, 40]
+    assert "$browser" in html_of(described)
+    assert "users" in html_of(views)
+    assert "0 failed" in html_of(synced[-1:])
+    assert differing[0].data["text/plain"] == "()"
 
 
-def test_the_notebooks_chart_has_a_bar_for_each_day_that_came(notebook):
-    charts = [
-        output.data["image/svg+xml"]
-        for cell in notebook
-        for output in cell
-        if "image/svg+xml" in output.get("data", ())
-    ]
-    assert [chart.count("<rect") for chart in charts] == [35, 42]
+def test_the_quickstart_shows_a_bar(notebook):
+    bar = "".join(output.get("text", "") for output in notebook[1])
+    assert "6/6 chunks" in bar
 
 
 def test_the_notebook_is_committed_without_outputs():
-    cells = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4).cells
+    cells = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4).cells
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
