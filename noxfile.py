@@ -169,6 +169,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """The pictures of `docs/api.md`, made anew: a script in tmux, and a notebook in Chromium."""
+    if missing := [name for name in ("tmux", "chromium") if shutil.which(name) is None]:
+        session.skip(f"{' and '.join(missing)} must be installed: on Debian, apt-get install tmux chromium.")
+    session.install(".", "rich", "jupyterlab", "ipywidgets", "playwright")
+    session.run("python", "docs/pictures/terminal.py")
+    session.run("python", "docs/pictures/notebook.py")
+
+
+@nox.session
 def contract(session: nox.Session) -> None:
     """Clients of other authors with the fake: `nox -s contract -- mixpanel-utils`. It installs the clients."""
     session.install("-e", ".")

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from mixpanel_async.verification import DayCount, Verification
     from mixpanel_async.views import ViewColumn, ViewInfo
-    from mixpanel_async.written import CompactResult, ExportResult
+    from mixpanel_async.written import CompactResult, ExportProgress, ExportResult
 
 __all__ = [
     "AuthenticationError",
@@ -69,6 +69,7 @@ __all__ = [
     "DecodeError",
     "Description",
     "ExportError",
+    "ExportProgress",
     "ExportResult",
     "Failure",
     "FetchPlan",
@@ -145,7 +146,7 @@ _MODULES = {
     ),
     "verification": ("DayCount", "Verification"),
     "views": ("ViewColumn", "ViewInfo"),
-    "written": ("CompactResult", "ExportResult"),
+    "written": ("CompactResult", "ExportProgress", "ExportResult"),
 }
 """Where each name is. A name is imported when it is used: `mixpanel-async --help` needs none of them."""
 

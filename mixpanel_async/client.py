@@ -38,7 +38,7 @@ from mixpanel_async.extras import need_pyarrow
 from mixpanel_async.lookups.fetch import fetch_and_save, fetch_lookup
 from mixpanel_async.lookups.namespace import Lookups
 from mixpanel_async.lookups.project import Calendar, KnownCalendar
-from mixpanel_async.progress import check_hook
+from mixpanel_async.progress import check_hook, check_progress
 from mixpanel_async.selections import ProfileSelection
 from mixpanel_async.store import Store
 from mixpanel_async.verify.compare import verify_events
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.errors import DecodeError
     from mixpanel_async.export.fetch import BatchHook
-    from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.lookups.request import LookupRequest
+    from mixpanel_async.meter import ProgressHook
     from mixpanel_async.types import FetchPlan, FetchResult, ParallelFetchResult, ParallelProfileFetchResult
     from mixpanel_async.verification import Verification
 
@@ -169,7 +169,7 @@ class MixpanelClient:
         limit: int | None = ...,
         parallel: Literal[False] = ...,
         on_batch_complete: BatchHook | None = ...,
-        progress: ProgressHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **options: Unpack[EventOptions],
     ) -> FetchResult: ...
 
@@ -183,7 +183,7 @@ class MixpanelClient:
         limit: None = ...,
         parallel: Literal[True],
         on_batch_complete: BatchHook | None = ...,
-        progress: ProgressHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **options: Unpack[EventOptions],
     ) -> ParallelFetchResult: ...
 
@@ -197,7 +197,7 @@ class MixpanelClient:
         limit: None = ...,
         parallel: bool,
         on_batch_complete: BatchHook | None = ...,
-        progress: ProgressHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **options: Unpack[EventOptions],
     ) -> FetchResult | ParallelFetchResult: ...
 
@@ -210,7 +210,7 @@ class MixpanelClient:
         limit: int | None = None,
         parallel: bool = False,
         on_batch_complete: BatchHook | None = None,
-        progress: ProgressHook | None = None,
+        progress: ProgressHook | bool | None = None,
         **options: Unpack[EventOptions],
     ) -> FetchResult | ParallelFetchResult:
         """Export raw events into a table of the database.
@@ -225,9 +225,11 @@ class MixpanelClient:
             on_batch_complete: called with a `BatchProgress` after each chunk is committed or has failed, one call after
                 the other. A plain function is called in a thread, a coroutine function on the event loop. If it raises,
                 the first error is logged and the fetch goes on.
-            progress: called with a `FetchProgress` in the same way, whenever that changes: when a chunk has ended, a
-                request is sent again or a long wait begins or ends, and up to four times a second while bytes come. A
-                slow hook misses values in between, and gets the last one.
+            progress: `True` shows a bar: on stderr, or in a notebook below the cell. Where stderr is no terminal, there
+                is a line at the end, and before that one every ten seconds at most. A function is called with a
+                `FetchProgress`, as `on_batch_complete` is, whenever that changes: when a chunk has ended, a request is
+                sent again or a long wait begins or ends, and up to four times a second while bytes come. A slow one
+                misses values in between, and gets the last one.
             options: these keyword arguments:
 
                 - `events=None`: names of the events; `None` for all. If no event comes, the names are logged as a
@@ -261,7 +263,7 @@ class MixpanelClient:
         A cancel returns when the threads that write have ended: committed chunks stay, the others leave nothing.
         """
         check_hook("on_batch_complete", on_batch_complete)
-        check_hook("progress", progress)
+        check_progress(progress)
         check_flags(parallel=parallel, **options)
         fetch = EventFetch.of(name, from_date, to_date, limit=limit, parallel=parallel, **options)
         started = time.monotonic()
@@ -280,7 +282,7 @@ class MixpanelClient:
         from_date: str | dt.date | None = None,
         to_date: str | dt.date | None = None,
         on_batch_complete: BatchHook | None = None,
-        progress: ProgressHook | None = None,
+        progress: ProgressHook | bool | None = None,
         **options: Unpack[SyncOptions],
     ) -> ParallelFetchResult:
         """Bring a table of events up to date: request the dates that it lacks, and again those that may have changed.
@@ -322,7 +324,7 @@ class MixpanelClient:
         A cancel, or a kill at any moment, leaves whole chunks only; the next sync does the rest.
         """
         check_hook("on_batch_complete", on_batch_complete)
-        check_hook("progress", progress)
+        check_progress(progress)
         sync = EventSync.of(name, from_date, to_date, **options)
         started = time.monotonic()
         work = partial(sync_events, sync, self._calendar, self._core.export_source(), on_batch_complete, progress)
@@ -474,6 +476,7 @@ class MixpanelClient:
         parallel: Literal[False] = ...,
         max_workers: int = ...,
         on_batch_complete: PageHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **selection: Unpack[ProfileArguments],
     ) -> FetchResult: ...
 
@@ -487,6 +490,7 @@ class MixpanelClient:
         parallel: Literal[True],
         max_workers: int = ...,
         on_batch_complete: PageHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **selection: Unpack[ProfileArguments],
     ) -> ParallelProfileFetchResult: ...
 
@@ -500,6 +504,7 @@ class MixpanelClient:
         parallel: bool,
         max_workers: int = ...,
         on_batch_complete: PageHook | None = ...,
+        progress: ProgressHook | bool | None = ...,
         **selection: Unpack[ProfileArguments],
     ) -> FetchResult | ParallelProfileFetchResult: ...
 
@@ -512,6 +517,7 @@ class MixpanelClient:
         parallel: bool = False,
         max_workers: int = 5,
         on_batch_complete: PageHook | None = None,
+        progress: ProgressHook | bool | None = None,
         **selection: Unpack[ProfileArguments],
     ) -> FetchResult | ParallelProfileFetchResult:
         """Export user or group profiles into a table of the database, as they are now.
@@ -529,6 +535,7 @@ class MixpanelClient:
             max_workers: pages at once. Mixpanel allows 5 queries (`RateLimits.concurrent_queries`); more are not used.
             on_batch_complete: called with a `ProfileBatchProgress` after each page is kept or has failed, as with
                 `fetch_events`. After a session has expired, pages are reported again.
+            progress: as in `fetch_events`; its chunks are pages.
             selection: these keyword arguments:
 
                 - `where=None`: a filter expression of Mixpanel's, sent as it is.
@@ -561,13 +568,14 @@ class MixpanelClient:
         it came at the very end, the table is the new one.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_progress(progress)
         check_flags(append=append, resume=resume, parallel=parallel, **selection)
         fetch = ProfileFetch.of(
             name, ProfileSelection.of(**selection),
             append=append, resume=resume, parallel=parallel, max_workers=max_workers,
         )  # fmt: skip
         started = time.monotonic()
-        work = partial(fetch_profiles, fetch, self._core.query_source(), on_batch_complete)
+        work = partial(fetch_profiles, fetch, self._core.query_source(), on_batch_complete, progress)
         outcome = await self._core.call_on_table(fetch.table, work)
         return (parallel_profiles_result if parallel else profiles_result)(fetch.table, outcome, started)
 
@@ -581,6 +589,7 @@ class MixpanelClient:
         full_every_days: int = 7,
         max_workers: int = 5,
         on_batch_complete: PageHook | None = None,
+        progress: ProgressHook | bool | None = None,
     ) -> ParallelProfileFetchResult:
         """Keep a table of user or group profiles up to date. Call it as often as you like, such as every hour.
 
@@ -610,6 +619,7 @@ class MixpanelClient:
                 or deleted rows.
             max_workers: pages at once, as with `fetch_profiles`.
             on_batch_complete: called with a `ProfileBatchProgress` for each page, as with `fetch_profiles`.
+            progress: as in `fetch_profiles`.
 
         Returns:
             `total_rows` counts the profiles that this call wrote, 0 if none was seen since. With pages that failed,
@@ -629,10 +639,11 @@ class MixpanelClient:
         the one that began first ends with a `StoreError`.
         """
         check_hook("on_batch_complete", on_batch_complete)
+        check_progress(progress)
         selection = ProfileSelection.of(where=where, output_properties=output_properties, group_id=group_id)
         sync = ProfileSync.of(name, selection, full_every_days=full_every_days, max_workers=max_workers)
         started = time.monotonic()
-        work = partial(sync_profiles, sync, self._core.query_source(), on_batch_complete)
+        work = partial(sync_profiles, sync, self._core.query_source(), on_batch_complete, progress)
         outcome = await self._core.call_on_table(sync.table, work)
         return parallel_profiles_result(sync.table, outcome, started)
 

@@ -17,8 +17,14 @@ logger = logging.getLogger("mixpanel_async")
 T = TypeVar("T")
 
 
-def check_hook(argument: str, hook: object) -> None:
-    """Check that a caller's hook can be called with one argument.
+def check_progress(progress: object) -> None:
+    """Check a `progress` argument: a hook, True, False or None. Raises ValueError, as `check_hook`."""
+    if not isinstance(progress, bool):
+        check_hook("progress", progress, others="True (a bar), ")
+
+
+def check_hook(argument: str, hook: object, *, others: str = "") -> None:
+    """Check that a caller's hook can be called with one argument. `others` are values that it may also have.
 
     Raises:
         ValueError: names the argument and what it must be.
@@ -26,7 +32,7 @@ def check_hook(argument: str, hook: object) -> None:
     if hook is None:
         return
     if not callable(hook):
-        raise ValueError(f"{argument} must be a function or a coroutine function, not {hook!r}.")  # noqa: TRY004
+        raise ValueError(f"{argument} must be {others}a function or a coroutine function, not {hook!r}.")  # noqa: TRY004
     try:
         inspect.signature(hook).bind(object())
     except TypeError:

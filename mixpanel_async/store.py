@@ -35,6 +35,8 @@ from mixpanel_async.holding import (
     write_connection,
     write_file,
 )
+from mixpanel_async.meter import ExportMeter
+from mixpanel_async.progress import check_progress
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from mixpanel_async.description import Description, SchemaChanges
     from mixpanel_async.duck.query_result import QueryResult
     from mixpanel_async.holding import RunReading, RunSteps, RunWriting
+    from mixpanel_async.meter import ExportHook
     from mixpanel_async.tables import Tables
     from mixpanel_async.views import ViewInfo
     from mixpanel_async.written import CompactResult, ExportResult
@@ -210,7 +213,7 @@ class Store:
         """
         return await self._write(create_macros)
 
-    async def export_parquet(
+    async def export_parquet(  # noqa: PLR0913 - each is one independent setting with a default
         self,
         name: str,
         path: str | os.PathLike[str],
@@ -218,6 +221,7 @@ class Store:
         partition_by: Literal["date"] | None = "date",
         from_date: str | dt.date | None = None,
         to_date: str | dt.date | None = None,
+        progress: ExportHook | bool | None = None,
     ) -> ExportResult:
         """Write a table or a view in Parquet (zstd): one file for each date, or one for all.
 
@@ -243,6 +247,9 @@ class Store:
             partition_by: `"date"`, the date of `event_time`, or `None`.
             from_date: first date, inclusive, as after a sync of some days; `None` for the first one.
             to_date: last date, inclusive; `None` for the last one.
+            progress: `True` shows a bar, as in `MixpanelClient.fetch_events`. A function, plain or coroutine, is called
+                with an `ExportProgress` when that has changed, up to four times a second, and at the end. If it
+                raises, the first error is logged and the export goes on.
 
         Raises:
             ValueError: an argument is out of its range.
@@ -252,13 +259,16 @@ class Store:
         """
         if partition_by not in ("date", None):
             raise ValueError(f"partition_by must be 'date' or None, not {partition_by!r}.")
+        check_progress(progress)
         check_table_name(name)
         ends = optional_date_range(from_date, to_date)
         target = destination(path, is_folder=partition_by == "date")
         export = export_partitions if partition_by == "date" else export_parquet
-        return await self._run(partial(export, name=name, path=target, ends=ends))
+        return await self._export(partial(export, path=target, ends=ends), name, progress=progress)
 
-    async def export_csv(self, name: str, path: str | os.PathLike[str]) -> ExportResult:
+    async def export_csv(
+        self, name: str, path: str | os.PathLike[str], *, progress: ExportHook | bool | None = None
+    ) -> ExportResult:
         """Write a table or a view as one CSV file: UTF-8, with a header; NULL is an empty field, an empty text is `""`.
 
         A file name that ends in `.gz` or `.zst` is compressed. The file is whole or absent, an old one is replaced, and
@@ -267,10 +277,13 @@ class Store:
         Raises:
             ValueError, TableNotFoundError, StoreError: as `export_parquet`.
         """
+        check_progress(progress)
         target = destination(path, is_folder=False)
-        return await self._run(partial(export_csv, name=check_table_name(name), path=target))
+        return await self._export(partial(export_csv, path=target), check_table_name(name), progress=progress)
 
-    async def export_jsonl(self, name: str, path: str | os.PathLike[str]) -> ExportResult:
+    async def export_jsonl(
+        self, name: str, path: str | os.PathLike[str], *, progress: ExportHook | bool | None = None
+    ) -> ExportResult:
         """Write events or profiles as JSON Lines in Mixpanel's own shape, which its `/import` takes.
 
         A line is `{"event": ..., "properties": {...}}`, or `{"$distinct_id": ..., "$properties": {...}}`. The
@@ -282,10 +295,18 @@ class Store:
             ValueError, TableNotFoundError, StoreError: as `export_parquet`; StoreError, too, for other tables and
                 views.
         """
+        check_progress(progress)
         target = destination(path, is_folder=False)
         if target.suffix.lower() in (".zst", ".zstd", ".bz2", ".xz", ".zip"):
             raise ValueError(f"path={str(path)!r}: JSON Lines are compressed with gzip only: end the name in .gz.")
-        return await self._run(partial(export_jsonl, name=check_table_name(name), path=target))
+        return await self._export(partial(export_jsonl, path=target), check_table_name(name), progress=progress)
+
+    async def _export(
+        self, export: Callable[..., ExportResult], name: str, *, progress: ExportHook | bool | None
+    ) -> ExportResult:
+        meter = ExportMeter(name, progress=progress)
+        async with meter.running():
+            return await self._run(partial(export, name=name, meter=meter))
 
     async def load_parquet(
         self,

@@ -84,14 +84,22 @@ class BatchProgress:
 
 @dataclass(frozen=True, slots=True)
 class FetchProgress:
-    """How far a fetch is."""
+    """How far a fetch is: of events in chunks, of profiles in pages, which are called chunks here, too.
+
+    No number of a fetch of events ever falls. When a session of profiles expires, all pages are requested again, and
+    chunks, rows and failed chunks begin at 0 again.
+    """
 
     total_chunks: int
-    """In the plan of the call; it does not change."""
+    """Of events: in the plan of the call; it does not change. Of profiles: pages by Mixpanel's total, and those that
+    were requested past it, so it may grow.
+    """
     chunks: int = 0
-    """Chunks that are committed or have failed."""
+    """Chunks that are committed or have failed; pages that are kept or have failed."""
     rows: int = 0
-    """Rows committed so far. The result may have fewer: at the end, events that two chunks have are told apart."""
+    """Rows committed so far; profiles on pages that are kept. The result may have fewer: events that two chunks have,
+    and profiles that came twice, are told apart at the end; and if a page failed, no profile is in the table.
+    """
     bytes: int = 0
     """Bytes received so far, as they came over the wire; those of attempts that broke off count, too."""
     retries: int = 0
@@ -102,6 +110,8 @@ class FetchProgress:
     """When requests go on that wait for more than 10 s, in local time (aware); `None` while none does."""
     waiting_for: str | None = None
     """What they wait for: `the limit of 60 exports an hour`, for example."""
+    failed_chunks: int = 0
+    """Of `chunks`, those that have failed."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in order; the time as ISO 8601."""

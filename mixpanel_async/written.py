@@ -1,4 +1,4 @@
-"""What an export, and what a compaction, wrote."""
+"""What an export, and what a compaction, wrote; and how far an export is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from typing import Any
 
 from mixpanel_async import html
 from mixpanel_async.terminal import as_size, count
+
+
+@dataclass(frozen=True, slots=True)
+class ExportProgress:
+    """How far an export is."""
+
+    total_files: int
+    """It does not change once it is known; 0 until then."""
+    files: int = 0
+    """Files that are complete."""
+    rows: int = 0
+    """Rows written so far. DuckDB tells those of a Parquet or CSV file when it has written all of them."""
+    bytes: int = 0
+    """Size of the files so far, that of an incomplete file included."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in order."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

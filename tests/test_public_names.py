@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PUBLIC = {
     "MixpanelClient", "ServiceAccount", "ProjectSecret", "OAuthToken", "RateLimits", "RetryPolicy", "Timeouts",
-    "BatchProgress", "ParallelFetchResult", "FetchResult", "Failure", "FetchProgress", "ProfileBatchProgress", "ParallelProfileFetchResult",
+    "BatchProgress", "ParallelFetchResult", "FetchResult", "Failure", "FetchProgress", "ExportProgress", "ProfileBatchProgress", "ParallelProfileFetchResult",
     "MixpanelError", "ConfigurationError", "ExportError", "AuthenticationError", "QueryError", "RateLimitError",
     "ServerError", "ConnectionLostError", "DecodeError", "StoreError", "TableExistsError", "TableNotFoundError",
     "SelectionMismatchError", "DatabaseLockedError", "__version__", "FetchPlan", "Project",

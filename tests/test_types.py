@@ -46,6 +46,7 @@ SHAPES = {
             "rejected_rows": 3,
             "waiting_until": AT,
             "waiting_for": "the limit of 60 exports an hour",
+            "failed_chunks": 1,
         },
         {"waiting_until": "2024-01-08T12:00:00+00:00"},
     ),

@@ -63,4 +63,8 @@ async def _receive(source: Source, query: Query) -> list[bytes]:
         send(source.url + query.path, query.parameters, source.credentials) as response,
     ):
         await raise_for_response(response)
-        return [data async for data in response.iter_bytes()]
+        body = []
+        async for data in response.iter_bytes():
+            source.received(len(data))
+            body.append(data)
+        return body

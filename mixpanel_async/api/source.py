@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mixpanel_async.api.budget import HOUR
 from mixpanel_async.api.waiting import LONG_WAIT
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mixpanel_async")
 
 
+class RequestMeter(Protocol):
+    """Counts what the requests of one call do."""
+
+    def received(self, size: int) -> object:
+        """Count bytes of a response's body."""
+        ...
+
+    def retried(self) -> object:
+        """Count a request that is sent again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Source for raw exports, or for the query endpoints that count in one of Mixpanel's limits."""
@@ -31,6 +43,13 @@ class Source:
     transport: Transport
     limiter: Limiter
     retry: RetryPolicy
+    meter: RequestMeter | None = None
+    """Of the call that uses the source."""
+
+    def received(self, size: int) -> None:
+        """Count bytes of a response's body."""
+        if self.meter is not None:
+            self.meter.received(size)
 
     async def wait(
         self, name: str, attempt: int, error: ExportError, *, counted: bool = True, refusals: int = 1
@@ -58,6 +77,8 @@ class Source:
         else:
             after = "a lost connection" if error.status is None else f"a response with status {error.status}"
             await self.limiter.rest(seconds, f"another attempt after {after}")
+        if self.meter is not None:
+            self.meter.retried()
 
 
 class Attempts:

@@ -15,7 +15,6 @@ query        query
 export       export parquet, export csv, export jsonl
 doctor       doctor
 charts       numbers as text
-progress     the demo's progress bar
 demo_export  what the demo does
 demo         demo
 completion   completion

@@ -14,7 +14,6 @@ import duckdb
 from mixpanel_async.api.credentials import ServiceAccount
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.cli.charts import weeks
-from mixpanel_async.cli.progress import ChunkBar
 from mixpanel_async.client import MixpanelClient
 from mixpanel_async.duck.files import STORAGE_VERSION
 from mixpanel_async.duck.schema import OWN_PREFIX
@@ -98,13 +97,12 @@ async def export(path: Path) -> ParallelFetchResult:
         account = ServiceAccount(
             fake.project.service_account.username, fake.project.service_account.secret, fake.project.id
         )
-        with ChunkBar(DAYS // CHUNK_DAYS) as bar:
-            async with MixpanelClient(
-                account, database=path, base_url=fake.url, limits=RateLimits(per_second=1000, per_hour=100_000)
-            ) as client:
-                return await client.fetch_events(
-                    from_date=FROM, to_date=TO, parallel=True, chunk_days=CHUNK_DAYS, on_batch_complete=bar
-                )
+        async with MixpanelClient(
+            account, database=path, base_url=fake.url, limits=RateLimits(per_second=1000, per_hour=100_000)
+        ) as client:
+            return await client.fetch_events(
+                from_date=FROM, to_date=TO, parallel=True, chunk_days=CHUNK_DAYS, progress=True
+            )
 
 
 def events_of(day: dt.date) -> int:

@@ -183,7 +183,6 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 def given(**values: Any) -> dict[str, Any]:
     """Return the options that have a value: the others keep the library's own defaults."""
-    values.pop("progress", None)  # XXX
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()

@@ -29,10 +29,10 @@ from mixpanel_async.duck.parquet_sink import ParquetSink
 from mixpanel_async.duck.workbench import Workbenches
 from mixpanel_async.errors import ConfigurationError, ExportError, MixpanelError, SelectionMismatchError
 from mixpanel_async.export.fetch import ChunkFetcher, EventFetch
-from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.plan import Chunking, Plan
 from mixpanel_async.export.request import export_url
 from mixpanel_async.holding import HeldDatabase
+from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.threads import finish_in_thread
 
@@ -157,7 +157,7 @@ async def _fetch(place: _Place, record: FolderRecord) -> ChunkReport:
 
         fetcher = ChunkFetcher(
             fetch, Plan([job.dates]), source, loader, held,
-            hooks=HookCalls(None), meter=FetchMeter(None, 1), at_once=1,
+            hooks=HookCalls(None), meter=FetchMeter(None, "events", 1), at_once=1,
         )  # fmt: skip
         try:
             [outcome] = await fetcher.run()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mixpanel_async.duck.schema import Schema
+    from mixpanel_async.meter import ExportMeter
 
     Ends = tuple[dt.date | None, dt.date | None]
 
@@ -36,8 +37,8 @@ _VECTOR = 2048
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
-def export_parquet(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends
+def export_parquet(  # noqa: PLR0913 - the call's arguments, and where they meet the database
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends, meter: ExportMeter
 ) -> ExportResult:
     """Write one Parquet file, of the rows between two dates. Within a transaction.
 
@@ -45,12 +46,13 @@ def export_parquet(
         TableNotFoundError, StoreError: as `read_source`; or the file cannot be written.
     """
     source = read_source(cursor, schema, name, path)
-    rows = bounded(cursor, source, lambda: _write_parquet(cursor, source, path, source.between(ends)))
+    meter.expect(1)
+    rows = bounded(cursor, source, lambda: _write_parquet(cursor, source, path, source.between(ends), meter))
     return _result(source, path, [(path, rows)])
 
 
-def export_partitions(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends
+def export_partitions(  # noqa: PLR0913 - as above
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, ends: Ends, meter: ExportMeter
 ) -> ExportResult:
     """Write a Parquet file for each date, in a folder such as `date=2026-01-31`. Within a transaction.
 
@@ -59,10 +61,13 @@ def export_partitions(
             folder has other Parquet files for these dates; or a file cannot be written.
     """
     source = read_source(cursor, schema, name, path)
-    return _result(source, path, bounded(cursor, source, lambda: _write_partitions(cursor, schema, source, path, ends)))
+    written = bounded(cursor, source, lambda: _write_partitions(cursor, schema, source, path, ends, meter))
+    return _result(source, path, written)
 
 
-def export_csv(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path) -> ExportResult:
+def export_csv(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, meter: ExportMeter
+) -> ExportResult:
     """Write one CSV file, in UTF-8, with a header; compressed if its name ends in `.gz` or `.zst`.
 
     Raises:
@@ -70,16 +75,24 @@ def export_csv(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, 
     """
     source = read_source(cursor, schema, name, path)
     compression = _COMPRESSIONS.get(path.suffix.lower(), "none")
+    meter.expect(1)
 
     def write() -> int:
-        with write_whole(path) as temporary:
-            return _copy(cursor, source.select(), temporary, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
+        with write_whole(path, meter) as temporary:
+            rows = _copy(cursor, source.select(), temporary, f"FORMAT csv, HEADER true, COMPRESSION {compression}")
+            meter.wrote(rows)
+            return rows
 
     return _result(source, path, [(path, bounded(cursor, source, write))])
 
 
-def _write_partitions(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, source: ExportedRows, path: Path, ends: Ends
+def _write_partitions(  # noqa: PLR0913, PLR0917 - as above
+    cursor: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    source: ExportedRows,
+    path: Path,
+    ends: Ends,
+    meter: ExportMeter,
 ) -> list[tuple[Path, int]]:
     """Write them; return each file with its rows."""
     files = {date: _partition(source, path, date) for date in _dates(cursor, source, ends)}
@@ -87,7 +100,11 @@ def _write_partitions(
         if (file := _partition(source, path, date)).exists():
             files[date] = file
     _check_no_others(source, list(files.values()))
-    return [(file, _write_parquet(cursor, source, file, source.between((date, date)))) for date, file in files.items()]
+    meter.expect(len(files))
+    return [
+        (file, _write_parquet(cursor, source, file, source.between((date, date)), meter))
+        for date, file in files.items()
+    ]
 
 
 def _partition(source: ExportedRows, path: Path, date: dt.date) -> Path:
@@ -135,9 +152,13 @@ def _check_no_others(source: ExportedRows, files: Sequence[Path]) -> None:
             )
 
 
-def _write_parquet(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, file: Path, condition: str) -> int:
-    with write_whole(file) as temporary:
-        return copy_to_parquet(cursor, f"{source.select()} WHERE {condition}", temporary)
+def _write_parquet(
+    cursor: duckdb.DuckDBPyConnection, source: ExportedRows, file: Path, condition: str, meter: ExportMeter
+) -> int:
+    with write_whole(file, meter) as temporary:
+        rows = copy_to_parquet(cursor, f"{source.select()} WHERE {condition}", temporary)
+        meter.wrote(rows)
+        return rows
 
 
 def copy_to_parquet(cursor: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.duck.exported_rows import ExportedRows
     from mixpanel_async.duck.schema import Schema
+    from mixpanel_async.meter import ExportMeter
 
 _ROWS = 1024
 """Rows that are in memory at the same time."""
@@ -39,7 +40,9 @@ _SHAPES: Mapping[str, str] = {
 """The first column tells which shape the rows have."""
 
 
-def export_jsonl(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path) -> ExportResult:
+def export_jsonl(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, path: Path, meter: ExportMeter
+) -> ExportResult:
     """Write one file, a line a row; gzip if its name ends in `.gz`. Within a transaction.
 
     Raises:
@@ -48,20 +51,22 @@ def export_jsonl(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str
     """
     source = read_source(cursor, schema, name, path)
     shape = _shape_of(source)
-    rows = bounded(cursor, source, lambda: _write(cursor, source, shape, path))
+    rows = bounded(cursor, source, lambda: _write(cursor, source, shape, path, meter))
     return ExportResult(name, str(path), 1, rows, path.stat().st_size)
 
 
-def _write(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, shape: str, path: Path) -> int:
+def _write(cursor: duckdb.DuckDBPyConnection, source: ExportedRows, shape: str, path: Path, meter: ExportMeter) -> int:
     """Write the file; return how many rows it has."""
     rows = 0
-    with write_whole(path) as temporary, _opened(temporary, is_gzip=path.suffix.lower() == ".gz") as file:
+    meter.expect(1)
+    with write_whole(path, meter) as temporary, _opened(temporary, is_gzip=path.suffix.lower() == ".gz") as file:
         cursor.execute(f"SELECT encode({shape} || '}}' || chr(10)) FROM {source.relation}")
         while lines := cursor.fetchmany(_ROWS):
             if (None,) in lines:
                 raise StoreError(f"{source.name!r} has a row whose name or properties are NULL: it has no JSON shape.")
             file.write(b"".join([line for (line,) in lines]))
             rows += len(lines)
+            meter.wrote(len(lines))
     return rows
 
 

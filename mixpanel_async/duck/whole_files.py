@@ -23,6 +23,8 @@ from mixpanel_async.selections import is_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mixpanel_async.meter import ExportMeter
+
 _PREFIX = ".mixpanel-async-exporting-"
 _OURS = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}\.tmp")
 
@@ -46,8 +48,9 @@ def destination(path: str | os.PathLike[str], *, is_folder: bool) -> Path:
 
 
 @contextmanager
-def write_whole(target: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; then put that file in the place of `target`, all at once.
+def write_whole(target: Path, meter: ExportMeter | None = None) -> Iterator[Path]:
+    """Yield a temporary path to write to; then put that file in the place of `target`, all at once. `meter` counts its
+    bytes.
 
     The folder is made if it is missing, its parents included. If the block raises, the temporary file is removed.
 
@@ -56,9 +59,13 @@ def write_whole(target: Path) -> Iterator[Path]:
         duckdb.OutOfMemoryException: of the block.
     """
     with _temporary_beside(target) as temporary:
+        if meter is not None:
+            meter.began(temporary)
         yield temporary
         sync(temporary)
         temporary.replace(target)
+    if meter is not None:
+        meter.ended(target)
 
 
 def create_whole(target: Path, data: bytes) -> bool:

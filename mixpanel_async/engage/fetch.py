@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async import clock
@@ -22,6 +22,7 @@ from mixpanel_async.engage.request import SessionExpiredError, session_parameter
 from mixpanel_async.engage.results import ProfileOutcome
 from mixpanel_async.engage.sessions import PageKey, ProfileSessions
 from mixpanel_async.errors import ExportError, QueryError, StoreError
+from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.tasks import check_workers, raise_first_cause
 from mixpanel_async.threads import finish_in_thread
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.profiles_table import Mode
     from mixpanel_async.holding import HeldDatabase
+    from mixpanel_async.meter import Progress
     from mixpanel_async.selections import ProfileSelection
 
     PageHook = Callable[[ProfileBatchProgress], object]
@@ -82,7 +84,7 @@ class ProfileFetch:
 
 
 async def fetch_profiles(
-    fetch: ProfileFetch, source: Source, hook: PageHook | None, held: HeldDatabase
+    fetch: ProfileFetch, source: Source, hook: PageHook | None, progress: Progress, held: HeldDatabase
 ) -> ProfileOutcome:
     """Keep all pages, then replace the table.
 
@@ -93,9 +95,10 @@ async def fetch_profiles(
     table = ProfilesTable(held.database, fetch.table, fetch.selection, fetch.mode)
     await held.run(table.check, create=True)
     try:
-        hooks = HookCalls(hook)
-        async with hooks.running():
-            outcome, sessions = await _fetch_pages(fetch, source, table, held, hooks)
+        hooks, meter = HookCalls(hook), FetchMeter(progress, fetch.table, chunks="pages")
+        source = replace(source, meter=meter)
+        async with hooks.running(), meter.running(source.limiter.waits, held.waits):
+            outcome, sessions = await _fetch_pages(fetch, source, table, held, hooks, meter)
             if not outcome.errors:
                 outcome.rows = await held.run(table.publish)
                 outcome.warnings = sessions.report(repeated=outcome.fetched - outcome.rows)
@@ -105,12 +108,13 @@ async def fetch_profiles(
             await held.run(table.finish, wait=False)
 
 
-async def _fetch_pages(
+async def _fetch_pages(  # noqa: PLR0913, PLR0917 - what a download is made of
     fetch: ProfileFetch,
     source: Source,
     table: ProfilesTable,
     held: HeldDatabase,
     hooks: HookCalls[ProfileBatchProgress],
+    meter: FetchMeter,
 ) -> tuple[ProfileOutcome, ProfileSessions]:
     """Resume the download that was broken off, or begin one; begin again if its session has expired."""
     workers = asyncio.Semaphore(_workers(fetch, source.limiter.concurrent))
@@ -119,13 +123,14 @@ async def _fetch_pages(
     while True:
         began, kept = resumed or (await held.run(table.begin, clock.utc_now()), [])
         sessions = ProfileSessions(source, session_parameters(fetch.selection, began, fetch.seen_since))
-        pages = PageFetcher(fetch, sessions, table, held, hooks, workers)
+        pages = PageFetcher(fetch, sessions, table, held, hooks, meter, workers)
         try:
             return await pages.run(kept), sessions
         except QueryError as error:
             # In a resumed session any rejection may mean, in other words, that it has expired.
             has_expired = resumed is not None or isinstance(error, SessionExpiredError)
             await attempts.failed(error, retryable=has_expired)
+            meter.begin_again()
         resumed = None
 
 
@@ -139,6 +144,7 @@ class PageFetcher:
         table: ProfilesTable,
         held: HeldDatabase,
         hooks: HookCalls[ProfileBatchProgress],
+        meter: FetchMeter,
         workers: asyncio.Semaphore,
     ) -> None:
         self._call = fetch
@@ -146,6 +152,7 @@ class PageFetcher:
         self._table = table
         self._held = held
         self._hooks = hooks
+        self._meter = meter
         self._workers = workers
         self._writing = asyncio.Lock()
         self._indices: dict[PageKey, int] = {}
@@ -172,6 +179,7 @@ class PageFetcher:
     def _start(self, keys: list[PageKey], group: asyncio.TaskGroup) -> None:
         for key in keys:
             self._indices[key] = len(self._indices)
+        self._meter.expect(self._total)
         for key in keys:
             group.create_task(self._fetch(key, group))
 
@@ -226,6 +234,7 @@ class PageFetcher:
     def _succeeded(self, key: PageKey, rows: int, *, is_new: bool) -> None:
         self._outcome.pages += 1
         self._outcome.fetched += rows
+        self._meter.ended(rows)
         if is_new:
             self._notify(key, rows)
 
@@ -241,12 +250,17 @@ class PageFetcher:
         self._outcome.errors[self._indices[key]] = error
         if key.part in self._sessions.opened:
             self._sessions.opened[key.part].failed(key.page)
+        self._meter.ended(0, has_failed=True)
         self._notify(key, 0, error)
 
+    @property
+    def _total(self) -> int:
+        """Pages that were requested, and those by the totals that were not yet."""
+        return len(self._indices) + self._sessions.unrequested
+
     def _notify(self, key: PageKey, rows: int, error: ExportError | None = None) -> None:
-        index, total = self._indices[key], len(self._indices) + self._sessions.unrequested
-        message = None if error is None else str(error)
-        self._hooks.notify(ProfileBatchProgress(index, total, rows, success=error is None, error=message))
+        index, message = self._indices[key], None if error is None else str(error)
+        self._hooks.notify(ProfileBatchProgress(index, self._total, rows, success=error is None, error=message))
 
 
 def _workers(fetch: ProfileFetch, most: int) -> int:

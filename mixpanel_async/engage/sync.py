@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixpanel_async.engage.fetch import PageHook
     from mixpanel_async.engage.results import ProfileOutcome
     from mixpanel_async.holding import HeldDatabase
+    from mixpanel_async.meter import Progress
     from mixpanel_async.selections import ProfileSelection
 
 OVERLAP = dt.timedelta(hours=26)
@@ -63,13 +64,15 @@ class ProfileSync:
         return cls(check_table_name(name), selection, full_every_days, max_workers)
 
 
-async def sync_profiles(sync: ProfileSync, source: Source, hook: PageHook | None, held: HeldDatabase) -> ProfileOutcome:
+async def sync_profiles(
+    sync: ProfileSync, source: Source, hook: PageHook | None, progress: Progress, held: HeldDatabase
+) -> ProfileOutcome:
     """Download all profiles, or merge those seen since the last sync. Raises as `fetch_profiles`, and `plan`."""
     table = await held.run(read_held, held.database, sync.table, create=True)
     planned = plan(sync, table, clock.utc_now())
     which = "all profiles" if planned.seen_since is None else f"profiles seen since {planned.seen_since}"
     logger.info("Table %r: %s are requested.", sync.table, which)
-    return await fetch_profiles(planned, source, hook, held)
+    return await fetch_profiles(planned, source, hook, progress, held)
 
 
 def plan(sync: ProfileSync, table: HeldProfiles | None, now: dt.datetime) -> ProfileFetch:

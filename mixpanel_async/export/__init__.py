@@ -9,7 +9,6 @@ request       a chunk's query parameters
 no_event      the warning that no event has the names that were asked for
 spool         holds a body, still gzip, until it is decoded
 results       how a chunk ended, and what the caller gets
-meter         tells the caller's hook how far a fetch is
 request_days  how many dates a request may have, from the responses so far; pure
 download      request, body, spool; retried until the body is whole
 messages      what travels in the queue between the tasks that decode and the writer

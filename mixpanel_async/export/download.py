@@ -20,7 +20,6 @@ from mixpanel_async.api.source import Attempts
 from mixpanel_async.dates import halves
 from mixpanel_async.decode.ending import BrokenEndError
 from mixpanel_async.errors import ConnectionLostError, ExportError
-from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.request_days import RequestDays
 from mixpanel_async.export.spool import MemoryBudget, Spool
@@ -121,15 +120,13 @@ class Downloads:
         source: Source,
         selection: EventSelection,
         chunking: Chunking,
-        meter: FetchMeter | None = None,
         merges: Mapping[DateChunk, dt.datetime] = MappingProxyType({}),
     ) -> None:
-        """`meter` counts bytes and retries. `merges` are those of the `Plan`."""
+        """`merges` are those of the `Plan`."""
         self._memory = MemoryBudget()
         self._source = source
         self._selection = selection
         self._merges = merges
-        self._meter = meter or FetchMeter(None, 0)
         self._workers = asyncio.Semaphore(chunking.max_workers)
         self._days = RequestDays(adapts=chunking.is_auto)
         self._fatal: ExportError | None = None
@@ -180,7 +177,6 @@ class Downloads:
         if is_cut:
             self._days.broke_off(chunk, smaller + [other.dates for other in bodies if other is not body])
         await body.attempts.failed(error, may_exceed=is_cut)
-        self._meter.retried()
         if is_cut:
             failures = body.attempts.failures
             bodies[failed : failed + 1] = [Body(self._source, chunk, half, failed_before=failures) for half in smaller]
@@ -225,7 +221,7 @@ class Downloads:
         try:
             async for data in response.iter_bytes():
                 await spool.write(data)
-                self._meter.received(len(data))
+                self._source.received(len(data))
             if not (spool.size or response.has_end_mark):
                 raise ConnectionLostError("The connection was closed before the first byte of the response's body")
         except ExportError:

@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -24,11 +24,11 @@ from mixpanel_async.duck.schema import check_table_name
 from mixpanel_async.errors import ExportError, MixpanelError, StoreError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
-from mixpanel_async.export.meter import FetchMeter
 from mixpanel_async.export.plan import Chunking, Plan, keep_final, keep_nothing, plan_chunks
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.export.sync_plan import plan_sync
 from mixpanel_async.export.writer import Writer
+from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import raise_first_cause
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.chunk_loader import ChunkLoader
     from mixpanel_async.export.download import Body
     from mixpanel_async.export.messages import Message
-    from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.export.sync_plan import SyncRules
     from mixpanel_async.holding import HeldDatabase
+    from mixpanel_async.meter import Progress
     from mixpanel_async.records import JournalRow
 
     BatchHook = Callable[[BatchProgress], object]
@@ -123,7 +123,7 @@ class EventFetch:
 
 
 async def fetch_events(
-    fetch: EventFetch, source: Source, hook: BatchHook | None, progress: ProgressHook | None, held: HeldDatabase
+    fetch: EventFetch, source: Source, hook: BatchHook | None, progress: Progress, held: HeldDatabase
 ) -> list[Outcome]:
     """Fetch what the table lacks. A table that was created for it and stayed empty is dropped again.
 
@@ -133,12 +133,12 @@ async def fetch_events(
     try:
         plan, at_once = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
         loader = partial(table.loader, last_complete_day=fetch.last_complete_day(), merges=plan.merges)
-        hooks, meter = HookCalls(hook), FetchMeter(progress, len(plan.chunks))
-        async with hooks.running(), meter.hooks.running():
-            with meter.watching(source.limiter.waits, held.waits):
-                outcomes = await ChunkFetcher(
-                    fetch, plan, source, loader, held, hooks=hooks, meter=meter, at_once=at_once
-                ).run()
+        hooks, meter = HookCalls(hook), FetchMeter(progress, fetch.table, len(plan.chunks))
+        source = replace(source, meter=meter)
+        async with hooks.running(), meter.running(source.limiter.waits, held.waits):
+            outcomes = await ChunkFetcher(
+                fetch, plan, source, loader, held, hooks=hooks, meter=meter, at_once=at_once
+            ).run()
     except BaseException:
         await _finish(table, held, wait=False)
         raise
@@ -187,7 +187,7 @@ class ChunkFetcher:
         self._deduplicate = fetch.deduplicate
         self._plan = plan
         self._mended_by = fetch.mended_by
-        self._downloads = Downloads(source, fetch.selection, fetch.chunking, meter, plan.merges)
+        self._downloads = Downloads(source, fetch.selection, fetch.chunking, plan.merges)
         self._held = held
         self._chunks_held = 0
         self._hooks = hooks
@@ -232,8 +232,8 @@ class ChunkFetcher:
             logger.warning(
                 "%s The other chunks go on; %s fetches these dates again.", _sentence(outcome.error), self._mended_by
             )
-        self._meter.ended(outcome)
         result = outcome.result
+        self._meter.ended(result.rows, rejected_rows=outcome.rejected_rows, has_failed=not result.success)
         self._hooks.notify(BatchProgress(*chunk, index, total, result.rows, result.success, result.error))
         return outcome
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.duck.schema import Schema
     from mixpanel_async.export.fetch import BatchHook
-    from mixpanel_async.export.meter import ProgressHook
     from mixpanel_async.export.plan import Range
     from mixpanel_async.export.results import Outcome
     from mixpanel_async.holding import HeldDatabase
+    from mixpanel_async.meter import Progress
     from mixpanel_async.records import JournalRow
 
 MOST_DAYS = 36_500
@@ -164,7 +164,7 @@ async def sync_events(  # noqa: PLR0913, PLR0917 - what a sync is made of
     calendar: Calendar,
     source: Source,
     hook: BatchHook | None,
-    progress: ProgressHook | None,
+    progress: Progress,
     held: HeldDatabase,
 ) -> tuple[Range, list[Outcome]]:
     """Bring the table up to date; return the dates that it should have now.

@@ -1,4 +1,4 @@
-"""The demo as a process: in a pipe, and in a terminal."""
+"""The demo, and other commands, as a process in a terminal."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ PATIENCE = 60.0
 
 
 class Terminal:
-    """A command whose stderr is a terminal of 80 columns, and whose stdout is a pipe."""
+    """A command whose stderr is a terminal, and whose stdout is a pipe."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *command: str, cwd: Path, columns: int = 80) -> None:
         self.shown = b""
         self._screen, tty = pty.openpty()
-        termios.tcsetwinsize(tty, (24, 80))
+        termios.tcsetwinsize(tty, (24, columns))
+        self.columns = columns
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=cwd, stdin=tty, stdout=subprocess.PIPE, stderr=tty, start_new_session=True
+            command, cwd=cwd, stdin=tty, stdout=subprocess.PIPE, stderr=tty, start_new_session=True
         )
         os.close(tty)
 
@@ -35,9 +36,24 @@ class Terminal:
     def text(self) -> str:
         return self.shown.decode()
 
-    def write(self, text: str) -> None:
-        """Type on the keyboard."""
-        os.write(self._screen, text.encode())
+    @property
+    def lines(self) -> list[str]:
+        """What a terminal makes of it, colours aside."""
+        lines, column = [""], 0
+        for character in re.sub(r"\x1b\[[\d;]*m", "", self.text):
+            if character == "\r":
+                column = 0
+            elif character == "\n" or column == self.columns:
+                lines.append("")
+            if character not in "\r\n":
+                column %= self.columns
+                lines[-1] = lines[-1][:column].ljust(column) + character + lines[-1][column + 1 :]
+                column += 1
+        return [line.rstrip() for line in lines]
+
+    def type(self, text: bytes) -> None:
+        """Press keys."""
+        os.write(self._screen, text)
 
     def until(self, pattern: str) -> re.Match[str]:
         """Read the screen until it shows the pattern."""
@@ -73,7 +89,7 @@ class Terminal:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Terminal]:
     """A demo that has shown its first committed chunk."""
-    terminal = Terminal("demo", cwd=tmp_path)
+    terminal = Terminal(*COMMAND, "demo", cwd=tmp_path)
     try:
         terminal.until(r"[1-9]\d*/30 chunks")
         yield terminal

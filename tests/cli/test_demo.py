@@ -41,8 +41,11 @@ def test_it_ends_well_and_leaves_one_file(whole_demo):
     assert [path.name for path in directory.iterdir()] == ["demo.duckdb"]
 
 
-def test_a_piped_stderr_gets_a_message_and_no_bar(whole_demo):
-    assert whole_demo[1].stderr == "A fake Mixpanel on this machine has 90 days of events for demo.duckdb.\n"
+def test_a_piped_stderr_gets_a_message_and_plain_lines(whole_demo):
+    message, *lines = whole_demo[1].stderr.splitlines()
+    assert message == "A fake Mixpanel on this machine has 90 days of events for demo.duckdb."
+    assert all(re.fullmatch(r"events: \d+/30 chunks, [\d,]+ rows, [\d.]+ MB/s, \d\d:\d\d", line) for line in lines)
+    assert lines[-1].startswith("events: 30/30 chunks, ")
 
 
 def test_what_it_shows_fits_80_columns(whole_demo):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import time
 
@@ -14,10 +15,10 @@ COUNT = "SELECT count(*) FROM events WHERE event_time >= ?::DATE AND event_time 
 
 def check_bar(text):
     """It fits 80 columns, is there before the first chunk, and counts rows."""
-    bars = [line for line in text.replace("\n", "\r").split("\r") if line.startswith("Exporting")]
+    bars = [line for line in text.replace("\n", "\r").split("\r") if line.startswith("events: ")]
     assert "0/30 chunks" in bars[0]
     assert max(map(len, bars)) <= 80
-    assert any(int(bar.split(", ")[-1].split()[0].replace(",", "")) > 1000 for bar in bars)
+    assert any(int(rows.replace(",", "")) > 1000 for rows in re.findall(r", ([\d,]+) rows", bars[-1]))
 
 
 @pytest.mark.parametrize(

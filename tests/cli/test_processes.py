@@ -129,7 +129,7 @@ def test_head_ends_a_stream_quietly(start):
 
 def test_a_sync_under_cron(fake_mixpanel, environment, tmp_path):
     """No PATH, no HOME, no terminal, no locale: a line in a crontab with the path of the program."""
-    arguments = ["sync", "events", *DATES, "--json"]
+    arguments = ["sync", "events", *DATES, "--json", "--no-progress"]
     state = {"MP_STATE_DIR": str(tmp_path / "state"), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     for rows in (len(list(fake_mixpanel.truth_lines("2026-02-01", "2026-02-06"))), 0):
         ended = subprocess.run(
@@ -145,10 +145,10 @@ def test_a_secret_is_asked_for_once_in_a_terminal_and_not_shown(environment, mon
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MP_SECRET")
-    terminal = Terminal(*arguments, cwd=tmp_path)
+    terminal = Terminal(*COMMAND, *arguments, cwd=tmp_path)
     try:
         terminal.until("Secret of the service account: ")
-        terminal.write(environment["MP_SECRET"] + "\n")
+        terminal.type(environment["MP_SECRET"].encode() + b"\n")
         terminal.end()
         assert terminal.text.count("Secret of") == 1
         assert environment["MP_SECRET"] not in terminal.text

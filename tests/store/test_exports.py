@@ -344,9 +344,9 @@ async def test_a_connection_and_memory_are_exported(filled, tmp_path):
 async def test_the_memory_limit_of_a_shared_instance_comes_back(larger, tmp_path, monkeypatch):
     limits, write = [], exports.write_whole
 
-    def watched(target):
+    def watched(target, meter):
         limits.append(here().execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
-        return write(target)
+        return write(target, meter)
 
     def here():
         joined.append(duckdb.connect(str(larger), read_only=True))

@@ -214,8 +214,8 @@ def test_the_quickstart_shows_a_failed_range_and_mends_it(notebook):
 
 
 def test_the_quickstart_shows_a_bar(notebook):
-    bar = "".join(output.get("text", "") for output in notebook[1])
-    assert "6/6 chunks" in bar
+    bar = notebook[1][0].data
+    assert "6/6 chunks" in bar["text/plain"]
 
 
 def test_the_notebook_is_committed_without_outputs():
@@ -250,20 +250,28 @@ class TestReadme:
     def test_its_client_in_code(self, tmp_path):
         run(tmp_path, "-W", "error", "-c", self.blocks[2])
 
+    async def test_its_notebook(self, tmp_path):
+        start = "import asyncio\nfrom mixpanel_async import MixpanelClient\nasync def main():\n"
+        block = self.blocks[3].replace(", progress=True", "")  # its line on stderr
+        code = start + indent(block, "    ") + "    await client.close()\nasyncio.run(main())\n"
+        async with account_in_the_environment() as account:
+            await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", code, **account)
+        assert rows_in(tmp_path / "mixpanel.duckdb") == 310
+
     async def test_its_stream(self, tmp_path):
         start = "import asyncio\nfrom mixpanel_async import MixpanelClient\nasync def main():\n  async with MixpanelClient() as client:\n"
-        code = start + indent(self.blocks[3], "    ") + "asyncio.run(main())\n"
+        code = start + indent(self.blocks[4], "    ") + "asyncio.run(main())\n"
         async with account_in_the_environment() as account:
             shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", code, **account)
         assert shown.count("2026-01-01 ") == 10
         assert list(tmp_path.iterdir()) == []
 
     def test_its_test(self, tmp_path):
-        (tmp_path / "test_it.py").write_text(self.blocks[4])
+        (tmp_path / "test_it.py").write_text(self.blocks[5])
         assert "1 passed" in run_pytest(tmp_path)
 
     def test_nothing_else_is_shown(self):
-        assert len(self.blocks) == 5
+        assert len(self.blocks) == 6
 
 
 def test_the_page_about_testing(tmp_path):
