@@ -15,6 +15,8 @@ LINTERS = ["ruff==0.17.5", "nox"]
 PEERS = ["httpx", "mixpanel-headless", "mixpanel-utils"]
 DBT = ["dbt-core<1.11", "dbt-duckdb<2"]
 CHECKERS = ["mypy==2.4.1"]
+SITE = ["mkdocs<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]
+SPELLING = ["codespell==2.4.3"]
 LOCK = Path(".ci/lock.txt")
 EVERYTHING = {"MIXPANEL_ASYNC_NIGHTLY": "1"}
 """Runs all cases of slow tests: see `tests/slices.py`."""
@@ -30,6 +32,7 @@ NIGHTLY: dict[str, list[str]] = {
     "dbt": [],
     "dlt": [],
     "dask": [],
+    "docs": [],
 }
 """Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
 
@@ -64,10 +67,23 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: the format, and every rule that `pyproject.toml` does not ignore with a reason."""
-    session.install(*LINTERS)
+    """Ruff: the format, and every rule that `pyproject.toml` does not ignore with a reason. Codespell: the words."""
+    session.install(*LINTERS, *SPELLING)
+    session.run("codespell")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation's site, in `site/`: links, anchors, words, and every code block. `-- --serve` serves it."""
+    session.install("-e", ".[test]", *SITE, *LINTERS, *SPELLING)  # ruff formats the signatures
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement for its successor
+    if "--serve" in session.posargs:
+        session.run("python", "-m", "mkdocs", "serve", env=quiet)
+    session.run("codespell")
+    session.run("python", "-m", "mkdocs", "build", env=quiet)
+    session.run("python", "-m", "pytest", "-q", "tests/docs", "tests/test_docs.py", env=EVERYTHING)
 
 
 @nox.session
@@ -170,7 +186,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """The pictures of `docs/api.md`, made anew: a script in tmux, and a notebook in Chromium."""
+    """The pictures of `docs/reference/progress.md`, made anew: a script in tmux, and a notebook in Chromium."""
     if missing := [name for name in ("tmux", "chromium") if shutil.which(name) is None]:
         session.skip(f"{' and '.join(missing)} must be installed: on Debian, apt-get install tmux chromium.")
     session.install(".", "rich", "jupyterlab", "ipywidgets", "playwright")
@@ -225,6 +241,7 @@ def nightly(session: nox.Session) -> None:
     - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
     - `dlt`, the example with dlt: 3 minutes
     - `dask`, exports by many processes: 5 minutes
+    - `docs`, the site and all its code blocks: 2 minutes
     """
     for name, arguments in NIGHTLY.items():
         session.notify(name, arguments)

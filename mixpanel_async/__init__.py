@@ -1,9 +1,11 @@
 """Export Mixpanel's raw events and profiles, in parallel, into DuckDB, from asyncio.
 
-from mixpanel_async import MixpanelClient, ServiceAccount
+```python
+from mixpanel_async import MixpanelClient
 
-async with MixpanelClient(ServiceAccount("user", "secret", project_id=123), region="eu") as client:
-    await client.fetch_events("events", from_date="2024-01-01", to_date="2024-12-31", parallel=True)
+async with MixpanelClient(database="mixpanel.duckdb") as client:
+    await client.fetch_events(from_date="2026-01-01", to_date="2026-01-07", parallel=True)
+```
 """
 
 from __future__ import annotations

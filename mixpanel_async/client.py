@@ -245,7 +245,7 @@ class MixpanelClient:
                 - `chunk_days="auto"`: dates in a chunk. `"auto"` makes chunks short enough to keep all workers busy, at
                   most 7 days if the hour has enough requests left, and at most about 128 MB where the table's journal
                   knows the bytes of the dates. It requests chunks in parts after one turned out too large. A number
-                  makes each chunk that long. docs/api.md has the whole rule.
+                  makes each chunk that long. docs/reference/events.md has the whole rule.
 
         Returns:
             `ParallelFetchResult` with `parallel=True`; its `failed_date_ranges` are the chunks that failed, whose rows
@@ -357,7 +357,7 @@ class MixpanelClient:
             and about how many bytes come. It prints as a small table.
 
         Raises:
-            What the call would raise before its first request.
+            MixpanelError, ValueError: what the call would raise before its first request.
         """
         check_flags(sync=sync, **options)
         call = call_of(name, from_date, to_date, sync=sync, options=options)

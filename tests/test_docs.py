@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mixpanel_async"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "examples").rglob("*.md"))
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"`(\.?\w[\w.-]*(?:/[\w.-]+)*/(?:[\w-]+\.\w+)?)`", re.ASCII)
@@ -18,7 +18,7 @@ PATH = re.compile(r"`(\.?\w[\w.-]*(?:/[\w.-]+)*/(?:[\w-]+\.\w+)?)`", re.ASCII)
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="only a clone of the repository has all paths")
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 def prose(page):

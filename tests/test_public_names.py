@@ -6,6 +6,7 @@ import ast
 import re
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -13,7 +14,7 @@ import mixpanel_async
 from mixpanel_async import dates, export, types
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 PUBLIC = {
     "MixpanelClient", "ServiceAccount", "ProjectSecret", "OAuthToken", "RateLimits", "RetryPolicy", "Timeouts",
@@ -75,10 +76,10 @@ def test_the_others_stand_where_the_docs_say():
 
 
 def code(text):
-    """All that a page shows as code: fenced blocks, and words between backticks."""
+    """All that a page shows as code: fenced blocks, words between backticks, and names of docstrings to show."""
     fenced = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join(fenced + inline)
+    return "\n".join([*fenced, *inline, *re.findall(r"^::: (\S+)$", text, re.MULTILINE)])
 
 
 @documented
@@ -94,6 +95,15 @@ def test_nothing_is_documented_that_is_not_there():
     for module, name in pairs:
         assert hasattr(__import__(module, fromlist=[name]), name), f"from {module} import {name}"
         assert module != "mixpanel_async" or name in PUBLIC
+
+
+@documented
+def test_the_docstrings_that_pages_show_are_there():
+    named = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)]
+    assert len(named) > 50
+    assert [name for name in named if named.count(name) > 1] == []
+    for name in named:
+        assert resolve_name(name).__doc__
 
 
 def test_the_version_is_a_version():

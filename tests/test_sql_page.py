@@ -77,8 +77,8 @@ async def fill(server, path):
 
 
 async def run_python(directory):
-    """Run the page's Python."""
-    (block,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    """Run the page's first block of Python, which makes the macros."""
+    block, *_ = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     code = compile(
         block.replace('"mixpanel.duckdb"', repr(str(directory / "mixpanel.duckdb"))),
         "sql.md",

@@ -353,7 +353,7 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
         raise SelectionMismatchError(
             f"Table {name!r} was fetched with times in whole seconds, by an earlier version of this library, and this "
             "version fetches milliseconds: fetch into another table name, or let this table hold both, as the section "
-            '"Tables of earlier versions" of docs/api.md describes.'
+            '"Tables of earlier versions" of docs/tables.md describes.'
         )
     raise SelectionMismatchError(
         f"Table {name!r} holds the selection {held}, and this call selects {selection.to_json()}: pass the "

@@ -118,7 +118,7 @@ def plan_chunks(
 def _auto_chunks(
     ranges: Sequence[Range], days: int, max_workers: int, weights: Weights, budget: Budget
 ) -> list[DateChunk]:
-    """Return what `chunk_days="auto"` means; docs/api.md has the rule."""
+    """Return what `chunk_days="auto"` means; docs/reference/events.md has the rule."""
     busy = min(USUAL_DAYS, ceil(days / (CHUNKS_A_WORKER * max_workers)))
     longest = max(MOST_DAYS, ceil(days / budget.per_hour))
     fewest = next(

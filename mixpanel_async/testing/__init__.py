@@ -1,15 +1,22 @@
 """A fake Mixpanel for tests: a real HTTP server on loopback that responds as Mixpanel does.
 
-    from mixpanel_async.testing import Fault, FakeMixpanel, GeneratedEvents
+```python
+import aiohttp
 
-    async with FakeMixpanel(GeneratedEvents(per_day=2000), today="2026-02-10", limits=None) as fake:
-        fake.faults.add(Fault.cut(after_fraction=0.5), date="2026-01-03", attempts=[1])
-        account = fake.project.service_account
-        await export_everything(  # the code under test
-            fake.url, account.username, account.secret, fake.project.id, "2026-01-01", "2026-01-07"
-        )
-        assert fake.requests[-1].status == 200
-        expected = list(fake.truth("2026-01-01", "2026-01-07"))
+from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
+
+async with FakeMixpanel(GeneratedEvents(per_day=20), today="2026-02-10", limits=None) as fake:
+    fake.faults.add(Fault.status(503), date="2026-01-03", attempts=[1])
+    account = fake.project.service_account
+    query = {"project_id": str(fake.project.id), "from_date": "2026-01-01", "to_date": "2026-01-03"}
+    headers = {"Authorization": account.authorization()}
+    async with aiohttp.ClientSession(fake.url, headers=headers) as session:  # the code under test
+        first = await session.get("/api/2.0/export", params=query)
+        second = await session.get("/api/2.0/export", params=query)
+        lines = (await second.read()).splitlines()
+    assert [first.status, second.status] == [503, 200]
+    assert len(lines) == len(list(fake.truth("2026-01-01", "2026-01-03")))
+```
 
 Public names:
 

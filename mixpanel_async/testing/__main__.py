@@ -41,6 +41,8 @@ Use {url} in a client instead of https://data.mixpanel.com and https://mixpanel.
 curl --compressed -u {user}:{secret} '{url}/api/2.0/export?project_id={id}&from_date={day}&to_date={day}'
 curl --compressed -u {user}:{secret} -X POST '{url}/api/query/engage?project_id={id}'
 
+export MP_BASE_URL={url} MP_USERNAME={user} MP_SECRET={secret} MP_PROJECT_ID={id}
+
 account = ServiceAccount("{user}", "{secret}", project_id={id})
 client = MixpanelClient(account, base_url="{url}", database="mixpanel.duckdb")
 

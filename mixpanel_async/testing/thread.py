@@ -14,9 +14,13 @@ from mixpanel_async.testing.server import FakeMixpanel
 def running(fake: FakeMixpanel) -> Iterator[FakeMixpanel]:
     """Run ``fake`` on an event loop in a thread of its own while the block runs.
 
-        with running(FakeMixpanel(GeneratedEvents(per_day=100), limits=None)) as fake:
-            export_everything(fake.url)
-            fake.wait_until(lambda: fake.open == 0)
+    ```python
+    from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, running
+
+    with running(FakeMixpanel(GeneratedEvents(per_day=100), limits=None)) as fake:
+        print(fake.url)  # for the code under test
+        fake.wait_until(lambda: fake.open == 0)
+    ```
 
     Yields the same ``fake``. Its attributes and methods may be used from any thread, except ``start`` and ``close``.
     When the block ends, also by an error, the server is closed and the thread has ended.

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from textwrap import indent
 
 import duckdb
 import nbformat
@@ -68,27 +67,13 @@ def rows_in(path):
         return connection.execute("SELECT count(*) FROM events").fetchall()[0][0]
 
 
-def columns_of(path):
-    """The tables of a database, each with its columns in order."""
-    with duckdb.connect(path, read_only=True) as connection:
-        return {
-            table: [column[0] for column in connection.execute(f"DESCRIBE {table}").fetchall()]
-            for (table,) in connection.execute("SHOW TABLES").fetchall()
-        }
-
-
-def tables_of(readme):
-    """The same as `columns_of`, of the README's section about it."""
-    rows = re.findall(r"^\| `(\w+)`[^|]*\|([^|]*)\|$", readme.partition("## Tables")[2], re.MULTILINE)
-    return {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
-
-
 def number_in(pattern, text):
     return int(re.search(pattern, text)[1].replace(",", ""))
 
 
 def test_every_example_is_tested_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.name != "__pycache__"} == {
+        "README.md",
         "hourly_in_a_web_app.py",
         "nightly",
         "async_hook.py",
@@ -100,6 +85,13 @@ def test_every_example_is_tested_here():
         "test_your_export.py",
         "quickstart.ipynb",
     }
+
+
+def test_the_table_of_contents_names_each_example():
+    named = re.findall(r"^\| \[[^]]*\]\(([\w.]+)", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert sorted([*named, "README.md"]) == sorted(
+        path.name for path in EXAMPLES.iterdir() if path.name != "__pycache__"
+    )
 
 
 def test_async_hook(tmp_path):
@@ -231,53 +223,3 @@ async def test_an_account_in_the_environment_is_used(tmp_path, example, database
     async with account_in_the_environment() as account:
         await asyncio.to_thread(run_example, tmp_path, example, **account)
     assert rows_in(tmp_path / database) == days * 10
-
-
-class TestReadme:
-    """What the README shows is run as it stands there, and what it says of the tables is compared."""
-
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    tables = tables_of((ROOT / "README.md").read_text())
-
-    async def test_its_first_use(self, tmp_path):
-        export, look, *_ = self.blocks
-        async with account_in_the_environment() as account:
-            shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", export, **account)
-        assert shown.startswith("Table events\nevents          310\nchunks ")
-        assert "Page View" in run(tmp_path, "-W", "error", "-c", look)
-        assert self.tables == columns_of(tmp_path / "mixpanel.duckdb")
-
-    def test_its_client_in_code(self, tmp_path):
-        run(tmp_path, "-W", "error", "-c", self.blocks[2])
-
-    async def test_its_notebook(self, tmp_path):
-        start = "import asyncio\nfrom mixpanel_async import MixpanelClient\nasync def main():\n"
-        block = self.blocks[3].replace(", progress=True", "")  # its line on stderr
-        code = start + indent(block, "    ") + "    await client.close()\nasyncio.run(main())\n"
-        async with account_in_the_environment() as account:
-            await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", code, **account)
-        assert rows_in(tmp_path / "mixpanel.duckdb") == 310
-
-    async def test_its_stream(self, tmp_path):
-        start = "import asyncio\nfrom mixpanel_async import MixpanelClient\nasync def main():\n  async with MixpanelClient() as client:\n"
-        code = start + indent(self.blocks[4], "    ") + "asyncio.run(main())\n"
-        async with account_in_the_environment() as account:
-            shown = await asyncio.to_thread(run, tmp_path, "-W", "error", "-c", code, **account)
-        assert shown.count("2026-01-01 ") == 10
-        assert list(tmp_path.iterdir()) == []
-
-    def test_its_test(self, tmp_path):
-        (tmp_path / "test_it.py").write_text(self.blocks[5])
-        assert "1 passed" in run_pytest(tmp_path)
-
-    def test_nothing_else_is_shown(self):
-        assert len(self.blocks) == 6
-
-
-def test_the_page_about_testing(tmp_path):
-    """What docs/testing.md shows of pytest and of `running`."""
-    page = (ROOT / "docs" / "testing.md").read_text()
-    fixtures, script = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    (tmp_path / "test_it.py").write_text(fixtures)
-    assert "1 passed" in run_pytest(tmp_path)
-    assert run(tmp_path, "-W", "error", "-c", script).startswith("http://127.0.0.1:")

@@ -19,7 +19,7 @@ DAYS = {"from_date": "2026-01-01", "to_date": "2026-01-04"}
 FIRST_HALF = {"from_date": "2026-01-01", "to_date": "2026-01-02"}
 MIDNIGHT = 1_767_225_600_000
 """2026-01-01, in milliseconds since 1970."""
-API = Path(__file__).parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
 
 def event(milliseconds, n):
@@ -113,9 +113,7 @@ async def old(fake, client_of, path):
 @pytest.mark.parametrize("way", ["append", "resume"])
 async def test_a_table_with_seconds_is_refused_before_anything_is_requested(old, fake, path, way):
     before = stored(path)
-    says = (
-        r"whole seconds, by an earlier version .* another table name, .*\"Tables of earlier versions\" of docs/api.md"
-    )
+    says = r"whole seconds, by an earlier version .* another table name, .*\"Tables of earlier versions\" of docs/tables.md"
     with pytest.raises(SelectionMismatchError, match=says):
         await old.fetch_events(**DAYS, **{way: True})
     with pytest.raises(SelectionMismatchError, match=r"holds the selection .* this call selects .*Page View"):
@@ -131,7 +129,7 @@ async def test_another_table_has_milliseconds(old, fake, path):
 
 async def test_the_statement_of_the_docs_lets_a_table_hold_both(old, fake, path):
     seconds = stored(path)
-    (statement,) = re.findall(r"^UPDATE _mixpanel_selections.*?;$", API.read_text(), re.MULTILINE | re.DOTALL)
+    (statement,) = re.findall(r"^UPDATE _mixpanel_selections.*?;$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     query(path, statement)
 
     await old.fetch_events(**DAYS, resume=True, parallel=True, chunk_days=7)

@@ -99,6 +99,13 @@ def test_what_it_prints_can_be_used_as_it_is():
         names = {}
         exec(f"from mixpanel_async import MixpanelClient, ServiceAccount\n{client}", names)
         assert names["account"].project_id == "12345"
+        (exported,) = re.findall(r"^export (.*)$", process.welcome, re.MULTILINE)
+        variables = dict(pair.split("=", 1) for pair in exported.split())
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            exec('client = MixpanelClient(database=":memory:")', names)
+        assert variables["MP_BASE_URL"] == process.url
 
 
 def test_faults_and_no_limits():

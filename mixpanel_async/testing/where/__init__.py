@@ -1,8 +1,17 @@
 """Mixpanel's segmentation expressions: what ``where`` means. Parsed once, evaluated for each event or profile.
 
-    expression = where.parse('properties["plan"] == "pro" and not defined(properties["city"])')
-    expression.matches({"plan": "pro"})  # True
-    expression.matches(profile_properties, user=profile_properties, behaviors={"bought": 3})
+```python
+from mixpanel_async.testing import where
+
+expression = where.parse('properties["plan"] == "pro" and not defined(properties["city"])')
+print(expression.matches({"plan": "pro"}))
+print(expression.matches({"plan": "pro", "city": "Oslo"}, user={"plan": "pro"}, behaviors={"bought": 3}))
+```
+
+```text
+True
+False
+```
 
 ``parse`` raises WhereError, whose message can be sent in the body of a 400. ``matches`` raises nothing. A moment, such
 as an event's ``$time``, is passed as ``Moment(seconds)``; all other values are JSON values.
