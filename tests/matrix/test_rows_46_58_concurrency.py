@@ -108,10 +108,13 @@ async def test_row_47_a_second_and_a_third_cancel_change_nothing(fake, client_of
 CUT_SHORT = """
 import asyncio, os, signal, sys, threading
 from mixpanel_async import MixpanelClient, ServiceAccount
-from mixpanel_async.cli import signals
+from mixpanel_async.cli.running import run
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 
-path, number, runner = sys.argv[1], int(sys.argv[2]), {"asyncio": asyncio.run, "cli": signals.run}[sys.argv[3]]
+def run_command(work):
+    sys.exit(run(work, how_to_go_on="", debug=False, verbose=False))
+
+path, number, runner = sys.argv[1], int(sys.argv[2]), {"asyncio": asyncio.run, "cli": run_command}[sys.argv[3]]
 
 def send(progress):  # from a thread, after a commit
     os.kill(os.getpid(), number)
@@ -126,10 +129,7 @@ async def main():
                 from_date="2026-01-01", to_date="2026-01-06", parallel=True, chunk_days=3, on_batch_complete=send
             )
 
-try:
-    runner(main())
-except signals.CutShortError as error:
-    sys.exit(error.exit_code)
+runner(main())
 """
 
 
