@@ -109,7 +109,7 @@ def test_ctrl_c_in_a_terminal_of_40_columns_while_it_waits(tmp_path):
         assert shown.end() == -signal.SIGINT
     place = shown.lines.index("Traceback (most recent call last):")
     assert re.fullmatch(rf"(█+▌ + )?3/6 chunks, 120 rows, ({SPEED}|\d\d:\d\d)\^C", shown.lines[place - 1])
-    assert sum("6 chunks" in line for line in shown.lines) == 1
+    assert sum("6 chunks" in line for line in shown.lines) <= 2  # two if it was being drawn when `^C` was
 
 
 @pytest.mark.parametrize("columns", [80, 0])
