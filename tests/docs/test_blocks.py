@@ -79,7 +79,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", few(WITH_BLOCKS, 12, seed=4), ids=name_of)
+@pytest.mark.parametrize("page", few(WITH_BLOCKS, 6, seed=4), ids=name_of)
 def test_the_blocks_of_a_page(runner, page):
     runner.run(page)
 
