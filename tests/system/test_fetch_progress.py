@@ -223,7 +223,7 @@ async def test_an_export_is_told_while_a_file_is_written(filled, tmp_path, monke
 
     def hook(progress):
         told.append(progress)
-        if progress.files == 1 and progress.bytes > first_complete():
+        if progress.files == 1 and progress.bytes >= first_complete():
             may_go_on.set()
 
     def first_complete():
