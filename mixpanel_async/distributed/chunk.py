@@ -157,7 +157,7 @@ async def _fetch(place: _Place, record: FolderRecord) -> ChunkReport:
 
         fetcher = ChunkFetcher(
             fetch, Plan([job.dates]), source, loader, held,
-            hooks=HookCalls(None), meter=FetchMeter(None, "events", 1), at_once=1,
+            hooks=HookCalls(None), meter=FetchMeter(None, "events", 1),
         )  # fmt: skip
         try:
             [outcome] = await fetcher.run()

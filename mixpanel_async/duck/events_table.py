@@ -103,13 +103,6 @@ class EventsTable:
             on_commit=partial(self._committed.append, dates),
         )  # fmt: skip
 
-    def has_out_of_range(self) -> bool:
-        """Whether rows are out of range. Of equal ones nobody can tell which chunk has which, so that two chunks at the
-        same time might delete the same row, which is a conflict.
-        """
-        with table_cursor(self._database, self._name) as cursor:
-            return has_rows(cursor, self._database.schema, "out_of_range", self._name)
-
     def finish(self) -> dict[dt.date, int]:
         """After chunks were fetched: see `copies.drop`. Drop a table that this object created and that stayed empty, so
         that the next call can create it.

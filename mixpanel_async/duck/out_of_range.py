@@ -50,11 +50,10 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
     values = _values(name, dates)
     table, recorded = schema.table(name), f"{schema}._mixpanel_out_of_range"
     if _count(cursor, f"{recorded} WHERE {_OWN}", values):
-        own = f"{recorded} WHERE {_OWN}"
-        cursor.execute(_deletion(table, f"event_time IN (SELECT event_time FROM {own})", own, "copy <= copies"), values)
+        times = f"event_time IN (SELECT event_time FROM {recorded} WHERE {_OWN})"
+        cursor.execute(_deletion(table, recorded, times), values)
     if _count(cursor, f"{recorded} WHERE {_FOREIGN}", values):
-        foreign = f"{recorded} WHERE {_FOREIGN}"
-        cursor.execute(_deletion(table, WITHIN, foreign, "copy > coalesce(copies, 0)"), values)
+        cursor.execute(_deletion(table, recorded, WITHIN), values)
     else:
         days = {"first": values["first"], "last": values["last"]}
         cursor.execute(f"DELETE FROM {table} WHERE {WITHIN}", days)
@@ -74,13 +73,14 @@ def delete_within(
     """Within a transaction: delete rows whose time lies within these dates and for which `which` is true. Rows that
     belong to other dates stay. `values` are those that `which` uses.
     """
-    table, rows = schema.table(name), f"({WITHIN}) AND ({which})"
-    foreign = f"{schema}._mixpanel_out_of_range WHERE {_FOREIGN}"
+    table, recorded = schema.table(name), f"{schema}._mixpanel_out_of_range"
     named = _values(name, dates)
-    if _count(cursor, foreign, named):
-        cursor.execute(_deletion(table, rows, foreign, "copy > coalesce(copies, 0)"), {**named, **values})
+    if _count(cursor, f"{recorded} WHERE {_FOREIGN}", named):
+        cursor.execute(_deletion(table, recorded, WITHIN, which), {**named, **values})
     else:
-        cursor.execute(f"DELETE FROM {table} WHERE {rows}", {"first": dates[0], "last": dates[1], **values})
+        cursor.execute(
+            f"DELETE FROM {table} WHERE ({WITHIN}) AND ({which})", {"first": dates[0], "last": dates[1], **values}
+        )
 
 
 def atomic_chunks(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> list[tuple[dt.date, dt.date]]:
@@ -109,17 +109,22 @@ def count_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, dat
     return inside + own - _count(cursor, f"{recorded} WHERE {_FOREIGN}", values)
 
 
-def _deletion(table: str, rows: str, recorded: str, which: str) -> str:
-    """Return a statement that deletes those of `rows` for which `which` is true.
+def _deletion(table: str, recorded: str, times: str, which: str = "true") -> str:
+    """Return a statement that deletes the rows at `times` that belong to the dates, if `which` is true for them.
 
-    `which` compares a row's `copy`, counted from 1, with the `copies` of it among the `recorded`.
+    Of equal rows, the oldest in the table are those that are recorded, in the order of the records. What another chunk
+    commits meanwhile comes after them, so two open chunks never delete the same row.
     """
     return f"""DELETE FROM {table} WHERE rowid IN (
         SELECT row FROM (
-            SELECT rowid AS row, {DIGEST} AS digest, row_number() OVER (PARTITION BY {DIGEST}) AS copy
-            FROM {table} WHERE {rows}
-        ) LEFT JOIN (SELECT digest, count(*) AS copies FROM {recorded} GROUP BY digest) USING (digest)
-        WHERE {which}
+            SELECT rowid AS row, event_time, {DIGEST} AS digest,
+                row_number() OVER (PARTITION BY digest ORDER BY rowid) AS copy
+            FROM {table} WHERE ({times}) AND ({which})
+        ) LEFT JOIN (
+            SELECT day, digest, row_number() OVER (PARTITION BY digest ORDER BY rowid) AS copy
+            FROM {recorded} WHERE table_name = lower($name) AND ({times})
+        ) USING (digest, copy)
+        WHERE coalesce(day, event_time::DATE) BETWEEN $first::DATE AND $last::DATE
     )"""
 
 

@@ -131,14 +131,12 @@ async def fetch_events(
     """
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
-        plan, at_once = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
+        plan = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
         loader = partial(table.loader, last_complete_day=fetch.last_complete_day(), merges=plan.merges)
         hooks, meter = HookCalls(hook), FetchMeter(progress, fetch.table, len(plan.chunks))
         source = replace(source, meter=meter)
         async with hooks.running(), meter.running(source.limiter.waits, held.waits):
-            outcomes = await ChunkFetcher(
-                fetch, plan, source, loader, held, hooks=hooks, meter=meter, at_once=at_once
-            ).run()
+            outcomes = await ChunkFetcher(fetch, plan, source, loader, held, hooks=hooks, meter=meter).run()
     except BaseException:
         await _finish(table, held, wait=False)
         raise
@@ -146,12 +144,12 @@ async def fetch_events(
     return [outcome.without_copies(copies) for outcome in outcomes]
 
 
-def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> tuple[Plan, int]:
-    """Plan and prepare the table; return the plan, and how many chunks may be written at the same time."""
+def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> Plan:
+    """Plan and prepare the table; return the plan."""
     table.check(fetch.selection, append=fetch.append, resume=fetch.resume)
     plan = fetch.plan(table.journal(), budget)
     table.prepare(fetch.selection, plan.chunks)
-    return plan, 1 if table.has_out_of_range() else CHUNKS_AT_ONCE
+    return plan
 
 
 async def _finish(table: EventsTable, held: HeldDatabase, *, wait: bool) -> dict[dt.date, int]:
@@ -179,11 +177,8 @@ class ChunkFetcher:
         *,
         hooks: HookCalls[BatchProgress],
         meter: FetchMeter,
-        at_once: int,
     ) -> None:
-        """`loader` creates the loader of a chunk in the database that is `held`. `at_once`: how many chunks are written
-        at the same time.
-        """
+        """`loader` creates the loader of a chunk in the database that is `held`."""
         self._deduplicate = fetch.deduplicate
         self._plan = plan
         self._mended_by = fetch.mended_by
@@ -193,7 +188,7 @@ class ChunkFetcher:
         self._hooks = hooks
         self._meter = meter
         self._cores = Cores()
-        self._writing = asyncio.Semaphore(at_once)
+        self._writing = asyncio.Semaphore(CHUNKS_AT_ONCE)
         self._spooled = asyncio.Semaphore(fetch.chunking.max_workers + CHUNKS_WAITING)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_LENGTH)
         self._writer = Writer(self._queue, loader, self._cores)

@@ -118,6 +118,15 @@ def test_a_chunk_that_is_fetched_again_later_may_have_the_newest(shelf):
     assert processed(shelf) == [12]
 
 
+@pytest.mark.parametrize("order", list(permutations([MONDAY, TUESDAY, WEDNESDAY])))
+def test_open_chunks_never_delete_the_same_of_equal_rows(shelf, order):
+    """Monday and Wednesday also have Tuesday's row; without a key, all of them stay."""
+    for copies in (1, 2, 1, 3):
+        fetched(shelf, {dates: [event(MIDNIGHT)] * copies for dates in order}, order=order)
+        assert dropped(shelf) == {}
+        assert shelf.journal() == [(*dates, copies) for dates in (MONDAY, TUESDAY, WEDNESDAY)]
+
+
 def test_a_chunk_that_fails_keeps_its_copies(shelf):
     fetched(shelf, {MONDAY: [copy(5)], TUESDAY: [copy(9)]})
     dropped(shelf)

@@ -131,7 +131,7 @@ MUTANTS = {
     ),
     "no bound on the chunks that are written": Mutant(
         "export/fetch.py",
-        "asyncio.Semaphore(at_once)",
+        "asyncio.Semaphore(CHUNKS_AT_ONCE)",
         "asyncio.Semaphore(1000)",
         "tests/system/test_faults.py -k written_at_once",
     ),
