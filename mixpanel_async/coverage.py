@@ -12,7 +12,7 @@ from typing import Any
 
 from mixpanel_async import html
 from mixpanel_async.dates import ONE_DAY, dates_between
-from mixpanel_async.terminal import count, date_range
+from mixpanel_async.terminal import count, span
 
 MONTHS = 24
 """Months that the calendar has at most: the last ones."""
@@ -260,7 +260,7 @@ def _ranges(coverage: Coverage) -> Iterator[str]:
     """Yield the gaps, and what failed, if any, in a line each."""
     failed = [(chunk.from_date, chunk.to_date) for chunk in coverage.rejected_chunks]
     for what, ranges in (("Gaps", coverage.gaps), ("Failed, because no line was an event", failed)):
-        shown = [date_range(*dates) for dates in ranges[:LISTED]]
+        shown = [span(*dates) for dates in ranges[:LISTED]]
         if len(ranges) > LISTED:
             shown.append(f"and {len(ranges) - LISTED:,} more")
         if shown:

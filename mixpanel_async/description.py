@@ -173,7 +173,7 @@ def _lines(description: Description) -> Iterator[str]:
 
 def _cells(each: Property) -> tuple[str, ...]:
     types = (name if share == 1 else f"{name} {_percent(share)}" for name, share in each.types)
-    days = "" if each.first_day is None or each.last_day is None else terminal.date_range(each.first_day, each.last_day)
+    days = "" if each.first_day is None or each.last_day is None else terminal.span(each.first_day, each.last_day)
     return (
         _name(each.name, 30),
         _percent(each.share),

@@ -2,7 +2,7 @@
 
     MixpanelError
     ├── ConfigurationError        credentials, database, region and the client's other settings
-    ├── ExportError               .from_date .to_date .status .attempts
+    ├── ExportError               .from_date .to_date .status .attempts .failures
     │   ├── AuthenticationError   401, 403, and the 400 that means the same
     │   ├── QueryError            400, 402, 404, 412, 413: Mixpanel's own message
     │   ├── RateLimitError        429 in every attempt; .retry_after
@@ -18,7 +18,10 @@ No message holds a secret, and none is chained to an aiohttp error, whose repr h
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from mixpanel_async.types import Failure
 
 
 class MixpanelError(Exception):
@@ -43,6 +46,9 @@ class ExportError(MixpanelError):
 
     fatal: bool = False
     """Whether every other request of the call would meet the same error, so that it ends the call."""
+
+    failures: tuple[Failure, ...] = ()
+    """Each chunk with its cause, where every chunk of a parallel call failed."""
 
     def __init__(
         self,

@@ -38,9 +38,14 @@ def printable(text: str, width: int = TEXT) -> str:
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
-def date_range(first: str, last: str) -> str:
-    """Return two dates, both inclusive, as a text; one if they are the same."""
+def span(first: str, last: str) -> str:
+    """Return two dates, both inclusive, as a text: `2026-01-01 to 2026-01-07`; one if they are the same."""
     return first if first == last else f"{first} to {last}"
+
+
+def without_span(message: str, first: str, last: str) -> str:
+    """Return an error's message without the dates that it begins with, for what names them anyway."""
+    return message.removeprefix(f"{span(first, last)}: ")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -48,7 +48,7 @@ class Failure:
     attempts: int
     """How often it was tried; 0 if no request was made for it."""
     error: str
-    """The message of the error that ended the last attempt."""
+    """Why, without the dates: the message of the error that ended the last attempt."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in order."""
@@ -243,14 +243,14 @@ class ParallelFetchResult:
         return html.pairs(*self._parts())
 
     def _parts(self) -> _Parts:
-        causes = {(failure.from_date, failure.to_date): f": {_cause(failure)}" for failure in self.failures}
+        causes = {(failure.from_date, failure.to_date): f": {failure.error}" for failure in self.failures}
         named = (
             ("events", f"{self.total_rows:,}"),
             ("chunks", f"{self.successful_batches:,} committed, {self.failed_batches:,} failed"),
             ("rejected lines", f"{self.rejected_rows:,}"),
             *_ended(self.duration_seconds, self.fetched_at),
         )
-        failed = [f"Failed: {terminal.date_range(*dates)}{causes.get(dates, '')}" for dates in self.failed_date_ranges]
+        failed = [f"Failed: {terminal.span(*dates)}{causes.get(dates, '')}" for dates in self.failed_date_ranges]
         return f"Table {self.table}", named, failed
 
 
@@ -304,7 +304,7 @@ class FetchResult:
         return html.pairs(*self._parts())
 
     def _parts(self) -> _Parts:
-        dates = () if self.date_range is None else (("dates", terminal.date_range(*self.date_range)),)
+        dates = () if self.date_range is None else (("dates", terminal.span(*self.date_range)),)
         rejected = (("rejected lines", f"{self.rejected_rows:,}"),) if self.type == "events" else ()
         ended = _ended(self.duration_seconds, self.fetched_at)
         return f"Table {self.table}", ((self.type, f"{self.rows:,}"), *dates, *rejected, *ended), self.warnings
@@ -348,6 +348,8 @@ class ParallelProfileFetchResult:
     """What does not add up in what Mixpanel sent: a total, a page that is not full, a repeated profile; a sentence
     each. Not in `to_dict`.
     """
+    page_errors: tuple[str, ...] = field(default=(), metadata=_NOT_IN_DICT)
+    """Why each of `failed_page_indices` failed, in their order; each begins with its page. Not in `to_dict`."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -356,6 +358,9 @@ class ParallelProfileFetchResult:
         _require(
             len(self.failed_page_indices) == self.failed_pages,
             "failed_pages must equal the number of failed_page_indices",
+        )
+        _require(
+            len(self.page_errors) in {0, self.failed_pages}, "page_errors must have one error a failed page, or none"
         )
 
     @property
@@ -377,27 +382,14 @@ class ParallelProfileFetchResult:
         named = (
             ("profiles", f"{self.total_rows:,}"),
             ("pages", f"{self.successful_pages:,} fetched, {self.failed_pages:,} failed"),
-            *((("failed pages", _some(self.failed_page_indices)),) if self.has_failures else ()),
             *_ended(self.duration_seconds, self.fetched_at),
         )
-        return f"Table {self.table}", named, self.warnings
+        causes = self.page_errors or [f"page {index}" for index in self.failed_page_indices]
+        return f"Table {self.table}", named, [*self.warnings, *(f"Failed: {cause}" for cause in causes)]
 
 
 _Parts = tuple[str, Sequence[tuple[str, str]], Sequence[str]]
 """What a result prints: a title, names with what they have, and notes."""
-
-PAGES = 10
-"""Failed pages that are listed at most."""
-
-
-def _some(pages: Sequence[int]) -> str:
-    left_out = f" and {len(pages) - PAGES:,} more" if len(pages) > PAGES else ""
-    return ", ".join(map(str, pages[:PAGES])) + left_out
-
-
-def _cause(failure: Failure) -> str:
-    """Return the error without its dates: most messages begin with them."""
-    return failure.error.removeprefix(f"{failure.from_date} to {failure.to_date}: ")
 
 
 def _ended(duration_seconds: float, fetched_at: dt.datetime) -> tuple[tuple[str, str], ...]:

@@ -136,7 +136,7 @@ def test_fetches_tell_what_came_and_what_failed():
     shown = Parsed(parallel([Failure("2024-01-01", "2024-01-02", 3, "503 Service Unavailable")])._repr_html_())
     assert "chunks|30 committed, 1 failed" in shown.text
     assert "Failed: 2024-01-01 to 2024-01-02: 503 Service Unavailable" in shown.texts
-    assert "failed pages|0, 1, 2" in Parsed(RESULTS["pages"]._repr_html_()).text
+    assert "Failed: page 0" in Parsed(RESULTS["pages"]._repr_html_()).texts
 
 
 def test_a_plan_has_the_lines_that_it_prints():

@@ -13,7 +13,8 @@ import mixpanel_async
 ROOT = Path(mixpanel_async.__file__).parent
 LAYERS = [
     {"_version", "html", "terminal"},
-    {"errors", "types", "catalog", "clock", "dates", "arguments", "extras"},
+    {"types", "catalog", "clock", "dates", "arguments", "extras"},
+    {"errors"},
     {"threads", "coverage", "tables", "verification", "written", "description"},
     {"views"},
     {"tasks", "progress", "progress_line", "selections"},

@@ -30,7 +30,7 @@ DAYS = {"from_date": "2024-01-01", "to_date": "2024-01-07"}
 BESIDE = {
     ParallelFetchResult: {"failures": (), "rejected_rows": 0},
     FetchResult: {"failures": (), "rejected_rows": 0, "warnings": ()},
-    ParallelProfileFetchResult: {"warnings": ()},
+    ParallelProfileFetchResult: {"warnings": (), "page_errors": ()},
 }
 
 # Each type's fields in order with a value, and what `to_dict` makes of them where that is another.

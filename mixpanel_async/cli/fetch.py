@@ -12,6 +12,7 @@ from mixpanel_async.cli.again import again
 from mixpanel_async.cli.command import AsyncCommand
 from mixpanel_async.cli.dates import resolve
 from mixpanel_async.cli.output import show_fetched
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from mixpanel_async.cli.options import Connection
@@ -59,7 +60,7 @@ async def events(
         arguments = options.given(from_date=from_date, to_date=to_date, parallel=parallel, **arguments)
         result = await client.fetch_events(**arguments)
     mends = {
-        " to ".join(dict.fromkeys(dates)): again(ctx, first=dates[0], last=dates[1], append=True, resume=False)
+        span(*dates): again(ctx, first=dates[0], last=dates[1], append=True, resume=False)
         for dates in result.failed_date_ranges
     }
     return show_fetched(result, mends, as_json=as_json)

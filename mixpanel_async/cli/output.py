@@ -42,6 +42,7 @@ def _with_failures(result: Fetched) -> dict[str, Any]:
         "failures": [failure.to_dict() for failure in getattr(result, "failures", ())],
         "rejected_rows": getattr(result, "rejected_rows", None),
         "warnings": list(getattr(result, "warnings", ())),
+        "page_errors": list(getattr(result, "page_errors", ())),
     }
     return {**result.to_dict(), **{name: value for name, value in more.items() if hasattr(result, name)}}
 

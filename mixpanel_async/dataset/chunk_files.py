@@ -13,6 +13,7 @@ from mixpanel_async.dataset.manifest import ChunkFacts, Manifest
 from mixpanel_async.dataset.manifests import Manifests
 from mixpanel_async.dates import dates_between
 from mixpanel_async.errors import StoreError
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,7 @@ class ChunkFiles:
         then. A date without rows has no file.
         """
         if time.monotonic() > self._began + PUBLISHED_WITHIN:
-            raise StoreError(
-                f"{' to '.join(self._dates)}: writing took so long that the files may be gone: call again."
-            )
+            raise StoreError(f"{span(*self._dates)}: writing took so long that the files may be gone: call again.")
         facts = self._facts(record, counts, is_atomic=is_atomic)
         for date in self.dates:
             file = self._part(date) if rows.get(date) else None

@@ -34,6 +34,7 @@ from mixpanel_async.export.request import export_url
 from mixpanel_async.holding import HeldDatabase
 from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
+from mixpanel_async.terminal import span, without_span
 from mixpanel_async.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ async def fetch_chunk(
         return await _fetch_when_allowed(_Place.of(job, credentials), most_wait)
     except MixpanelError as error:
         is_fatal = error.fatal if isinstance(error, ExportError) else isinstance(error, _OF_THE_PROJECT)
-        return ChunkReport(attempts=getattr(error, "attempts", 0), error=str(error), is_fatal=is_fatal)
+        return ChunkReport(
+            attempts=getattr(error, "attempts", 0), error=without_span(str(error), *job.dates), is_fatal=is_fatal
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,9 @@ async def _fetch(place: _Place, record: FolderRecord) -> ChunkReport:
             benches.close()
     if outcome.error is not None:
         attempts = outcome.error.attempts if isinstance(outcome.error, ExportError) else 1
-        return ChunkReport(rejected=outcome.rejected_rows, attempts=attempts, error=str(outcome.error))
+        return ChunkReport(
+            rejected=outcome.rejected_rows, attempts=attempts, error=without_span(str(outcome.error), *job.dates)
+        )
     return _report_of(files[-1].published.values(), attempts=1)
 
 
@@ -176,7 +181,7 @@ def _loader(
         return ParquetSink(bench, files, dates)
 
     return ChunkLoader(
-        benches, sink, " to ".join(dates), make_room=database.make_room, deduplicate=deduplicate, on_commit=lambda: None
+        benches, sink, span(*dates), make_room=database.make_room, deduplicate=deduplicate, on_commit=lambda: None
     )
 
 

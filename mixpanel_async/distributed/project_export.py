@@ -90,7 +90,7 @@ class ProjectExport:
             try:
                 report = await self._cluster.run(fetch_chunk, f"{job.project_id}-{dates[0]}", job, self._credentials)
             except TaskFailedError as error:
-                return ChunkReport(error=f"{' to '.join(dates)}: {error}")
+                return ChunkReport(error=str(error))
             if not report.wait_seconds:
                 return report
             self._reason = report.wait_reason

@@ -16,6 +16,7 @@ from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.duck.workbench import Workbenches
 from mixpanel_async.errors import StoreError
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -96,7 +97,7 @@ class EventsTable:
                 TableSink, self._database.schema, table=self._name, dates=dates,
                 last_complete_day=last_complete_day, deduplicate=self._deduplicate, has_nothing=self._has_nothing,
             )  # fmt: skip
-        name = f"{dates[0]} to {dates[1]} of table {self._name!r}"
+        name = f"{span(*dates)} of table {self._name!r}"
         return ChunkLoader(
             self._benches, sink, name,
             make_room=self._database.make_room, deduplicate=self._deduplicate,

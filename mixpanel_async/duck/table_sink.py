@@ -14,6 +14,7 @@ from mixpanel_async.duck.keys import HASH, KEY, PROCESSED, counts_of, duplicates
 from mixpanel_async.duck.row_buffer import PROPERTIES
 from mixpanel_async.duck.schema import EVENT_NAMES
 from mixpanel_async.errors import StoreError
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +186,7 @@ class TableSink:
         """Check that as many rows are found by their numbers as were inserted."""
         if shown != inserted:
             raise StoreError(
-                f"{inserted} rows were inserted for {' to '.join(self._dates)}, and the transaction shows {shown}: "
+                f"{inserted} rows were inserted for {span(*self._dates)}, and the transaction shows {shown}: "
                 "this DuckDB numbers rows in another way. Nothing was committed: install the duckdb release that this "
                 "library was tested with."
             )

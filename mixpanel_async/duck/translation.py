@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error of DuckDB or the system, and what to do where that is known."""
     message = str(error)
-    hint = ": No space left on the disk. Free some space and resume." if "No space left" in message else ""
+    hint = ": No space left on the disk. Free some space and call again." if "No space left" in message else ""
     return message.partition("\n")[0][:300] + hint
 
 

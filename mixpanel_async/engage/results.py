@@ -44,6 +44,7 @@ def parallel_profiles_result(table: str, outcome: ProfileOutcome, started: float
         successful_pages=outcome.pages,
         failed_pages=len(failed),
         failed_page_indices=tuple(sorted(failed)),
+        page_errors=tuple(str(failed[index]) for index in sorted(failed)),
         duration_seconds=time.monotonic() - started,
         fetched_at=dt.datetime.now(dt.UTC),
         warnings=outcome.warnings,

@@ -23,6 +23,7 @@ from mixpanel_async.errors import ConnectionLostError, ExportError
 from mixpanel_async.export.request import export_parameters
 from mixpanel_async.export.request_days import RequestDays
 from mixpanel_async.export.spool import MemoryBudget, Spool
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -40,7 +41,7 @@ logger = logging.getLogger("mixpanel_async")
 T = TypeVar("T")
 
 _UNFRAMED = (
-    "%s to %s: the response's headers gave neither its length nor an end mark. It is taken as whole, but a connection "
+    "%s: the response's headers gave neither its length nor an end mark. It is taken as whole, but a connection "
     "that was closed early between two lines would look the same."
 )
 
@@ -48,7 +49,7 @@ _UNFRAMED = (
 def warn_if_unframed(chunk: DateChunk, bodies: Sequence[Body]) -> None:
     """Log that the framing of one of a chunk's bodies did not mark its end."""
     if not all(body.has_end_mark for body in bodies):
-        logger.warning(_UNFRAMED, *chunk)
+        logger.warning(_UNFRAMED, span(*chunk))
 
 
 class Body:
@@ -56,7 +57,7 @@ class Body:
 
     def __init__(self, source: Source, chunk: DateChunk, dates: DateChunk, *, failed_before: int = 0) -> None:
         """`failed_before`: how many requests for more dates failed, of which this is a part."""
-        name = " to ".join(chunk) if dates == chunk else f"{' to '.join(chunk)} (the request for {' to '.join(dates)})"
+        name = span(*chunk) if dates == chunk else f"{span(*chunk)} (the request for {span(*dates)})"
         self.dates = dates
         self.spool: Spool | None = None
         self.has_end_mark = True

@@ -32,6 +32,7 @@ from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import raise_first_cause
+from mixpanel_async.terminal import without_span
 from mixpanel_async.threads import CORES, Cores
 from mixpanel_async.types import BatchProgress, BatchResult
 
@@ -222,7 +223,9 @@ class ChunkFetcher:
             except ExportError as error:
                 if error.fatal:
                     raise
-                outcome = Outcome(BatchResult(*chunk, rows=0, success=False, error=str(error)), error)
+                outcome = Outcome(
+                    BatchResult(*chunk, rows=0, success=False, error=without_span(str(error), *chunk)), error
+                )
         if outcome.error is not None:
             logger.warning(
                 "%s The other chunks go on; %s fetches these dates again.", _sentence(outcome.error), self._mended_by

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from mixpanel_async.terminal import span
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -21,8 +23,8 @@ def warn_of_no_event(selection: EventSelection, dates: tuple[dt.date, dt.date]) 
     if selection.events is None:
         return
     logger.warning(
-        "%s to %s: Mixpanel has no event named %s%s. Check the spelling with `await client.lookups.event_names()`.",
-        *dates,
+        "%s: Mixpanel has no event named %s%s. Check the spelling with `await client.lookups.event_names()`.",
+        span(*map(str, dates)),
         " or ".join(map(repr, selection.events)),
         "" if selection.where is None else f" for where={selection.where!r}",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.dates import days_in, split_date_range
 from mixpanel_async.export.weights import MOST_BYTES
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,14 +58,14 @@ class RequestDays:
         """Learn from a body of so many bytes. One of a single date cannot be smaller, so it tells nothing."""
         days = days_in(dates)
         if size > MOST_BYTES and days > 1:
-            self._learn(max(1, days * MOST_BYTES // size), f"{size >> 20} MB came for {' to '.join(dates)}")
+            self._learn(max(1, days * MOST_BYTES // size), f"{size >> 20} MB came for {span(*dates)}")
 
     def broke_off(self, chunk: DateChunk, parts: Iterable[DateChunk]) -> None:
         """Learn from a chunk of which a request may have been too large: `parts` are the others, and its halves.
 
         The longest of them has not broken off. If only one day is to blame, that is half the chunk.
         """
-        self._learn(max(map(days_in, parts)), f"{' to '.join(chunk)} broke off")
+        self._learn(max(map(days_in, parts)), f"{span(*chunk)} broke off")
 
     def _learn(self, days: int, reason: str) -> None:
         if self._adapts and (self._most is None or days < self._most):

@@ -50,6 +50,7 @@ def parallel_result(table: str, dates: Range, outcomes: Sequence[Outcome], start
         if isinstance(first, ExportError):
             error.status, error.attempts = first.status, first.attempts
         error.from_date, error.to_date = _as_text(dates)
+        error.failures = tuple(map(_failure, failed))
         raise error from first
     return ParallelFetchResult(
         table=table,
@@ -90,7 +91,7 @@ def single_result(table: str, dates: Range, outcomes: Sequence[Outcome], started
 
 def _failure(outcome: Outcome) -> Failure:
     result = outcome.result
-    return Failure(result.from_date, result.to_date, getattr(outcome.error, "attempts", 1), str(outcome.error))
+    return Failure(result.from_date, result.to_date, getattr(outcome.error, "attempts", 1), result.error or "")
 
 
 def _as_text(dates: Range) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from mixpanel_async.export.spool import MemoryBudget
 from mixpanel_async.export.stream_body import StreamBody
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import cancel_all, has_failed, result_of
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -190,10 +191,9 @@ class EventStream(Generic[T_co]):
 
     def _reject(self, dates: DateChunk, line: RejectedLine) -> None:
         self._has_rejected = True
-        first, last = dates
         error = DecodeError(
-            f"{first} to {last}, line {line.line_number}: {line.reason}. It begins {line.line[:EXCERPT]!r}",
-            from_date=first, to_date=last, line_number=line.line_number, line=line.line,
+            f"{span(*dates)}, line {line.line_number}: {line.reason}. It begins {line.line[:EXCERPT]!r}",
+            from_date=dates[0], to_date=dates[1], line_number=line.line_number, line=line.line,
         )  # fmt: skip
         if self._on_rejected is None:
             error.add_note("Pass on_rejected=... to get such lines and continue without them.")

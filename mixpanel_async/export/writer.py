@@ -16,6 +16,7 @@ from mixpanel_async.errors import DecodeError
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.records import ChunkRecord
+from mixpanel_async.terminal import span, without_span
 from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import BatchResult
 
@@ -112,12 +113,12 @@ class ChunkWriter:
             raise
         if counts.failure is not None:
             error = self._no_event(counts.rejected, counts.failure, loader.rejected_in)
-            result = BatchResult(*self.dates, rows=0, success=False, error=str(error))
+            result = BatchResult(*self.dates, rows=0, success=False, error=without_span(str(error), *self.dates))
             return Outcome(result, error, rejected_rows=counts.rejected)
         if counts.rejected:
             logger.warning(
-                "%s to %s: %d lines are not events; they are kept in %s.",
-                *self.dates,
+                "%s: %d lines are not events; they are kept in %s.",
+                span(*self.dates),
                 counts.rejected,
                 loader.rejected_in,
             )
@@ -126,7 +127,7 @@ class ChunkWriter:
     def _no_event(self, rejected: int, first: RejectedLine, kept_in: str) -> DecodeError:
         """Return the error of a chunk of which no line is an event."""
         return DecodeError(
-            f"{' to '.join(self.dates)}: none of {rejected} lines is an event; they are kept in {kept_in}. "
+            f"{span(*self.dates)}: none of {rejected} lines is an event; they are kept in {kept_in}. "
             f"The first: {first.reason}.",
             from_date=self.dates[0], to_date=self.dates[1], line_number=first.line_number, line=first.line,
         )  # fmt: skip

@@ -203,6 +203,7 @@ async def test_a_page_that_always_fails_leaves_the_table_and_is_named(fake, clie
 
     assert (result.total_rows, result.successful_pages, result.failed_page_indices) == (0, 6, (3, 5))
     assert result.has_failures
+    assert [error.partition(":")[0] for error in result.page_errors] == ["Profiles, page 3", "Profiles, page 5"]
     assert {news.page_index: (news.success, news.rows) for news in heard} == {
         page: (page not in (3, 5), 0 if page in (3, 5) else 6 if page == 7 else 10) for page in range(PAGES)
     }

@@ -250,8 +250,7 @@ async def test_a_chunk_of_which_no_line_is_an_event_fails_and_its_lines_are_kept
     assert result.failed_date_ranges == (("2026-01-02", "2026-01-02"),)
     [failure] = result.failures
     assert failure.error == (
-        "2026-01-02 to 2026-01-02: none of 1000 lines is an event; they are kept in _mixpanel_rejected. "
-        'The first: no usable time: "0 ms".'
+        'none of 1000 lines is an event; they are kept in _mixpanel_rejected. The first: no usable time: "0 ms".'
     )
     assert [each.error for each in heard if not each.success] == [failure.error]
     assert f"{failure.error} The other chunks go on" in caplog.text

@@ -18,6 +18,7 @@ from mixpanel_async import (
     RetryPolicy,
     ServerError,
 )
+from mixpanel_async.dates import split_date_range
 from mixpanel_async.export import fetch as export_fetch
 from mixpanel_async.export.download import Downloads
 from mixpanel_async.export.fetch import CHUNKS_AT_ONCE, ChunkFetcher
@@ -106,8 +107,13 @@ async def test_all_chunks_failed_is_an_error_that_gives_the_first_cause(fake, cl
 
     with pytest.raises(
         ExportError, match=r"All 3 chunks failed.*2026-01-01 to 2026-01-02.*503.*overloaded.*3 attempts"
-    ):
+    ) as error:
         await client_of(fake).fetch_events(**DAYS)
+    failures = error.value.failures
+    assert [(each.from_date, each.to_date, each.attempts) for each in failures] == [
+        (first, last, 3) for first, last in split_date_range(FIRST, LAST, 2)
+    ]
+    assert all(each.error.startswith("Mixpanel failed (503)") for each in failures)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,7 @@ async def test_what_came_whole_is_not_requested_again(client_of, path, fault, wa
     async with FakeMixpanel(GeneratedEvents(per_day=5), today="2026-06-01", limits=None) as server:
         server.faults.add(fault, date="2026-01-28")
         client = client_of(server, retry=RetryPolicy(attempts=5, wait_initial=0, wait_max=0))
-        with pytest.raises(ConnectionLostError, match=r"the request for 2026-01-28 to 2026-01-28\).*after 5 attempts"):
+        with pytest.raises(ConnectionLostError, match=r"the request for 2026-01-28\).*after 5 attempts"):
             if way == "table":
                 await client.fetch_events(**dates)
             else:

@@ -93,7 +93,7 @@ def test_a_terminal_of_80_columns_with_a_retry_and_a_failed_chunk(tmp_path):
         assert shown.end() == 0
     *warning, bar, end = shown.lines
     assert "".join(warning).endswith("The other chunks go on; resume=True fetches these dates again.")
-    assert "".join(warning).startswith("2026-01-04 to 2026-01-04: Mixpanel failed (500)")
+    assert "".join(warning).startswith("2026-01-04: Mixpanel failed (500)")
     assert re.fullmatch(rf"█+ 6/6 chunks, 200 rows, {SPEED}, 3 retries, 1 failed", bar.removeprefix("events: "))
     assert len(bar) == 78
     assert end == ""

@@ -67,7 +67,7 @@ async def test_a_day_that_has_not_come_fails_its_chunk_alone(fake, client_of, pa
     assert stored(path) == before
     [failure] = result.failures
     assert (failure.attempts, requests(fake, TOMORROW)) == (1, 1)
-    assert f"{refused} to {TOMORROW}: Mixpanel rejects the dates (400): {FUTURE} (today is" in failure.error
+    assert failure.error.startswith(f"Mixpanel rejects the dates (400): {FUTURE} (today is")
 
     fake.clock.advance(86400)
     again = await client.fetch_events(**RANGE, parallel=True, chunk_days=chunk_days, resume=True)
