@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from mixpanel_async.description import Description, Property
-from mixpanel_async.duck.properties import BLOCK, BLOCKS, Source, count_rows, find_names, find_values
+from mixpanel_async.duck.properties import BLOCK, BLOCKS, Source, count_rows, find_values
 from mixpanel_async.duck.translation import translate_errors
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read_description(
         if sample is not None and sample < rows:
             source = _sampled(source, sample, rows)
             read = count_rows(cursor, source)
-        seen = list(find_values(cursor, source, find_names(cursor, source)))
+        seen = list(find_values(cursor, source))
     return Description(name, event, rows, read, _properties(seen, read))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mixpanel_async.description import SchemaChange, SchemaChanges
 from mixpanel_async.duck.coverage import check_events_table
-from mixpanel_async.duck.properties import Source, find_names, find_types
+from mixpanel_async.duck.properties import Source, find_types
 from mixpanel_async.duck.translation import translate_errors
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ def read_changes(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str
         source = Source.of(cursor, schema, name)
         events = cursor.execute(_EVENTS.format(table=source), {"since": since}).fetchall()
         grouped = ("event_name", "event_time >= $since")
-        seen = list(find_types(cursor, source, find_names(cursor, source), grouped, since))
+        seen = list(find_types(cursor, source, grouped, since=since))
     sides: defaultdict[tuple[object, str], tuple[dict[PropertyType, int], ...]] = defaultdict(lambda: ({}, {}))
     for each in seen:
-        event, is_after = each.group
-        sides[event, each.name][bool(is_after)][each.type] = each.rows
+        if each.type is not None:
+            event, is_after = each.group
+            sides[event, each.name][bool(is_after)][each.type] = each.rows
     return SchemaChanges(_changes(events, {key: (before, after) for key, (before, after) in sides.items()}))
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mixpanel_async.duck.column_types import ColumnType, chosen, infer, value
-from mixpanel_async.duck.properties import Source, as_text, check_event, find_names, find_types, pointer
+from mixpanel_async.duck.properties import Source, as_text, check_event, count_rows, find_types, pointer
 from mixpanel_async.duck.schema import check_table_name, quoted, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.duck.translation import translate_errors
@@ -198,17 +198,16 @@ def _column_types(cursor: duckdb.DuckDBPyConnection, source: Source, request: Vi
     if isinstance(names, Mapping):
         return {name: chosen(_canonical(name, type_)) for name, type_ in names.items()}
     own = {name for name, _ in _OWN[source.kind].values()} - {"$last_seen"}
-    there = set(find_names(cursor, source))
-    if not there:
+    types: defaultdict[str, set[PropertyType]] = defaultdict(set)
+    for each in find_types(cursor, source, names=names):
+        types[each.name].update(() if each.type is None else (each.type,))
+    if not types and (names is None or not count_rows(cursor, source)):
         of = "" if request.event is None else f" of event {request.event!r}"
         raise StoreError(
             f"Table {request.table!r} has no rows{of} that could tell the types: check the name, or pass "
             'properties={"name": "TYPE"}.'
         )
-    columns = sorted(there - own) if names is None else names
-    types: defaultdict[str, set[PropertyType]] = defaultdict(set)
-    for each in find_types(cursor, source, [name for name in columns if name in there]):
-        types[each.name].add(each.type)
+    columns = sorted(types.keys() - own) if names is None else names
     return {name: infer(types[name]) for name in columns}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mixpanel_async import ConfigurationError, Description, Property, Store, StoreError, TableNotFoundError
 from mixpanel_async.description import LINES
-from mixpanel_async.duck.properties import Source, as_text, find_names, find_types, pointer
+from mixpanel_async.duck.properties import Source, as_text, find_types, pointer
 
 from .conftest import of_one_event, others_can_write, properties_table
 
@@ -40,8 +40,26 @@ def test_the_type_of_a_value(type_, text):
         connection.execute(
             "CREATE TABLE t AS SELECT TIMESTAMP '2024-01-01' AS event_time, ?::JSON AS properties", [f'{{"a": {text}}}']
         )
-        seen = list(find_types(connection, Source("events", "t"), ["a"]))
-    assert [each.type for each in seen] == [type_] * (type_ is not None)
+        seen = list(find_types(connection, Source("events", "t")))
+    assert [(each.name, each.type) for each in seen] == [("a", type_)]
+
+
+async def test_of_several_properties_with_one_name_the_first_counts(filled):
+    text = '{"a": 1, "b": "x", "a": "late", "b": null, "c": null, "a": 2, "c": 3}'
+    properties_table(filled, of_one_event(text, {"a": 5}))
+    found = await Store(filled).describe()
+    assert [(each.name, each.rows, each.types) for each in found.properties] == [
+        ("a", 2, (("integer", 1.0),)), ("b", 1, (("string", 1.0),)),
+    ]  # fmt: skip
+
+
+async def test_rows_of_2000_properties(filled):
+    row = {f"property {number}": number for number in range(2000)}
+    properties_table(filled, of_one_event(*[row] * 50))
+    found = await Store(filled).describe()
+    assert {each.name: (each.rows, each.types) for each in found.properties} == dict.fromkeys(
+        row, (50, (("integer", 1.0),))
+    )
 
 
 async def test_each_property_with_its_share_types_values_and_days(filled):
@@ -215,11 +233,13 @@ def test_every_name_is_found_and_addressed_exactly(rows):
         connection.execute("CREATE TABLE t (event_time TIMESTAMP, properties JSON)")
         connection.executemany("INSERT INTO t VALUES ('2024-01-01', ?)", [(json.dumps(row),) for row in rows])
         source = Source("events", "t")
-        found = find_names(connection, source)
-        assert found == sorted({name for row in rows for name in row})
+        found = list(find_types(connection, source))
+        assert {each.name for each in found} == {name for row in rows for name in row}
         counts = Counter(name for row in rows for name, value in row.items() if value is not None)
-        assert {each.name: each.rows for each in find_types(connection, source, found)} == counts
-        for name in found:
+        assert {each.name: each.rows for each in found if each.type is not None} == counts
+        some = sorted({each.name for each in found})[::2]
+        assert {each.name for each in find_types(connection, source, names=some)} == set(some)
+        for name in {each.name for each in found}:
             query = f"SELECT json_extract(properties, {pointer(name)})::VARCHAR FROM t ORDER BY rowid"
             values = [None if text is None else json.loads(text) for (text,) in connection.execute(query).fetchall()]
             assert values == [row.get(name) for row in rows]
