@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
 
 import duckdb
 import pytest
 
 from mixpanel_async.duck import connection
-from mixpanel_async.export.fetch import ChunkFetcher
+from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 
 DAY = 86_400
@@ -167,29 +168,25 @@ async def test_a_chunk_that_fails_does_not_hide_that_its_old_row_became_a_copy(c
     assert counts(path) == [("2026-01-01", "2026-01-01", 0), ("2026-01-02", "2026-01-02", 1)]
 
 
-async def test_chunks_that_may_have_equal_rows_are_written_one_after_the_other(client_of, path, monkeypatch):
-    """Two that are written at once might delete the same row, which is a conflict in DuckDB."""
+async def test_chunks_with_equal_rows_are_replaced_at_the_same_time(client_of, path, monkeypatch):
+    """If two deleted the same row, that would be a conflict in DuckDB. Each transaction begins before one has ended."""
     equal = [line("e", FIRST + DAY) for _ in range(50)]
-    lines = {f"2026-01-0{day}": equal for day in (1, 2, 3)}
-    load, writing, most = ChunkFetcher._load, set(), []
+    lines = {f"2026-01-0{day}": equal for day in (1, 2, 3, 4)}
+    commit, both = ChunkLoader.commit, threading.Barrier(2, timeout=30)
 
-    async def loaded(fetcher, chunk, body, **options):
-        writing.add(chunk)
-        await asyncio.sleep(0.05)
-        most.append(len(writing))
-        await load(fetcher, chunk, body, **options)
-        writing.discard(chunk)
+    def committed(loader, record):
+        both.wait()
+        return commit(loader, record)
 
     async with FakeMixpanel(GivenEvents(lines=lines), today="2026-06-01", limits=None) as server:
         client = client_of(server)
-        dates = {"from_date": "2026-01-01", "to_date": "2026-01-03", "parallel": True, "chunk_days": 1}
+        dates = {"from_date": "2026-01-01", "to_date": "2026-01-04", "parallel": True, "chunk_days": 1}
         await client.fetch_events(**dates)
-        monkeypatch.setattr(ChunkFetcher, "_load", loaded)
+        monkeypatch.setattr(ChunkLoader, "commit", committed)
         for _ in range(3):
             result = await client.fetch_events(**dates, append=True)
-            assert (result.total_rows, result.has_failures) == (150, False)
-    assert max(most) == 1
-    assert len(rows(path)) == 150
+            assert (result.total_rows, result.has_failures) == (200, False)
+    assert len(rows(path)) == 200
 
 
 async def test_wide_rows_of_two_chunks_are_compared_within_the_memory(client_of, path, monkeypatch):
