@@ -13,7 +13,7 @@ from mixpanel_async.threads import finish_in_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Text = Callable[[int | None], str]
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 DRAW_EVERY = 0.25
 """Seconds."""
@@ -246,5 +246,6 @@ def _columns() -> int:
 
 
 def _our_loggers() -> list[logging.Logger]:
-    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == logger.name]
+    package = __name__.partition(".")[0]
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == package]
     return [logging.getLogger(name) for name in names]

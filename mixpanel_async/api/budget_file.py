@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.api.budget import Wait, Window
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.transport import Transport
     from mixpanel_async.errors import ExportError
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 class RequestMeter(Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 LONG_WAIT = 10.0
 """Seconds: a wait that is longer is told."""

@@ -24,7 +24,7 @@ from mixpanel_async.selections import is_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 MEMORY_LIMIT = "192MB"
 """DuckDB's memory limit for a file. Without one it keeps all that it has written, up to most of the machine's

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     PageHook = Callable[[ProfileBatchProgress], object]
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.engage.page import Page
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 class PageKey(NamedTuple):

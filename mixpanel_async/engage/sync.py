@@ -40,7 +40,7 @@ SLACK = dt.timedelta(hours=1)
 
 _DAY = dt.timedelta(days=1)
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

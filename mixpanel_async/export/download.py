@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.plan import Chunking
     from mixpanel_async.selections import EventSelection
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

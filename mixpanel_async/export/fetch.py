@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     BatchHook = Callable[[BatchProgress], object]
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 CHUNKS_AT_ONCE = CORES
 """Chunks that are decoded and inserted at the same time; each of them is held in memory."""

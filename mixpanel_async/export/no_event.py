@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.selections import EventSelection
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 def warn_of_no_event(selection: EventSelection, dates: tuple[dt.date, dt.date]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mixpanel_async.dates import DateChunk
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 class RequestDays:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mixpanel_async.export.messages import Message
     from mixpanel_async.threads import Cores
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 
 class Writer:

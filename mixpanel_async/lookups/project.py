@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.credentials import Credentials
     from mixpanel_async.api.source import Source
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 ASK_AGAIN = dt.timedelta(hours=1)
 """After which a project's zone is asked for again that Mixpanel did not tell."""

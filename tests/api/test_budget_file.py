@@ -295,7 +295,7 @@ async def test_a_file_that_is_of_no_use_is_told_once_and_left(file, make, caplog
     assert await exports.wait(None) is None
     assert await queries.take(TWO) is None
 
-    [told] = [record for record in caplog.records if record.name == "mixpanel_async"]
+    [told] = [record for record in caplog.records if record.name.startswith("mixpanel_async.")]
     assert told.levelno == logging.WARNING
     for part in (str(file.path), "MP_STATE_DIR", "RateLimits(shared=False)"):
         assert part in told.getMessage()
