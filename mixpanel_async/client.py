@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from mixpanel_async import telemetry
 from mixpanel_async.api.credentials import Credentials, credentials_from, not_credentials
 from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
@@ -201,6 +202,7 @@ class MixpanelClient:
         **options: Unpack[EventOptions],
     ) -> FetchResult | ParallelFetchResult: ...
 
+    @telemetry.traced
     async def fetch_events(  # noqa: PLR0913 - a fetch has that many settings, each with a default
         self,
         name: str = "events",
@@ -275,6 +277,7 @@ class MixpanelClient:
             warn_of_no_event(fetch.selection, fetch.dates)
         return result
 
+    @telemetry.traced
     async def sync_events(
         self,
         name: str = "events",
@@ -364,6 +367,7 @@ class MixpanelClient:
         limiter, calendar = self._core.export_source().limiter, KnownCalendar(self._calendar.known)
         return await self._core.call_that_looks(partial(plan_events, call, calendar, limiter))
 
+    @telemetry.traced
     async def project(self) -> Project:
         """Return the project of the credentials: its id, name, time zone and region.
 
@@ -436,7 +440,7 @@ class MixpanelClient:
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(DictReader, raw=raw)
         stream = EventStream(streamed, reader, on_rejected, self._core.spawn, self._days_until)
-        return stream.run(self._core.export_source)
+        return stream.run(self._core.export_source, "stream_events")
 
     def stream_batches(
         self,
@@ -464,7 +468,7 @@ class MixpanelClient:
         streamed = StreamedEvents.of(from_date, to_date, **options)
         reader = partial(RecordBatchReader, pyarrow=(pyarrow := need_pyarrow("stream_batches")))
         stream = EventStream(streamed, reader, on_rejected, self._core.spawn, self._days_until)
-        return stream.run(self._core.export_source, if_empty=[empty_batch(pyarrow)])
+        return stream.run(self._core.export_source, "stream_batches", if_empty=[empty_batch(pyarrow)])
 
     @overload
     async def fetch_profiles(
@@ -508,6 +512,7 @@ class MixpanelClient:
         **selection: Unpack[ProfileArguments],
     ) -> FetchResult | ParallelProfileFetchResult: ...
 
+    @telemetry.traced
     async def fetch_profiles(  # noqa: PLR0913 - as above
         self,
         name: str = "profiles",
@@ -579,6 +584,7 @@ class MixpanelClient:
         outcome = await self._core.call_on_table(fetch.table, work)
         return (parallel_profiles_result if parallel else profiles_result)(fetch.table, outcome, started)
 
+    @telemetry.traced
     async def sync_profiles(  # noqa: PLR0913 - as above
         self,
         name: str = "profiles",
@@ -674,6 +680,7 @@ class MixpanelClient:
         stream = ProfileStream(ProfileSelection.of(**selection), self._core.spawn, raw=raw)
         return stream.run(self._core.query_source)
 
+    @telemetry.traced
     async def verify_events(
         self,
         name: str = "events",
@@ -727,9 +734,10 @@ class MixpanelClient:
 
     async def _look_up(self, lookup: LookupRequest[T], table: str | None) -> tuple[T, ...]:
         source = self._core.query_source(lookup.query.limit)
-        if table is None:
-            return await self._core.call(fetch_lookup(lookup, source))
-        return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
+        with telemetry.call(f"lookups.{lookup.kind}"):
+            if table is None:
+                return await self._core.call(fetch_lookup(lookup, source))
+            return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
 
 
 def _check_settings(limits: object, retry: object, timeouts: object) -> None:

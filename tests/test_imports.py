@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ LAYERS = [
     {"errors"},
     {"threads", "coverage", "tables", "verification", "written", "description"},
     {"views"},
-    {"tasks", "progress", "progress_line", "selections"},
+    {"tasks", "telemetry", "progress", "progress_line", "selections"},
     {"progress_bar"},
     {"decode"},
     {"records"},
@@ -87,6 +89,13 @@ def test_a_package_is_read_in_the_order_that_its_docstring_gives(package):
     assert sorted(order) == sorted(files)
     for place, name in enumerate(order):
         assert {other[1] for other in ours(files[name]) if other[0] == package} <= set(order[:place]), name
+
+
+def test_one_module_knows_opentelemetry_and_no_import_of_ours_imports_it():
+    assert users_of("opentelemetry") == {"telemetry.py"}
+    script = "import sys, mixpanel_async.client; print('opentelemetry' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
 
 
 def test_one_module_talks_to_the_net_and_one_package_to_the_database():

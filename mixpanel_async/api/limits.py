@@ -26,6 +26,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from mixpanel_async import telemetry
 from mixpanel_async.api.budget import HOUR, MemoryRecord, Wait, Window
 from mixpanel_async.api.waiting import REPEAT_AFTER, Waits
 
@@ -139,6 +140,7 @@ class Limiter:
         self.concurrent = limit.concurrent
         self.waits = Waits(clock, now)
         """What requests wait for, if they wait long."""
+        self._requests = limit.requests
         self._windows = limit.windows
         self._record = MemoryRecord(clock) if record is None else record
         self._open = asyncio.Semaphore(limit.concurrent)
@@ -156,6 +158,7 @@ class Limiter:
 
         A request that is not `counted` waits for a free slot and for pauses of all requests; no window counts it.
         """
+        began = self.clock()
         with self.waits.request():
             if counted:
                 wait, take = (partial(method, self._windows) for method in (self._record.wait, self._record.take))
@@ -164,6 +167,7 @@ class Limiter:
             else:
                 wait = partial(self._record.wait, None)
                 await self._acquire_slot(wait, wait)
+        telemetry.waited(self.clock() - began, self._requests)
         try:
             yield
         finally:

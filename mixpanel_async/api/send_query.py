@@ -33,7 +33,7 @@ async def send_query(source: Source, query: Query, read: Callable[[bytes], T]) -
     attempts = Attempts(source, query.name, counted=query.is_counted)
     while True:
         try:
-            body = await _receive(source, query)
+            body = await _receive(source, query, attempts.number - 1)
             return await finish_in_thread(lambda body: read(b"".join(gunzip(body))), body)
         except ExportError as error:
             error.fatal |= isinstance(error, QueryError)  # each request of a query has the same dates
@@ -56,11 +56,11 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds
     return payload
 
 
-async def _receive(source: Source, query: Query) -> list[bytes]:
+async def _receive(source: Source, query: Query, resends: int) -> list[bytes]:
     send = source.transport.post if query.is_post else source.transport.get
     async with (
         source.limiter.slot(counted=query.is_counted),
-        send(source.url + query.path, query.parameters, source.credentials) as response,
+        send(source.url + query.path, query.parameters, source.credentials, resends=resends) as response,
     ):
         await raise_for_response(response)
         body = []

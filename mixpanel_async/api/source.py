@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mixpanel_async import telemetry
 from mixpanel_async.api.budget import HOUR
 from mixpanel_async.api.waiting import LONG_WAIT
 from mixpanel_async.errors import RateLimitError
@@ -77,6 +78,7 @@ class Source:
         else:
             after = "a lost connection" if error.status is None else f"a response with status {error.status}"
             await self.limiter.rest(seconds, f"another attempt after {after}")
+        telemetry.retried(error)
         if self.meter is not None:
             self.meter.retried()
 

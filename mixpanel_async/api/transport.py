@@ -8,6 +8,7 @@ whose repr holds the request's headers.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import sys
 import threading
@@ -16,10 +17,12 @@ import weakref
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from mixpanel_async import telemetry
 from mixpanel_async._version import __version__
 from mixpanel_async.api.credentials import authorization, project_parameter
 from mixpanel_async.arguments import is_seconds
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from mixpanel_async.api.credentials import Credentials
+
+logger = logging.getLogger(__name__)
 
 USER_AGENT = f"mixpanel-async/{__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
 
@@ -154,37 +159,42 @@ class Transport:
             await self._session.close()
 
     def get(
-        self, url: str, parameters: Mapping[str, str], credentials: Credentials
+        self, url: str, parameters: Mapping[str, str], credentials: Credentials, *, resends: int = 0
     ) -> AbstractAsyncContextManager[Response]:
         """Send a GET; inside the block the response is open. If the block is left early or cancelled, the connection
-        closes.
+        closes. `resends`: how often it was sent before, for logs and spans.
 
         Raises:
             ConnectionLostError: no connection, or no response in time.
             ExportError: the server's certificate is not accepted; a retry would not help.
             ConfigurationError: the caller's session is closed.
         """
-        return self._open("GET", url, parameters, credentials)
+        return self._open("GET", url, parameters, credentials, resends)
 
     def post(
-        self, url: str, form: Mapping[str, str], credentials: Credentials
+        self, url: str, form: Mapping[str, str], credentials: Credentials, *, resends: int = 0
     ) -> AbstractAsyncContextManager[Response]:
         """Send a form by POST, the project in the URL; otherwise as `get`."""
-        return self._open("POST", url, form, credentials)
+        return self._open("POST", url, form, credentials, resends)
 
     @asynccontextmanager
     async def _open(
-        self, method: str, url: str, values: Mapping[str, str], credentials: Credentials
+        self, method: str, url: str, values: Mapping[str, str], credentials: Credentials, resends: int
     ) -> AsyncIterator[Response]:
-        response = await self._send(method, url, values, credentials)
-        try:
-            with self._when_session_closes(response.close):
-                yield Response(response, self._timeouts.idle)
-        except ConnectionLostError:
-            self._check_session()
-            raise
-        finally:
-            response.close()
+        path = urlsplit(url).path
+        with telemetry.attempt(method, url, resends) as attempt:
+            logger.debug("%s %s is sent; attempt %d.", method, path, resends + 1)
+            response = await self._send(method, url, values, credentials)
+            attempt.responded(response.status)
+            logger.debug("%s %s: status %d.", method, path, response.status)
+            try:
+                with self._when_session_closes(response.close):
+                    yield Response(response, self._timeouts.idle)
+            except ConnectionLostError:
+                self._check_session()
+                raise
+            finally:
+                response.close()
 
     async def _send(
         self, method: str, url: str, values: Mapping[str, str], credentials: Credentials

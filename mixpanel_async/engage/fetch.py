@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mixpanel_async import clock
+from mixpanel_async import clock, telemetry
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.duck.profiles_table import KeptPage, ProfilesTable
 from mixpanel_async.duck.schema import check_table_name
@@ -94,18 +94,30 @@ async def fetch_profiles(
     """
     table = ProfilesTable(held.database, fetch.table, fetch.selection, fetch.mode)
     await held.run(table.check, create=True)
+    telemetry.describe_call(table=fetch.table)
+    logger.info("Table %r: profiles are requested (%s).", fetch.table, fetch.mode)
     try:
         hooks, meter = HookCalls(hook), FetchMeter(progress, fetch.table, chunks="pages")
         source = replace(source, meter=meter)
         async with hooks.running(), meter.running(source.limiter.waits, held.waits):
             outcome, sessions = await _fetch_pages(fetch, source, table, held, hooks, meter)
             if not outcome.errors:
-                outcome.rows = await held.run(table.publish)
+                await held.run(_publish, table, outcome)
+                rows, pages = outcome.rows, outcome.pages
+                logger.info("Table %r: %d profiles of %d pages are committed.", fetch.table, rows, pages)
                 outcome.warnings = sessions.report(repeated=outcome.fetched - outcome.rows)
         return outcome
     finally:
         with suppress(StoreError):  # the next fetch into this table does it, too
             await held.run(table.finish, wait=False)
+
+
+def _publish(table: ProfilesTable, outcome: ProfileOutcome) -> None:
+    """Make the pages the table, in one transaction."""
+    with telemetry.commit() as commit:
+        outcome.rows = table.publish()
+        repeated = outcome.fetched - outcome.rows
+        telemetry.committed(commit, "profiles", rows=outcome.rows, duplicates=repeated)
 
 
 async def _fetch_pages(  # noqa: PLR0913, PLR0917 - what a download is made of

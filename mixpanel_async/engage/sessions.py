@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from mixpanel_async import telemetry
 from mixpanel_async.api.send_query import send_query
 from mixpanel_async.engage.page import read_page
 from mixpanel_async.engage.paging import EmptyPageError, Paging, Session
@@ -65,11 +66,8 @@ class ProfileSessions:
             EmptyPageError: see there.
             ExportError: the page's last attempt failed.
         """
-        page = await self._request(key)
-        if (contradiction := self._paging(key, page).contradiction(key.page, page)) is not None:
-            await self._source.wait(self._name(key), 1, ServerError(contradiction, status=200))
-            with suppress(EmptyPageError):
-                page = max(await self._request(key), page, key=lambda each: len(each.profiles))
+        with telemetry.page(*key):
+            page = await self._request_until_full(key)
         self.opened.setdefault(key.part, self._paging(key, page)).came(key.page, page)
         return page
 
@@ -108,6 +106,14 @@ class ProfileSessions:
         for text in warnings:
             logger.warning("Profiles: %s", text)
         return tuple(warnings)
+
+    async def _request_until_full(self, key: PageKey) -> Page:
+        page = await self._request(key)
+        if (contradiction := self._paging(key, page).contradiction(key.page, page)) is not None:
+            await self._source.wait(self._name(key), 1, ServerError(contradiction, status=200))
+            with suppress(EmptyPageError):
+                page = max(await self._request(key), page, key=lambda each: len(each.profiles))
+        return page
 
     async def _request(self, key: PageKey) -> Page:
         paging = self.opened.get(key.part) if key.page else None

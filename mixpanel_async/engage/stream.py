@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from mixpanel_async import telemetry
 from mixpanel_async.api.source import Attempts
 from mixpanel_async.decode.strict_json import parse
 from mixpanel_async.engage.page import Page
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mixpanel_async.api.source import Source
     from mixpanel_async.engage.page import Profile
     from mixpanel_async.selections import ProfileSelection
+    from mixpanel_async.telemetry import Span
 
 PROFILES_PER_TURN = 32
 """Profiles that are parsed before other tasks run."""
@@ -57,36 +59,40 @@ class ProfileStream:
         """
         source = get_source()
         attempts = Attempts(source, "All profiles, from the first page")
-        while True:
-            sessions = ProfileSessions(source, self._parts)
-            try:
-                async with aclosing(self._pages(source, sessions)) as pages:
-                    async for key, page in pages:
-                        repeated = self._seen.repeated
-                        for number, profile in enumerate(page.profiles):
-                            if self._seen.is_new(profile.distinct_id):
-                                yield self._to_dict(profile)
-                            if number % PROFILES_PER_TURN == 0:
-                                get_source()  # raises if the client was closed meanwhile
-                                await asyncio.sleep(0)
-                        error = sessions.error_if_repeated(key, len(page.profiles))
-                        if error is not None and self._seen.repeated - repeated == len(page.profiles):
-                            raise error
-            except SessionExpiredError as error:
-                await attempts.failed(error, retryable=True)
-            else:
-                sessions.report(repeated=self._seen.repeated)
-                return
-            self._seen.begin_again()
+        with telemetry.call("stream_profiles", is_current=False) as call:
+            while True:
+                sessions = ProfileSessions(source, self._parts)
+                try:
+                    async with aclosing(self._pages(source, sessions, call)) as pages:
+                        async for key, page in pages:
+                            repeated = self._seen.repeated
+                            for number, profile in enumerate(page.profiles):
+                                if self._seen.is_new(profile.distinct_id):
+                                    yield self._to_dict(profile)
+                                if number % PROFILES_PER_TURN == 0:
+                                    get_source()  # raises if the client was closed meanwhile
+                                    await asyncio.sleep(0)
+                            error = sessions.error_if_repeated(key, len(page.profiles))
+                            if error is not None and self._seen.repeated - repeated == len(page.profiles):
+                                raise error
+                except SessionExpiredError as error:
+                    await attempts.failed(error, retryable=True)
+                else:
+                    sessions.report(repeated=self._seen.repeated)
+                    return
+                self._seen.begin_again()
 
-    async def _pages(self, source: Source, sessions: ProfileSessions) -> AsyncGenerator[tuple[PageKey, Page], None]:
+    async def _pages(
+        self, source: Source, sessions: ProfileSessions, call: Span
+    ) -> AsyncGenerator[tuple[PageKey, Page], None]:
         """Yield the pages of one download, in order; as many are requested at once as the limits allow."""
         waiting, requested = deque(sessions.first_pages()), deque[tuple[PageKey, asyncio.Task[Page]]]()
         try:
             while waiting or requested:
                 while waiting and len(requested) < source.limiter.concurrent:
                     key = waiting.popleft()
-                    requested.append((key, self._spawn(sessions.fetch_page(key))))
+                    with call.current():
+                        requested.append((key, self._spawn(sessions.fetch_page(key))))
                 key, task = requested[0]
                 page = await _result_or_empty(task, key, sessions)
                 requested.popleft()

@@ -198,7 +198,10 @@ class Downloads:
             parameters = export_parameters(body.dates, self._selection_of(chunk))
             body.requested_at = clock.utc_now()
             try:
-                async with source.transport.get(source.url, parameters, source.credentials) as response:
+                resends = body.attempts.failures
+                async with source.transport.get(
+                    source.url, parameters, source.credentials, resends=resends
+                ) as response:
                     await self._receive(response, body, stack)
             except ExportError as error:
                 if error.fatal:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from mixpanel_async import clock
+from mixpanel_async import clock, telemetry
 from mixpanel_async.dates import ProjectDays, date_range, days_in
 from mixpanel_async.decode.event_batches import decode, grouped
 from mixpanel_async.decode.repeated_ids import LONG_DAY, RepeatedIds
@@ -133,6 +133,7 @@ async def fetch_events(
     table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
     try:
         plan = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
+        _tell(fetch, plan)
         loader = partial(table.loader, last_complete_day=fetch.last_complete_day(), merges=plan.merges)
         hooks, meter = HookCalls(hook), FetchMeter(progress, fetch.table, len(plan.chunks))
         source = replace(source, meter=meter)
@@ -142,7 +143,19 @@ async def fetch_events(
         await _finish(table, held, wait=False)
         raise
     copies = await _finish(table, held, wait=True)
-    return [outcome.without_copies(copies) for outcome in outcomes]
+    outcomes = [outcome.without_copies(copies) for outcome in outcomes]
+    results = [outcome.result for outcome in outcomes]
+    rows, whole = sum(result.rows for result in results), sum(result.success for result in results)
+    logger.info("Table %r: %d rows in %d of %d chunks are committed.", fetch.table, rows, whole, len(results))
+    return outcomes
+
+
+def _tell(fetch: EventFetch, plan: Plan) -> None:
+    """Tell, in the log and the call's span, what is requested."""
+    first, last = map(str, fetch.dates)
+    chunks = len(plan.chunks)
+    telemetry.describe_call(table=fetch.table, from_date=first, to_date=last, chunks=chunks)
+    logger.info("Table %r, %s to %s: %d chunks are requested.", fetch.table, first, last, chunks)
 
 
 def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> Plan:
@@ -218,6 +231,7 @@ class ChunkFetcher:
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
         async with self._spooled, AsyncExitStack() as stack:
+            span = stack.enter_context(telemetry.chunk(chunk))
             try:
                 outcome = await self._downloads.with_retries(chunk, stack, partial(self._write, chunk))
             except ExportError as error:
@@ -226,6 +240,8 @@ class ChunkFetcher:
                 outcome = Outcome(
                     BatchResult(*chunk, rows=0, success=False, error=without_span(str(error), *chunk)), error
                 )
+            if outcome.error is not None:
+                span.failed(outcome.error)
         if outcome.error is not None:
             logger.warning(
                 "%s The other chunks go on; %s fetches these dates again.", _sentence(outcome.error), self._mended_by

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class EndChunk:
     """When the first of the bodies was requested, aware, in UTC."""
     acknowledge: asyncio.Future[Outcome]
     """Set after the commit or the rollback, never before."""
+    context: Context = field(default_factory=copy_context)
+    """Of the chunk's task: the commit runs in it, so that its span belongs to the chunk's."""
 
 
 Message = HoldRepeated | LoadBatches | EndChunk | None

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from mixpanel_async import telemetry
 from mixpanel_async.dates import date_range
 from mixpanel_async.errors import DecodeError, ExportError
 from mixpanel_async.export.download import Downloads, warn_if_unframed
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from mixpanel_async.decode.event import RejectedLine
     from mixpanel_async.decode.proven_blocks import SmallBlock
     from mixpanel_async.export.download import Body
+    from mixpanel_async.telemetry import Span
+
+logger = logging.getLogger(__name__)
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -121,9 +126,10 @@ class EventStream(Generic[T_co]):
         self._proving = asyncio.Lock()  # one chunk at a time, so that the event loop is never held up for long
 
     async def run(
-        self, get_source: Callable[[], Source], *, if_empty: Iterable[T_co] = ()
+        self, get_source: Callable[[], Source], name: str, *, if_empty: Iterable[T_co] = ()
     ) -> AsyncGenerator[T_co, None]:
-        """Yield all events in the order of their chunks. If there is no event, yield `if_empty`.
+        """Yield all events in the order of their chunks. If there is no event, yield `if_empty`. `name` is the call's,
+        for logs and spans.
 
         Raises:
             ValueError: the last date has not begun in the project.
@@ -134,36 +140,40 @@ class EventStream(Generic[T_co]):
         """
         read: T_co | None = None
         source = get_source()
-        await self._check_last(self._streamed.dates[1])
-        async with aclosing(self._bodies(source)) as bodies:
-            async for body in bodies:
-                reader = self._reader(partial(self._reject, body.dates))
-                async with aclosing(body.blocks()) as blocks:
-                    async for block in blocks:
-                        get_source()  # raises if the client was closed meanwhile
-                        for read in reader.read(block):
-                            yield read
-                for read in reader.end():
-                    yield read
+        with telemetry.call(name, is_current=False) as call:
+            with call.current():
+                await self._check_last(self._streamed.dates[1])
+            async with aclosing(self._bodies(source, call)) as bodies:
+                async for body in bodies:
+                    reader = self._reader(partial(self._reject, body.dates))
+                    async with aclosing(body.blocks()) as blocks:
+                        async for block in blocks:
+                            get_source()  # raises if the client was closed meanwhile
+                            for read in reader.read(block):
+                                yield read
+                    for read in reader.end():
+                        yield read
         if read is None:
             if not self._has_rejected:
                 warn_of_no_event(self._streamed.selection, self._streamed.dates)
             for read in if_empty:
                 yield read
 
-    async def _bodies(self, source: Source) -> AsyncGenerator[StreamBody, None]:
+    async def _bodies(self, source: Source, call: Span) -> AsyncGenerator[StreamBody, None]:
         """Yield each chunk's bodies in turn; they are open until the next chunk's."""
         streamed, workers = self._streamed, self._streamed.chunking.max_workers
         downloads = Downloads(source, streamed.selection, streamed.chunking)
         budget = await source.limiter.budget()
         chunks = deque(plan_chunks(streamed.dates, streamed.chunking, [], budget))
         downloads.expect(len(chunks))
+        self._tell(call, len(chunks))
         downloading: deque[tuple[DateChunk, asyncio.Task[ProvenChunk]]] = deque()
         try:
             while chunks or downloading:
                 while chunks and len(downloading) < workers and not any(has_failed(task) for _, task in downloading):
                     chunk = chunks.popleft()
-                    downloading.append((chunk, self._spawn(self._download(downloads, chunk))))
+                    with call.current():
+                        downloading.append((chunk, self._spawn(self._download(downloads, chunk))))
                 proven = await _result_of_chunk(*downloading[0])
                 downloading.popleft()
                 async with proven.open:
@@ -172,11 +182,18 @@ class EventStream(Generic[T_co]):
         finally:
             await _cancel_downloads([task for _, task in downloading])
 
+    def _tell(self, call: Span, chunks: int) -> None:
+        """Tell, in the log and the call's span, what is requested."""
+        first, last = map(str, self._streamed.dates)
+        call.set(from_date=first, to_date=last, chunks=chunks)
+        logger.info("Stream of %s to %s: %d chunks are requested.", first, last, chunks)
+
     async def _download(self, downloads: Downloads, chunk: DateChunk) -> ProvenChunk:
-        async with AsyncExitStack() as stack:
-            bodies, texts = await downloads.with_retries(chunk, stack, partial(self._prove, chunk))
-            stack.push_async_exit(texts)
-            return ProvenChunk(bodies, stack.pop_all())
+        with telemetry.chunk(chunk):
+            async with AsyncExitStack() as stack:
+                bodies, texts = await downloads.with_retries(chunk, stack, partial(self._prove, chunk))
+                stack.push_async_exit(texts)
+                return ProvenChunk(bodies, stack.pop_all())
 
     async def _prove(self, chunk: DateChunk, bodies: Sequence[Body], _: int) -> tuple[list[StreamBody], AsyncExitStack]:
         """Prove a chunk's bodies; also return what keeps their text."""
@@ -187,6 +204,7 @@ class EventStream(Generic[T_co]):
                     async with body.kept_if_whole():
                         await each.prove()
             warn_if_unframed(chunk, bodies)
+            telemetry.received(sum(body.size for body in bodies))
             return proven, stack.pop_all()
 
     def _reject(self, dates: DateChunk, line: RejectedLine) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from mixpanel_async import clock, telemetry
 from mixpanel_async.errors import DecodeError
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.results import Outcome
@@ -70,7 +71,7 @@ class Writer:
             case LoadBatches(_, batches):
                 await self._cores.run(chunk.load, batches)
             case EndChunk():
-                outcome = await self._cores.run(chunk.end, message)
+                outcome = await self._cores.run(message.context.run, chunk.end, message)
                 del self._open[chunk.dates]  # another attempt gets a new one
                 if not message.acknowledge.done():
                     message.acknowledge.set_result(outcome)
@@ -107,7 +108,12 @@ class ChunkWriter:
             return Outcome(BatchResult(*self.dates, rows=0, success=False))
         record = ChunkRecord(self.dates, message.bytes, message.attempts - 1, message.requested_at)
         try:
-            counts = (loader := self._begun_loader()).commit(record)
+            with telemetry.commit() as commit:
+                counts = (loader := self._begun_loader()).commit(record)
+                if counts.failure is None:
+                    rows, duplicates, rejected = counts.rows, counts.duplicates, counts.rejected
+                    telemetry.committed(commit, "events", rows=rows, duplicates=duplicates, rejected_rows=rejected)
+                    telemetry.received(message.bytes)
         except BaseException:
             self.roll_back()
             raise
@@ -122,6 +128,11 @@ class ChunkWriter:
                 counts.rejected,
                 loader.rejected_in,
             )
+        seconds = (clock.utc_now() - message.requested_at).total_seconds()
+        logger.info(
+            "%s to %s: %d rows are committed, %.1f s after the request; %d bytes came, in attempt %d.",
+            *self.dates, counts.rows, seconds, message.bytes, message.attempts,
+        )  # fmt: skip
         return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
 
     def _no_event(self, rejected: int, first: RejectedLine, kept_in: str) -> DecodeError:

@@ -68,11 +68,11 @@ MUTANTS = {
     ),
     "success before the commit": Mutant(
         "export/writer.py",
-        "                outcome = await self._cores.run(chunk.end, message)\n",
+        "                outcome = await self._cores.run(message.context.run, chunk.end, message)\n",
         "                from mixpanel_async.types import BatchResult as Early\n"
         "                from mixpanel_async.export.results import Outcome as Early2\n"
         "                message.acknowledge.set_result(Early2(Early(*message.chunk, 0, message.whole)))\n"
-        "                outcome = await self._cores.run(chunk.end, message)\n",
+        "                outcome = await self._cores.run(message.context.run, chunk.end, message)\n",
         "tests/system/test_calls.py -k hear",
     ),
     "insert_id for a key": Mutant(
