@@ -83,8 +83,8 @@ MUTANTS = {
     ),
     "profiles that lack a page": Mutant(
         "engage/fetch.py",
-        "            if not outcome.errors:\n                outcome.rows",
-        "            if outcome.pages:\n                outcome.rows",
+        "            if not outcome.errors:\n                await held.run(_publish",
+        "            if outcome.pages:\n                await held.run(_publish",
         "tests/engage/test_fetch.py -k always_fails",
     ),
     "a total that is believed": Mutant(
@@ -329,6 +329,25 @@ MUTANTS = {
         "            if is_taken:\n",
         "            if True:\n",
         "tests/api/test_budget.py -k meanwhile",
+    ),
+    "a commit outside its chunk's span": Mutant(
+        "export/writer.py",
+        "self._cores.run(message.context.run, chunk.end, message)",
+        "self._cores.run(chunk.end, message)",
+        "tests/system/test_telemetry.py -k retry_and_a_failed",
+    ),
+    "a stream's span in the caller's loop": Mutant(
+        "export/stream.py",
+        "telemetry.call(name, is_current=False)",
+        "telemetry.call(name)",
+        "tests/system/test_telemetry.py -k leaves_the_callers",
+    ),
+    "rows counted before the commit": Mutant(
+        "export/writer.py",
+        "                counts = (loader := self._begun_loader()).commit(record)\n",
+        '                telemetry.committed(commit, "events", rows=1)\n'
+        "                counts = (loader := self._begun_loader()).commit(record)\n",
+        "tests/system/test_telemetry.py -k cannot_be_written",
     ),
 }
 
