@@ -32,7 +32,7 @@ from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import raise_first_cause
-from mixpanel_async.terminal import without_span
+from mixpanel_async.terminal import span, without_span
 from mixpanel_async.threads import CORES, Cores
 from mixpanel_async.types import BatchProgress, BatchResult
 
@@ -155,7 +155,7 @@ def _tell(fetch: EventFetch, plan: Plan) -> None:
     first, last = map(str, fetch.dates)
     chunks = len(plan.chunks)
     telemetry.describe_call(table=fetch.table, from_date=first, to_date=last, chunks=chunks)
-    logger.info("Table %r, %s to %s: %d chunks are requested.", fetch.table, first, last, chunks)
+    logger.info("Table %r, %s: %d chunks are requested.", fetch.table, span(first, last), chunks)
 
 
 def _prepare(fetch: EventFetch, table: EventsTable, budget: Budget) -> Plan:
@@ -231,7 +231,7 @@ class ChunkFetcher:
 
     async def _fetch(self, chunk: DateChunk, index: int, total: int) -> Outcome:
         async with self._spooled, AsyncExitStack() as stack:
-            span = stack.enter_context(telemetry.chunk(chunk))
+            trace = stack.enter_context(telemetry.chunk(chunk))
             try:
                 outcome = await self._downloads.with_retries(chunk, stack, partial(self._write, chunk))
             except ExportError as error:
@@ -241,7 +241,7 @@ class ChunkFetcher:
                     BatchResult(*chunk, rows=0, success=False, error=without_span(str(error), *chunk)), error
                 )
             if outcome.error is not None:
-                span.failed(outcome.error)
+                trace.failed(outcome.error)
         if outcome.error is not None:
             logger.warning(
                 "%s The other chunks go on; %s fetches these dates again.", _sentence(outcome.error), self._mended_by

@@ -186,7 +186,7 @@ class EventStream(Generic[T_co]):
         """Tell, in the log and the call's span, what is requested."""
         first, last = map(str, self._streamed.dates)
         call.set(from_date=first, to_date=last, chunks=chunks)
-        logger.info("Stream of %s to %s: %d chunks are requested.", first, last, chunks)
+        logger.info("Stream of %s: %d chunks are requested.", span(first, last), chunks)
 
     async def _download(self, downloads: Downloads, chunk: DateChunk) -> ProvenChunk:
         with telemetry.chunk(chunk):

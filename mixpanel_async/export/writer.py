@@ -130,8 +130,8 @@ class ChunkWriter:
             )
         seconds = (clock.utc_now() - message.requested_at).total_seconds()
         logger.info(
-            "%s to %s: %d rows are committed, %.1f s after the request; %d bytes came, in attempt %d.",
-            *self.dates, counts.rows, seconds, message.bytes, message.attempts,
+            "%s: %d rows are committed, %.1f s after the request; %d bytes came, in attempt %d.",
+            span(*self.dates), counts.rows, seconds, message.bytes, message.attempts,
         )  # fmt: skip
         return Outcome(BatchResult(*self.dates, rows=counts.rows, success=True), rejected_rows=counts.rejected)
 
