@@ -13,6 +13,7 @@ nox.options.sessions = ["lint", "types", "tests", "wheel"]
 PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"python{version}")]
 LINTERS = ["ruff==0.17.5", "nox"]
 PEERS = ["httpx", "mixpanel-headless", "mixpanel-utils"]
+WEBAPP = ["starlette", "uvicorn", "playwright"]
 DBT = ["dbt-core<1.11", "dbt-duckdb<2"]
 CHECKERS = ["mypy==2.4.1"]
 SITE = ["mkdocs<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]
@@ -32,6 +33,7 @@ NIGHTLY: dict[str, list[str]] = {
     "dbt": [],
     "dlt": [],
     "dask": [],
+    "browser": [],
     "docs": [],
 }
 """Each session with its arguments. `whole` includes the tests of `cancels`, `deep` and `large`."""
@@ -186,12 +188,13 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """The pictures of `docs/reference/progress.md`, made anew: a script in tmux, and a notebook in Chromium."""
+    """The pictures of progress, made anew: a script in tmux, and a notebook and `examples/webapp` in Chromium."""
     if missing := [name for name in ("tmux", "chromium") if shutil.which(name) is None]:
         session.skip(f"{' and '.join(missing)} must be installed: on Debian, apt-get install tmux chromium.")
-    session.install(".", "rich", "jupyterlab", "ipywidgets", "playwright")
+    session.install(".", "rich", "jupyterlab", "ipywidgets", *WEBAPP)
     session.run("python", "docs/pictures/terminal.py")
     session.run("python", "docs/pictures/notebook.py")
+    session.run("python", "docs/pictures/webapp.py")
 
 
 @nox.session
@@ -225,6 +228,13 @@ def dlt(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "-n0", "tests/system/test_dlt_pipeline.py", *session.posargs)
 
 
+@nox.session
+def browser(session: nox.Session) -> None:
+    """`examples/webapp` on uvicorn, and its page in Chromium: on Debian, apt-get install chromium. Two minutes."""
+    session.install("-e", ".[test]", *WEBAPP)
+    session.run("python", "-m", "pytest", "-q", "-n0", "tests/system/test_webapp.py", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def nightly(session: nox.Session) -> None:
     """All long campaigns, one after the other; each also runs if an earlier one failed.
@@ -241,6 +251,7 @@ def nightly(session: nox.Session) -> None:
     - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
     - `dlt`, the example with dlt: 3 minutes
     - `dask`, exports by many processes: 5 minutes
+    - `browser`, the page of `examples/webapp`: 2 minutes
     - `docs`, the site and all its code blocks: 2 minutes
     """
     for name, arguments in NIGHTLY.items():

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from mixpanel_async import MixpanelClient, StoreError, TableNotFoundError
 
 from .demo import project
-from .runs import Runs, RunningError
+from .runs import RunningError, Runs
 
 HERE = Path(__file__).parent
 HOSTS = ["127.0.0.1", "localhost"]

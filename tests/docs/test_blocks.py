@@ -29,6 +29,7 @@ SKIPPED = {
     "needs dbt: nox -s dbt runs it": 1,
     "reads your own credentials": 2,
     "requests a year: tests/system/test_sync.py makes such calls": 1,
+    "starts a server: tests/system/test_webapp.py runs it": 2,
     "starts a server: the tests of the documents have one like it": 4,
     "starts with its own environment: .ci/run runs it": 1,
 }

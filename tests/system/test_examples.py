@@ -79,6 +79,7 @@ def test_every_example_is_tested_here():
         "async_hook.py",
         "dbt",  # tests/store/test_dbt.py
         "dlt_pipeline.py",  # tests/system/test_dlt_pipeline.py
+        "webapp",  # tests/system/test_webapp.py
         "two_projects.py",
         "process_pool.py",
         "scheduled_task.py",
