@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HERE = Path(__file__).parent
+PATIENCE = 300_000
+"""Milliseconds."""
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -56,6 +58,7 @@ async def take(browser: Browser, url: str) -> list[bytes]:
     desktop = await browser.new_page(viewport={"width": 1280, "height": 900})
     phone = await browser.new_page(viewport={"width": 390, "height": 900}, color_scheme="dark")
     for page in (desktop, phone):
+        page.set_default_timeout(PATIENCE)
         await page.goto(url)
     await desktop.get_by_role("button", name="Sync now").click()
     for page in (desktop, phone):

@@ -21,6 +21,8 @@ Dates = tuple[str, str]
 
 DAYS = 30
 """The first sync begins so many days ago."""
+CHUNK_DAYS = 3
+"""Days in a request: `"auto"` takes as many requests as keep ten workers busy, and an hour has 60 for all syncs."""
 HEARTBEAT = 15
 """Seconds after which `states` repeats a state that has not changed, so that no proxy takes the stream for dead."""
 
@@ -62,7 +64,8 @@ class Runs:
     def sync(self) -> None:
         """Start to bring the table up to date. Raises RunningError."""
         first = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=DAYS)
-        self._start("all dates", partial(self._client.sync_events, from_date=first), set(self.state.failed))
+        call = partial(self._client.sync_events, from_date=first, chunk_days=CHUNK_DAYS)
+        self._start("all dates", call, set(self.state.failed))
 
     def fetch_again(self, dates: Dates) -> None:
         """Start to fetch a chunk that has failed, in one request. Raises RunningError, or KeyError for other dates."""

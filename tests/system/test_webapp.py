@@ -14,7 +14,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,12 +98,10 @@ class WebApp:
 
     async def stop(self, number=signal.SIGINT):
         """Send the signal, and wait until the process has ended; returns what it wrote on stderr."""
-        started = time.monotonic()
         self.process.send_signal(number)
         async with asyncio.timeout(PATIENCE):
             written = await self.process.stderr.read()
         await self.process.wait()
-        print(f"stopped in {time.monotonic() - started:.2f} s")
         return written.decode()
 
 
