@@ -191,7 +191,7 @@ def pictures(session: nox.Session) -> None:
     """The pictures of progress, made anew: a script in tmux, and a notebook and `examples/webapp` in Chromium."""
     if missing := [name for name in ("tmux", "chromium") if shutil.which(name) is None]:
         session.skip(f"{' and '.join(missing)} must be installed: on Debian, apt-get install tmux chromium.")
-    session.install(".", "rich", "jupyterlab", "ipywidgets", *WEBAPP)
+    session.install(".", "rich", "jupyterlab", "ipywidgets", "pillow", *WEBAPP)
     session.run("python", "docs/pictures/terminal.py")
     session.run("python", "docs/pictures/notebook.py")
     session.run("python", "docs/pictures/webapp.py")

@@ -204,19 +204,19 @@ async def test_a_sync_as_several_browsers_see_it_and_a_chunk_that_is_mended(tmp_
         assert await app.get("/events-per-day") == (200, per_day(app.database))
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Origin": "https://elsewhere.example"},
-        {"Origin": "null"},
-    ],
+FROM_ANOTHER_SITE = (
+    {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://elsewhere.example"},
+    {"Origin": "null"},
 )
-async def test_another_site_starts_nothing(tmp_path, fake, headers):
+
+
+async def test_another_site_starts_nothing(tmp_path, fake):
     async with webapp(tmp_path, fake) as app:
-        assert await app.post("/sync", **headers) == 403
-        assert await app.post(f"/failed/{FIRST}/{LAST}", **headers) == 403
+        for headers in FROM_ANOTHER_SITE:
+            assert await app.post("/sync", **headers) == 403
+            assert await app.post(f"/failed/{FIRST}/{LAST}", **headers) == 403
         async with app.progress() as states:
             assert (await anext(states))["running"] is None
         assert await app.post("/sync", Origin=app.url) == 202
@@ -326,18 +326,25 @@ async def test_the_page(tmp_path, fake, browser):
         assert [height / highest for _, height in bars] == pytest.approx([rows / top for _, rows in counted], rel=1e-3)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_on_a_phone(tmp_path, fake, browser, scheme):
+async def test_the_page_on_a_phone_by_keyboard(tmp_path, fake, browser):
     fake.events.gate.set()
     async with webapp(tmp_path, fake) as app:
-        page = await opened(browser, app, viewport={"width": 390, "height": 800}, color_scheme=scheme)
+        page = await opened(browser, app, viewport={"width": 390, "height": 800})
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Fetch again").wait_for()
         await page.get_by_text("Gaps: ").wait_for()
         assert await page.evaluate("document.scrollingElement.scrollWidth") == 390
-        back = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", back))) < 3 * 128) == (scheme == "dark")
+        assert (
+            await page.evaluate(
+                "(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.getElementById('coverage'))"
+            )
+            == 0
+        )
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            back = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (sum(map(int, re.findall(r"\d+", back))) < 3 * 128) == (scheme == "dark")
 
 
 async def test_the_page_when_the_server_is_gone_and_comes_back(tmp_path, fake, browser):
