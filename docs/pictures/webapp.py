@@ -31,7 +31,6 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-GAP, COLOURS = 24, 128
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +53,7 @@ async def webapp(folder: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def take(browser: Browser, url: str) -> list[bytes]:
+async def take(browser: Browser, url: str) -> list[Image.Image]:
     """Start a sync, and take a picture of both pages when a chunk has failed."""
     desktop = await browser.new_page(viewport={"width": 1280, "height": 900})
     phone = await browser.new_page(viewport={"width": 390, "height": 900}, color_scheme="dark")
@@ -66,19 +65,19 @@ async def take(browser: Browser, url: str) -> list[bytes]:
         await page.get_by_role("button", name="Fetch again").wait_for()
         await page.locator("#chart rect").nth(17).wait_for()  # most of the dates have come
         await page.get_by_text("Gaps: ").wait_for()
-    return [await page.screenshot(full_page=True) for page in (desktop, phone)]
+    on_the_phone = Image.open(io.BytesIO(await phone.screenshot(full_page=True)))
+    await desktop.set_viewport_size({"width": 1280, "height": on_the_phone.height})
+    return [Image.open(io.BytesIO(await desktop.screenshot())), on_the_phone]
 
 
-def put_together(pictures: list[bytes], target: Path) -> None:
-    """Make one small picture of several, side by side."""
-    images = [Image.open(io.BytesIO(picture)) for picture in pictures]
-    width = sum(image.width for image in images) + GAP * (len(images) - 1)
-    whole = Image.new("RGBA", (width, max(image.height for image in images)))
+def put_together(pictures: list[Image.Image], target: Path) -> None:
+    """Make one small picture of pictures of the same height, side by side."""
+    whole = Image.new("RGB", (sum(picture.width for picture in pictures), pictures[0].height))
     left = 0
-    for image in images:
-        whole.paste(image, (left, 0))
-        left += image.width + GAP
-    whole.quantize(COLOURS).save(target, optimize=True)
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width
+    whole.quantize().save(target, optimize=True)
 
 
 async def main() -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -68,23 +69,21 @@ def before_shutdown(call: Callable[[], None]) -> Iterator[None]:
     uvicorn ends the lifespan only after the last response has ended, which a stream of progress never would.
     """
     loop = asyncio.get_running_loop()
+    servers: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
-    def watch(number: signal.Signals) -> Any:  # noqa: ANN401 - as in `signal`
-        servers = signal.getsignal(number)
+    def heed(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(call)
+        servers[number](number, frame)
 
-        def heed(*arguments: Any) -> None:  # noqa: ANN401 - as in `signal`
-            loop.call_soon_threadsafe(call)
-            if callable(servers):
-                servers(*arguments)
-
-        return signal.signal(number, heed)
-
-    watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: watch(number) for number in watched}
+    if threading.current_thread() is threading.main_thread():  # others get no signals
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        servers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in servers:
+        signal.signal(number, heed)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in servers.items():
             signal.signal(number, handler)
 
 

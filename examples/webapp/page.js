@@ -80,8 +80,8 @@ syncButton.onclick = () => post("/sync");
 
 async function post(path) {
   if (running) return; // the buttons keep the focus, so they are not `disabled`
-  const response = await fetch(path, { method: "POST" });
-  if (!response.ok) setText(byId("status"), (await response.json()).error);
+  const response = await fetch(path, { method: "POST" }).catch(() => null); // no server: the stream tells that
+  if (response && !response.ok) setText(byId("status"), (await response.json()).error);
 }
 
 // What the table holds
@@ -103,12 +103,8 @@ async function refresh() {
 }
 
 async function load(path) {
-  try {
-    const response = await fetch(path);
-    return response.status === 200 ? await response.json() : null; // 204 before the first sync
-  } catch {
-    return null; // no server: the stream tells that
-  }
+  const response = await fetch(path).catch(() => null);
+  return response?.status === 200 ? response.json() : null; // 204 before the first sync
 }
 
 function showChart(days) {

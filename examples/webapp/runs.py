@@ -131,5 +131,3 @@ class Runs:
         self.state = replace(self.state, **values)
         self._changed.set()
         self._changed = asyncio.Event()
-        if self._is_ending:
-            self._changed.set()
