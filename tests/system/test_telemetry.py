@@ -115,7 +115,7 @@ async def test_a_fetch_with_a_retry_and_a_failed_chunk(fake, client_of, recorded
     assert failed.attributes["mixpanel.from_date"] == "2026-01-02"
     assert failed.attributes["error.type"] == "500"
     assert [event.attributes["exception.type"] for event in failed.events] == ["ServerError"]
-    assert failed.status.description == result.failures[0].error
+    assert failed.status.description == f"2026-01-02: {result.failures[0].error}"
     [resent] = [span for span in recorded.named(EXPORT) if span.attributes.get("http.request.resend_count") == 2]
     assert resent.kind is SpanKind.CLIENT
     assert resent.attributes == {
