@@ -149,7 +149,7 @@ async def test_a_bad_line_is_kept_word_for_word_and_fails_no_other(fake, client_
         kept = connection.execute("SELECT line_number, line FROM _mixpanel_rejected ORDER BY 1").fetchall()
     assert kept == [(2, bad[0]), (7, bad[1]), (12, bad[2])]
     assert [record.message for record in caplog.records if record.name.startswith("mixpanel_async.")] == [
-        f"{FIRST} to {FIRST}: 3 lines are not events; they are kept in _mixpanel_rejected."
+        f"{FIRST}: 3 lines are not events; they are kept in _mixpanel_rejected."
     ]
 
 
