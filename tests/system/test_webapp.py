@@ -347,7 +347,7 @@ async def test_the_page_on_a_phone_by_keyboard(tmp_path, fake, browser):
             assert (sum(map(int, re.findall(r"\d+", back))) < 3 * 128) == (scheme == "dark")
 
 
-async def test_the_page_when_the_server_is_gone_and_comes_back(tmp_path, fake, browser):
+async def test_the_page_says_that_the_server_is_gone(tmp_path, fake, browser):
     async with webapp(tmp_path, fake) as app:
         page = await opened(browser, app)
         assert "ERROR" not in await app.stop()
