@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import duckdb
 import nbformat
 import pytest
 
-from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, Project
+from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents, Project
 from tests.slices import few
 
 ROOT = Path(__file__).parents[2]
@@ -49,17 +50,18 @@ def run_pytest(directory, *arguments):
 
 @asynccontextmanager
 async def account_in_the_environment():
-    """A fake Mixpanel with ten events a day, and the variables that name two projects of it."""
+    """The variables that name two projects of a fake Mixpanel with ten events a day, and the fake."""
     projects, today = [Project(), Project(id=777)], dt.datetime.now(dt.UTC).date()
     source = GeneratedEvents(per_day=10, duplicates=0.0)
     async with FakeMixpanel(source, today=today, projects=projects, limits=None) as fake:
-        yield {
+        variables = {
             "MP_USERNAME": fake.project.service_account.username,
             "MP_SECRET": fake.project.service_account.secret,
             "MP_PROJECT_ID": "12345",
             "MP_OTHER_PROJECT_ID": "777",
             "MP_BASE_URL": fake.url,
         }
+        yield variables, fake
 
 
 def rows_in(path):
@@ -77,6 +79,7 @@ def test_every_example_is_tested_here():
         "hourly_in_a_web_app.py",
         "nightly",
         "async_hook.py",
+        "blocking.py",
         "dbt",  # tests/store/test_dbt.py
         "dlt_pipeline.py",  # tests/system/test_dlt_pipeline.py
         "webapp",  # tests/system/test_webapp.py
@@ -103,6 +106,37 @@ def test_async_hook(tmp_path):
     assert rows == rows_in(tmp_path / "events.duckdb") > 10_000
     again = run_example(tmp_path, "async_hook.py")
     assert number_in(r"([\d,]+) rows in", again) < 1000
+
+
+def test_blocking_code(tmp_path):
+    shown = run_example(tmp_path, "blocking.py")
+    rows = sum(int(rows.replace(",", "")) for rows in re.findall(r"^20.* to .*: ([\d,]+) rows$", shown, re.MULTILINE))
+    assert rows == number_in(r"\nevents +([\d,]+)\n", shown) == rows_in(tmp_path / "blocking.duckdb") > 5000
+    assert "│ Search" in shown
+    assert number_in(r"\nevents +([\d,]+)\n", run_example(tmp_path, "blocking.py")) == 0
+
+
+async def test_ctrl_c_in_blocking_code_leaves_whole_chunks_and_ends_the_process(tmp_path):
+    async with account_in_the_environment() as (account, fake):
+        fake.faults.add(Fault.stall(after_bytes=100), date=f"{fake.clock.now - dt.timedelta(1):%Y-%m-%d}", times=1)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(EXAMPLES / "blocking.py"), cwd=tmp_path, env=WITHOUT_AN_ACCOUNT | account,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert b": 10 rows" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(60):
+            _, told = await process.communicate()
+        assert process.returncode == -signal.SIGINT
+        assert told.splitlines()[-1] == b"KeyboardInterrupt"
+        assert b"never retrieved" not in told
+        with duckdb.connect(tmp_path / "blocking.duckdb", read_only=True) as connection:
+            journal = connection.execute("SELECT from_date, rows FROM _mixpanel_chunks").fetchall()
+            days = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
+        assert sorted(journal) == sorted(days)
+        assert 0 < len(days) < 14
+        await asyncio.to_thread(run_example, tmp_path, "blocking.py", **account)
+    assert rows_in(tmp_path / "blocking.duckdb") == 140
 
 
 def test_two_projects(tmp_path):
@@ -148,7 +182,7 @@ def test_every_night(tmp_path):
 
 
 async def test_a_night_that_fails_says_so_and_exits_with_1(tmp_path):
-    async with account_in_the_environment() as account:
+    async with account_in_the_environment() as (account, _):
         wrong = {**WITHOUT_AN_ACCOUNT, **account, "MP_SECRET": "wrong-secret"}
         ended = await asyncio.to_thread(
             subprocess.run, [sys.executable, str(NIGHTLY / "nightly.py")],
@@ -220,6 +254,6 @@ def test_the_notebook_is_committed_without_outputs():
     few([("async_hook.py", "events.duckdb", 28), ("two_projects.py", "project_777.duckdb", 14)], 1, seed=5),
 )
 async def test_an_account_in_the_environment_is_used(tmp_path, example, database, days):
-    async with account_in_the_environment() as account:
+    async with account_in_the_environment() as (account, _):
         await asyncio.to_thread(run_example, tmp_path, example, **account)
     assert rows_in(tmp_path / database) == days * 10
