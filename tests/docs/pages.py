@@ -4,7 +4,10 @@
     ```bash      runs in bash, which stops at the first command that fails
     ```text      directly after one of these: what it prints, where `...` stands for anything
 
-`<!-- numbers vary -->` before a block of output: any number will do where it shows one, and any width of a column.
+They run at `NOW`, so that they always print the same. Blocks that readers do not see can order faults of `fake`.
+
+`<!-- times vary -->` before a block of output: any seconds will do where it shows some, and any moment of the real clock.
+`<!-- exits with 1 -->` before a block of commands; then the output has what it prints on stderr, too.
 `<!-- skip: next "reason" -->` before a block marks it as not run, and `<!-- invisible-code-block: python` runs one that
 readers do not see. Blocks without a language are pictures and lines of other programs.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import datetime as dt
 import doctest
 import inspect
 import io
@@ -30,8 +34,10 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from mixpanel_async import MixpanelClient
 
 ROOT = Path(__file__).parents[2]
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+"""When the outputs were made; `today/sitecustomize.py` sets the clock of processes to it."""
 PATIENCE = 300.0
-OUTPUT = re.compile(r"\s*(<!-- numbers vary -->)?\s*^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"\s*(<!-- times vary -->)?\s*^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^ *```(\w*)[^\n]*\n.*?^ *```$", re.MULTILINE | re.DOTALL)
 PYTEST_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
 
@@ -39,13 +45,15 @@ PYTEST_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope 
 class PageRunner:
     """Runs the blocks of one page; `with` closes what they leave open."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, names: dict[str, object]) -> None:
         self.directory = directory
+        self._names = names
         self._loop = asyncio.Runner()
 
     def run(self, path: Path) -> list[str]:
         """Run the page's blocks in order. Returns the reasons of those that are skipped."""
         document = parsed(path, self)
+        document.namespace.update(self._names)
         skipped = []
         try:
             for example in document.examples():
@@ -76,7 +84,9 @@ class PageRunner:
 
     def bash(self, example) -> None:
         """Run a block of commands."""
-        check_output(example, self._process("bash", "-euo", "pipefail", "-c", example.parsed))
+        before = example.document.text[: example.region.start].rstrip()
+        code = 1 if before.endswith("<!-- exits with 1 -->") else 0
+        check_output(example, self._process("bash", "-euo", "pipefail", "-c", example.parsed, code=code))
 
     def close(self) -> None:
         """End the loop and all that its tasks hold."""
@@ -91,13 +101,16 @@ class PageRunner:
                 self._loop.run(made)
         return printed.getvalue()
 
-    def _process(self, *command: str) -> str:
+    def _process(self, *command: str, code: int = 0) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        modules = os.pathsep.join([str(Path(__file__).parent / "today"), os.environ.get("PYTHONPATH", "")])
+        environment = {"PATH": path, "PYTHONPATH": modules, "NOW_IN_DOCUMENTS": NOW.isoformat(), "COLUMNS": "80"}
         ended = subprocess.run(
-            command, cwd=self.directory, env={**os.environ, "PATH": path, "COLUMNS": "80"}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=PATIENCE, check=False,
+            command, cwd=self.directory, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT if code else subprocess.PIPE,
+            text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
-        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+        assert ended.returncode == code, f"{ended.stdout}\n{ended.stderr}"
         return ended.stdout
 
     def __enter__(self):
@@ -126,10 +139,10 @@ def check_output(example, printed: str) -> None:
         return
     wanted, got = ("\n".join(line.rstrip() for line in text.splitlines()) + "\n" for text in (shown[2], printed))
     if shown[1]:
-        wanted, got = without_numbers(wanted), without_numbers(got)
+        wanted, got = without_times(wanted), without_times(got)
     assert doctest.OutputChecker().check_output(wanted, got, doctest.ELLIPSIS), f"printed:\n{printed}"
 
 
-def without_numbers(text: str) -> str:
-    """The text with `0` for each number, date and time, and without the widths that depend on them."""
-    return re.sub(r"[ ─]+", " ", re.sub(r"\d[\d,.:-]*", "0", text))
+def without_times(text: str) -> str:
+    """The text with `0 s` for seconds, and `0` for a moment of the real clock; days and all other numbers stay."""
+    return re.sub(r"\b[\d,.]+ s$|\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", "0", text, flags=re.MULTILINE)

@@ -7,13 +7,15 @@ import doctest
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from mixpanel_async import clock
 from mixpanel_async.testing import FakeMixpanel, GeneratedEvents, GeneratedProfiles, Project, running
-from tests.docs.pages import ROOT, PageRunner, languages, parsed
+from tests.docs.pages import NOW, ROOT, PageRunner, languages, parsed
 from tests.slices import few
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -21,7 +23,6 @@ PAGES = [ROOT / "README.md", *DOCS, *sorted((ROOT / "examples").rglob("*.md"))]
 MODULES = sorted(path for path in (ROOT / "mixpanel_async").rglob("*.py") if "```" in path.read_text(encoding="utf-8"))
 SKIPPED = {
     "a session of nox, of many minutes": 1,
-    "fails on purpose: tests/cli/test_commands.py has such a fetch": 1,
     "for an interactive shell: tests/cli/test_cli.py runs them": 1,
     "installs packages": 3,
     "installs services": 1,
@@ -51,28 +52,23 @@ pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="only a clon
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[dict[str, str]]:
-    """The variables that name a project of a fake Mixpanel; all pages share it."""
+def fake() -> Iterator[FakeMixpanel]:
+    """A fake Mixpanel with the events that `python -m mixpanel_async.testing --events 200` has; all pages share it."""
     project = Project()
     old = Project(id=777, timezone="US/Pacific", created=dt.date(2021, 5, 1), service_accounts=project.service_accounts)
-    fake = FakeMixpanel(
-        GeneratedEvents(per_day=50), profiles=GeneratedProfiles(count=300),
-        today=dt.datetime.now(dt.UTC).date(), projects=[project, old], limits=None,
-    )  # fmt: skip
-    with running(fake):
-        yield {
-            "MP_USERNAME": project.service_account.username,
-            "MP_SECRET": project.service_account.secret,
-            "MP_PROJECT_ID": str(project.id),
-            "MP_BASE_URL": fake.url,
-        }
+    events, profiles = GeneratedEvents(per_day=200), GeneratedProfiles(count=300)
+    with running(FakeMixpanel(events, profiles=profiles, today=NOW.date(), projects=[project, old], limits=None)) as it:
+        yield it
 
 
 @pytest.fixture
-def runner(account, tmp_path, monkeypatch) -> Iterator[PageRunner]:
-    for name, value in account.items():
-        monkeypatch.setenv(name, value)
-    with PageRunner(tmp_path) as runs:
+def runner(fake, tmp_path, monkeypatch) -> Iterator[PageRunner]:
+    monkeypatch.setattr(clock, "utc_now", lambda: NOW)
+    monkeypatch.setenv("MP_USERNAME", fake.project.service_account.username)
+    monkeypatch.setenv("MP_SECRET", fake.project.service_account.secret)
+    monkeypatch.setenv("MP_PROJECT_ID", str(fake.project.id))
+    monkeypatch.setenv("MP_BASE_URL", fake.url)
+    with PageRunner(tmp_path, {"fake": fake}) as runs:
         yield runs
 
 
@@ -125,6 +121,22 @@ class TestTheRunner:
         with pytest.raises((AssertionError, NameError)) as raised:
             runner.run(self.page(tmp_path, f"# A page\n\n{block}"))
         assert raised.value.__notes__ == [f"in {tmp_path / 'page.md'}, line 3"]
+
+    @pytest.mark.parametrize(
+        ("printed", "fits"),
+        [("took 12.5 s\nended 2026-01-31 09:00:00 UTC\n7 rows", True), ("took 1.2 s\nended 2026-11-30 18:08:02 UTC\n8 rows", False)],
+    )  # fmt: skip
+    def test_only_times_vary(self, runner, tmp_path, printed, fits):
+        shown = "<!-- times vary -->\n\n```text\ntook 1.2 s\nended 2026-11-30 18:08:02 UTC\n7 rows\n```\n"
+        page = self.page(tmp_path, f"```python\nprint({printed!r})\n```\n\n{shown}")
+        with nullcontext() if fits else pytest.raises(AssertionError):
+            runner.run(page)
+
+    def test_a_command_that_fails_on_purpose_shows_its_errors_too(self, runner, tmp_path):
+        block = "<!-- exits with 1 -->\n\n```bash\necho one\necho two >&2\nexit {}\n```\n\n```text\none\ntwo\n```\n"
+        runner.run(self.page(tmp_path, block.format(1)))
+        with pytest.raises(AssertionError):
+            runner.run(self.page(tmp_path, block.format(0)))
 
     def test_a_block_that_is_skipped(self, runner, tmp_path):
         page = self.page(tmp_path, '<!-- skip: next "it is wrong" -->\n\n```python\n1 / 0\n```\n\n```bash\ntrue\n```\n')
