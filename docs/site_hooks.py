@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-TO_COME = {"beyond-one-machine.md", "coming-over.md", "compare.md"}
+TO_COME = {"beyond-one-machine.md", "compare.md"}
 """Pages that other branches add. Each is in the navigation as soon as it exists; then remove it here."""
 BENCHMARK = ("benchmarks/results/chart.svg", "benchmarks/results/results.json")
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *BENCHMARK)
