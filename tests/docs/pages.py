@@ -6,7 +6,8 @@
 
 They run at `NOW`, so that they always print the same. Blocks that readers do not see can order faults of `fake`.
 
-`<!-- times vary -->` before a block of output: any seconds will do where it shows some, and any moment of the real clock.
+`<!-- times vary -->` before a block of output: any seconds will do where it shows some, any moment of the real clock, and
+any number of lines of a bar, which comes every ten seconds.
 `<!-- exits with 1 -->` before a block of commands; then the output has what it prints on stderr, too.
 `<!-- skip: next "reason" -->` before a block marks it as not run, and `<!-- invisible-code-block: python` runs one that
 readers do not see. Blocks without a language are pictures and lines of other programs.
@@ -144,5 +145,6 @@ def check_output(example, printed: str) -> None:
 
 
 def without_times(text: str) -> str:
-    """The text with `0 s` for seconds, and `0` for a moment of the real clock; days and all other numbers stay."""
+    """The text with `0` for seconds and for moments of the real clock, and without bars; all other numbers stay."""
+    text = re.sub(r"^events: \d+/\d+ chunks,.*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"\b[\d,.]+ s$|\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", "0", text, flags=re.MULTILINE)
