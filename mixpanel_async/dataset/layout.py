@@ -19,6 +19,12 @@ _MANIFEST = re.compile(rf"{OURS}/manifests/project_id=[0-9]+/({_DATE})/([0-9]{{8
 _BUDGET = re.compile(rf"{OURS}/budgets/project_id=[0-9]+/([0-9]{{12}})\.json")
 
 
+def check_project_id(project_id: object) -> None:
+    """Check an id before it is a part of a path. Raises ValueError."""
+    if isinstance(project_id, bool) or not isinstance(project_id, int) or project_id < 1:
+        raise ValueError(f"A project's id is a number such as 1234567, not {project_id!r}.")
+
+
 def part(project_id: int, date: str, token: str) -> str:
     """Return the name of a file of rows."""
     return f"{partitions(project_id)}/date={date}/part-{token}.parquet"
@@ -26,6 +32,7 @@ def part(project_id: int, date: str, token: str) -> str:
 
 def partitions(project_id: int) -> str:
     """Return the folder of a project's rows."""
+    check_project_id(project_id)
     return f"project_id={project_id}"
 
 
@@ -49,17 +56,17 @@ def rejected(project_id: int, dates: DateChunk, token: str) -> str:
 
 def rejected_of(project_id: int) -> str:
     """Return the folder of a project's lines that are not events."""
-    return f"{OURS}/rejected/project_id={project_id}"
+    return f"{OURS}/rejected/{partitions(project_id)}"
 
 
 def selection(project_id: int) -> str:
     """Return the name of the file that says what is selected of a project."""
-    return f"{OURS}/selections/project_id={project_id}.json"
+    return f"{OURS}/selections/{partitions(project_id)}.json"
 
 
 def manifests(project_id: int, date: str | None = None) -> str:
     """Return the folder of a project's manifests, or of those of a date."""
-    folder = f"{OURS}/manifests/project_id={project_id}"
+    folder = f"{OURS}/manifests/{partitions(project_id)}"
     return folder if date is None else f"{folder}/{date}"
 
 
@@ -76,7 +83,7 @@ def read_manifest_name(name: str) -> tuple[str, int] | None:
 
 def budgets(project_id: int) -> str:
     """Return the folder of a project's record of requests."""
-    return f"{OURS}/budgets/project_id={project_id}"
+    return f"{OURS}/budgets/{partitions(project_id)}"
 
 
 def budget(project_id: int, number: int) -> str:

@@ -62,4 +62,4 @@ def projects_in(folder: Folder) -> list[int]:
 def _ids(folder: Folder, projects: int | Iterable[int] | None) -> list[int]:
     if projects is None:
         return projects_in(folder)
-    return [projects] if isinstance(projects, int) else sorted(projects)
+    return [projects] if isinstance(projects, (int, str)) else sorted(projects)  # a text is refused
