@@ -66,6 +66,9 @@ _DELETE_DUPLICATES = f"DELETE FROM temp.chunk_rows WHERE rowid IN ({duplicates_o
 _DATE = "greatest(least(event_time::DATE, DATE '{last}'), DATE '{first}')"
 """A row's date: that of its time, or the nearest one of its chunk."""
 
+_OTHER_BYTES = 100
+"""Of the other columns of a row: a guess."""
+
 
 class ParquetSink:
     """A `ChunkSink`: the rows are in a temporary table until `commit` writes them. No transaction is needed: nobody
@@ -116,16 +119,16 @@ class ParquetSink:
     def commit(self, record: ChunkRecord, counts: ChunkCounts) -> ChunkCounts:
         """Write the files, and publish them."""
         query = (
-            f"SELECT {self._date}::VARCHAR, count(*), count(*) FILTER (event_time::DATE <> {self._date}) "
-            "FROM temp.chunk_rows GROUP BY ALL ORDER BY ALL"
+            f"SELECT {self._date}::VARCHAR, count(*), count(*) FILTER (event_time::DATE <> {self._date}), "
+            f"avg(strlen(properties)) + {_OTHER_BYTES} FROM temp.chunk_rows GROUP BY ALL ORDER BY ALL"
         )
         found = self._cursor.execute(query).fetchall()
-        for date, _, _ in found:
-            self._write(date)
+        for date, _, _, row_bytes in found:
+            self._write(date, row_bytes)
         if counts.rejected:
             self._write_rejected()
-        is_atomic = any(outside for _, _, outside in found)
-        published = self._files.publish(record, counts, {date: rows for date, rows, _ in found}, is_atomic=is_atomic)
+        is_atomic = any(outside for _, _, outside, _ in found)
+        published = self._files.publish(record, counts, {date: rows for date, rows, *_ in found}, is_atomic=is_atomic)
         self._drop()
         return published
 
@@ -137,10 +140,10 @@ class ParquetSink:
     def roll_back(self) -> None:
         """Do nothing: the temporary tables end with the cursor, and files that were not published are not valid."""
 
-    def _write(self, date: str) -> None:
+    def _write(self, date: str, row_bytes: float) -> None:
         with self._files.writing(date) as path:
             query = f"SELECT {EVENT_NAMES} FROM temp.chunk_rows WHERE {self._date} = DATE '{date}'"
-            copy_to_parquet(self._cursor, query, path)
+            copy_to_parquet(self._cursor, query, path, row_bytes)
 
     def _write_rejected(self) -> None:
         with self._files.writing_rejected() as path:
