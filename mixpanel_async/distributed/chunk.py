@@ -5,8 +5,10 @@ task of Airflow or Prefect.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import tempfile
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,13 +119,17 @@ class _Place:
 async def _fetch_when_allowed(place: _Place, most_wait: float | None) -> ChunkReport:
     limit = place.job.limits.of("exports")
     record = FolderRecord(place.folder, place.job.project_id)
+    until = math.inf if most_wait is None else time.monotonic() + most_wait
+    look_at = -math.inf
     while True:
-        if (done := await finish_in_thread(_done_before, place)) is not None:
-            return done
+        if (now := time.monotonic()) >= look_at:  # each look reads the manifests of all dates
+            look_at = now + LOOK_AGAIN
+            if (done := await finish_in_thread(_done_before, place)) is not None:
+                return done
         async with record.running(limit.concurrent, limit.windows) as wait:
             if wait is None:
                 return await _fetch(place, record)
-        if most_wait is not None and wait.seconds > most_wait:
+        if time.monotonic() + wait.seconds > until:
             return ChunkReport(wait_seconds=wait.seconds, wait_reason=wait.reason)
         await asyncio.sleep(min(wait.seconds, LOOK_AGAIN))
 

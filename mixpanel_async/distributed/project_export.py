@@ -72,7 +72,8 @@ class ProjectExport:
         self._unsent.extend(enumerate(plan.chunks))
         self._total = len(plan.chunks)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(chunking.max_workers, self._total)):
+            at_once = min(chunking.max_workers, self._job.limits.concurrent)  # more would wait on the workers
+            for _ in range(min(at_once, self._total)):
                 group.create_task(self._fetch_chunks())
         return self._outcome.result()
 

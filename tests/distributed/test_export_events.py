@@ -183,6 +183,17 @@ async def test_two_coordinators_at_once_are_one(client, cluster, destination):
             assert len(valid) == len(set(valid)) == 14
 
 
+async def test_chunks_that_may_not_run_now_take_no_thread_of_a_worker(client, destination):
+    one = RateLimits(per_second=1000, per_hour=1000, concurrent=1)
+    async with server(latency=60) as fake:
+        running = asyncio.create_task(export(client, fake, destination, chunk_days=1, limits=one)._finish())
+        await fake.until(lambda: len(fake.requests) == len(IDS))
+        tasks = await client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
+        running.cancel()
+        await asyncio.wait([running])
+    assert len(tasks) == len(IDS)
+
+
 async def test_the_budget_outlives_the_scheduler(client, destination):
     limits = RateLimits(per_second=1000, per_hour=2)
     async with server() as fake:
@@ -218,7 +229,8 @@ async def test_a_scheduler_that_is_lost_is_an_error_that_says_what_stays(destina
         ({"credentials": ServiceAccount("user", "secret", 1)}, ConfigurationError, "would be sent to them"),
         ({"destination": "s3://key:secret@bucket/folder"}, ConfigurationError, "without keys"),
         ({"destination": "ftp://host/folder"}, ConfigurationError, "s3"),
-        ({"projects": ["101"]}, ValueError, "projects must be ids"),
+        ({"projects": ["101"]}, ValueError, "not '101'"),
+        ({"projects": "101"}, ValueError, "not '101'"),
         ({"to_date": "2025-01-01"}, ValueError, "swap them"),
         ({"chunk_days": 0}, ValueError, "chunk_days"),
         ({"on_batch_complete": 3}, ValueError, "on_batch_complete"),

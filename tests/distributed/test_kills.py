@@ -54,3 +54,13 @@ async def test_a_process_that_was_killed_counts_as_running_until_its_lease_ends(
     report = await fetch_chunk(job_of(limits=limits), most_wait=1.0)
     assert report.wait_reason == "the limit of 1 exports at once"
     assert len(parts_in(destination)) == 1
+
+
+async def test_a_worker_is_given_back_however_short_each_wait_is(fake, job_of):
+    """It waits two seconds again and again for the process that was killed."""
+    limits = RateLimits(per_second=1000, per_hour=1000, concurrent=1)
+    await killed_before(4, job_of(limits=limits))
+
+    report = await asyncio.wait_for(fetch_chunk(job_of(limits=limits), most_wait=3.0), 60)
+    assert report.wait_reason == "the limit of 1 exports at once"
+    assert len(fake.requests) == 1  # of the process that was killed
