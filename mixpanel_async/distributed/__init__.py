@@ -6,6 +6,7 @@ chunk                one chunk of one project, fetched to Parquet by any process
 project_plan         which chunks a project needs, by its manifests
 results              what a caller gets
 cluster              tasks on the workers of a Dask cluster
+worker_watch         whether there are workers
 project_export       all chunks of one project, on a cluster
 export_events        all projects
 """

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOST = (
-    "The Dask scheduler lost the tasks of this export: it was closed or restarted. Dates that are valid stay, and so "
-    "does the count of requests: call export_events again, and it requests what is missing."
+KEPT = (
+    "Dates that are valid stay, and so does the count of requests: call export_events again, and it requests what is "
+    "missing."
 )
+_LOST = f"The Dask scheduler lost the tasks of this export: it was closed or restarted. {KEPT}"
 
 
 class TaskFailedError(Exception):
@@ -31,6 +32,20 @@ class Cluster:
         self._client = client
         self._run = run
         self._numbers = count()
+        self.open_tasks = 0
+        """Tasks that were submitted and have not ended."""
+
+    @property
+    def address(self) -> str:
+        """The scheduler's."""
+        return str(self._client.scheduler.address)
+
+    async def has_workers(self) -> bool:
+        """Whether a worker is there; `True` if the scheduler cannot be asked: then the tasks end by themselves."""
+        try:
+            return bool(await self._client.nthreads())
+        except Exception:  # noqa: BLE001 - as the docstring says
+            return True
 
     async def run(self, function: Callable[..., Coroutine[Any, Any, T]], name: str, *arguments: object) -> T:
         """Run a coroutine function on a worker. The dashboard shows the name. A task whose worker is lost runs again,
@@ -42,6 +57,7 @@ class Cluster:
         """
         key = f"mixpanel-export-{name}-{self._run}-{next(self._numbers)}"
         future = self._client.submit(function, *arguments, key=key, pure=False)
+        self.open_tasks += 1
         try:
             result: T = await future
         except concurrent.futures.CancelledError:  # the future's; that of this task is asyncio's
@@ -52,5 +68,6 @@ class Cluster:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:500]}"
             raise TaskFailedError(f"The task failed on its worker ({reason})") from None
         finally:
+            self.open_tasks -= 1
             future.release()
         return result

@@ -19,11 +19,14 @@ from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.api.waiting import Waits
+from mixpanel_async.arguments import is_seconds
+from mixpanel_async.dataset.layout import check_project_id
 from mixpanel_async.dataset.object_folder import check_destination
 from mixpanel_async.dates import date_range
 from mixpanel_async.distributed.cluster import Cluster
 from mixpanel_async.distributed.job import ChunkJob
 from mixpanel_async.distributed.project_export import ProjectExport
+from mixpanel_async.distributed.worker_watch import watch_workers
 from mixpanel_async.distributed.workers_credentials import check_credentials
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.plan import Chunking
@@ -62,13 +65,15 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
     limits: RateLimits = RateLimits(),  # noqa: B008 - frozen
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+    worker_timeout: float = 300.0,
     on_batch_complete: Callable[[ProjectBatch], object] | None = None,
 ) -> EventsExport:
     """Export the events of many projects into partitioned Parquet, on the workers of a Dask cluster.
 
     `await export_events(...)` returns a `ParallelFetchResult` for each project, by its id. `async for batch in
     export_events(...)` yields a `ProjectBatch` for each chunk that ends; then `results` has the same. Leaving that loop
-    early, or a cancel, ends the export; use `contextlib.aclosing` for that to be done when the block ends.
+    early, or a cancel, ends the export; use `contextlib.aclosing` for that to be done when the block ends. Workers
+    finish the chunks that they have begun, which become valid: Dask stops no task that runs.
 
     The rows of a date are in `project_id=1/date=2026-01-31/part-….parquet`; `valid_files` lists the files to read.
     Dates that are there and were over when they were fetched are not requested again, so after a failure, a kill or a
@@ -94,18 +99,22 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
         limits: of each project, for all workers together, and for all exports to this destination.
         retry: how often a request is tried, and how long to wait in between.
         timeouts: how long to wait in silence, in seconds.
+        worker_timeout: for how many seconds to wait for a worker if the cluster has none, from the beginning or because
+            all were lost. After 10 s the log warns. Give more if your workers start slowly.
         on_batch_complete: called with a `ProjectBatch` for each chunk that ends, as in `MixpanelClient.fetch_events`.
 
     Raises, before anything is sent:
         ValueError, ConfigurationError: an argument is of a wrong type or out of its range.
 
     Raises, when it runs:
-        ExportError: the scheduler was lost. What is valid stays.
+        ExportError: the scheduler was lost, or no worker was there for `worker_timeout` seconds. What is valid stays.
     """
     if getattr(client, "asynchronous", None) is not True:
         raise ConfigurationError("client must be a distributed.Client(asynchronous=True), made on this event loop.")
     check_credentials(credentials)
     check_hook("on_batch_complete", on_batch_complete)
+    if not is_seconds(worker_timeout) or worker_timeout == 0:
+        raise ConfigurationError(f"worker_timeout must be a number of seconds above 0, not {worker_timeout!r}.")
     chunking = Chunking.of(chunk_days, max_workers, None, parallel=True, stream=False)
     first, last = date_range(from_date, to_date)
     job = ChunkJob(
@@ -113,7 +122,10 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
         run=secrets.token_hex(8), selection=EventSelection.of(events, where), replace=replace,
         deduplicate=deduplicate, region=region, base_url=base_url, limits=limits, retry=retry, timeouts=timeouts,
     )  # fmt: skip
-    return EventsExport(client, _checked(projects), job, chunking, credentials=credentials, hook=on_batch_complete)
+    return EventsExport(
+        client, _checked(projects), job, chunking, credentials=credentials, worker_timeout=worker_timeout,
+        hook=on_batch_complete,
+    )  # fmt: skip
 
 
 class EventsExport:
@@ -127,6 +139,7 @@ class EventsExport:
         chunking: Chunking,
         *,
         credentials: CredentialsOf | None,
+        worker_timeout: float,
         hook: Callable[[ProjectBatch], object] | None,
     ) -> None:
         self.results: Results = {}
@@ -136,6 +149,7 @@ class EventsExport:
         self._job = job
         self._chunking = chunking
         self._credentials = credentials
+        self._worker_timeout = worker_timeout
         self._hooks = HookCalls(hook)
         self._batches: asyncio.Queue[ProjectBatch | None] = asyncio.Queue()
         self._waits = Waits(time.monotonic, lambda: dt.datetime.now().astimezone(), "chunk")
@@ -161,9 +175,12 @@ class EventsExport:
     async def _run(self) -> None:
         try:
             with raise_first_cause():
-                async with self._hooks.running(), asyncio.TaskGroup() as group:
-                    for project_id in self._projects:
-                        group.create_task(self._export(project_id))
+                async with self._hooks.running(), asyncio.TaskGroup() as watch:
+                    watching = watch.create_task(watch_workers(self._cluster, self._worker_timeout))
+                    async with asyncio.TaskGroup() as group:
+                        for project_id in self._projects:
+                            group.create_task(self._export(project_id))
+                    watching.cancel()
             self.results = {project_id: self.results[project_id] for project_id in self._projects}
         finally:
             self._batches.put_nowait(None)
@@ -179,8 +196,7 @@ class EventsExport:
 
 
 def _checked(projects: Iterable[int]) -> tuple[int, ...]:
-    found = (projects,) if isinstance(projects, int) else tuple(projects)
+    found = (projects,) if isinstance(projects, (int, str)) else tuple(projects)
     for project_id in found:
-        if isinstance(project_id, bool) or not isinstance(project_id, int) or project_id < 1:
-            raise ValueError(f"projects must be ids such as 1234567, not {project_id!r}.")
+        check_project_id(project_id)
     return tuple(dict.fromkeys(found))
