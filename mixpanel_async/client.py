@@ -14,6 +14,7 @@ from mixpanel_async.api.hosts import choose_host
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.query import query_url
 from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.settings import check_settings
 from mixpanel_async.api.shared_budget import shared_budget
 from mixpanel_async.api.transport import Timeouts, check_session
 from mixpanel_async.arguments import check_flags, is_seconds
@@ -119,7 +120,7 @@ class MixpanelClient:
             kind = type(credentials)
             del credentials  # a traceback may print a frame's locals
             raise not_credentials(kind)
-        _check_settings(limits, retry, timeouts)
+        check_settings(limits, retry, timeouts)
         check_session(session)
         if not is_seconds(lock_timeout):
             raise ConfigurationError(f"lock_timeout must be a number of seconds, 0 or more, not {lock_timeout!r}.")
@@ -738,14 +739,3 @@ class MixpanelClient:
             if table is None:
                 return await self._core.call(fetch_lookup(lookup, source))
             return await self._core.call_on_table(table, partial(fetch_and_save, lookup, source, table))
-
-
-def _check_settings(limits: object, retry: object, timeouts: object) -> None:
-    for name, value, kind, example in (
-        ("limits", limits, RateLimits, "per_hour=30"),
-        ("retry", retry, RetryPolicy, "attempts=3"),
-        ("timeouts", timeouts, Timeouts, "idle=60"),
-    ):
-        if not isinstance(value, kind):
-            right, given = kind.__name__, type(value).__name__
-            raise ConfigurationError(f"{name} must be {right}, such as {right}({example}), not {given}.")

@@ -10,6 +10,7 @@ shared_budget  which file that is, for a client's project
 limits         how many requests at once, a second, a minute and an hour
 retry          how often and when to try again
 transport      the connection: the one module that imports aiohttp
+settings       checks limits, retry policy and timeouts that a caller gives
 responses      what a response's status, headers and first bytes mean
 source         one of Mixpanel's APIs with all of the above; the attempts at one request
 query          a request to the query API, and what its JSON means

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.retry import RetryPolicy
+from mixpanel_async.api.settings import check_settings
 from mixpanel_async.api.transport import Timeouts
 from mixpanel_async.api.waiting import Waits
 from mixpanel_async.arguments import is_seconds
@@ -30,6 +31,7 @@ from mixpanel_async.distributed.worker_watch import watch_workers
 from mixpanel_async.distributed.workers_credentials import check_credentials
 from mixpanel_async.errors import ConfigurationError
 from mixpanel_async.export.plan import Chunking
+from mixpanel_async.export.request import export_url
 from mixpanel_async.progress import HookCalls, check_hook
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import cancel_all, raise_first_cause
@@ -112,6 +114,8 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
     if getattr(client, "asynchronous", None) is not True:
         raise ConfigurationError("client must be a distributed.Client(asynchronous=True), made on this event loop.")
     check_credentials(credentials)
+    check_settings(limits, retry, timeouts)
+    export_url("us" if region is None else region, base_url)  # raises for a URL with a password, which tasks would show
     check_hook("on_batch_complete", on_batch_complete)
     if not is_seconds(worker_timeout) or worker_timeout == 0:
         raise ConfigurationError(f"worker_timeout must be a number of seconds above 0, not {worker_timeout!r}.")

@@ -233,6 +233,9 @@ async def test_a_scheduler_that_is_lost_is_an_error_that_says_what_stays(destina
         ({"projects": "101"}, ValueError, "not '101'"),
         ({"to_date": "2025-01-01"}, ValueError, "swap them"),
         ({"chunk_days": 0}, ValueError, "chunk_days"),
+        ({"base_url": "https://user:s3cret@proxy.example.com"}, ConfigurationError, "base_url must be"),
+        ({"region": "mars"}, ConfigurationError, "region must be"),
+        ({"limits": {"per_hour": 5}}, ConfigurationError, "limits must be RateLimits"),
         ({"on_batch_complete": 3}, ValueError, "on_batch_complete"),
     ],
 )
