@@ -15,6 +15,7 @@ import os
 import signal
 import tempfile
 import time
+import urllib.request
 from contextlib import contextmanager
 
 from distributed import Client
@@ -52,6 +53,11 @@ async def kill_workers(client, fake, requests):
         worker, pid = next(iter((await client.run(os.getpid)).items()))
         os.kill(pid, signal.SIGKILL)
         print(f"killed {worker} after {len(fake.requests)} requests", flush=True)
+
+
+def requests_to(url):
+    with urllib.request.urlopen(f"{url}/requests") as response:
+        return int(response.read())
 
 
 def check(fake, destination, results, last, kills):
@@ -104,6 +110,10 @@ async def main(projects, days, chunk_days, kills, per_day, s3):
                             )
                     await killing
                     print(f"{time.monotonic() - started:.0f} s", flush=True)
+                    if s3:
+                        print(
+                            f"{requests_to(environment['AWS_ENDPOINT_URL']):,} requests to the object store", flush=True
+                        )
                     check(fake, destination, running.results, last, kills)
 
 
