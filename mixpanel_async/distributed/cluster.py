@@ -17,7 +17,7 @@ KEPT = (
     "Dates that are valid stay, and so does the count of requests: call export_events again, and it requests what is "
     "missing."
 )
-_LOST = f"The Dask scheduler lost the tasks of this export: it was closed or restarted. {KEPT}"
+_LOST = f"The tasks of this export are lost: the Dask client or its scheduler was closed or restarted. {KEPT}"
 
 
 class TaskFailedError(Exception):
@@ -53,12 +53,13 @@ class Cluster:
 
         Raises:
             TaskFailedError: as it says.
-            ExportError: the scheduler was lost.
+            ExportError: the scheduler was lost, or the client is closed.
         """
         key = f"mixpanel-export-{name}-{self._run}-{next(self._numbers)}"
-        future = self._client.submit(function, *arguments, key=key, pure=False)
+        future = None
         self.open_tasks += 1
         try:
+            future = self._client.submit(function, *arguments, key=key, pure=False)
             result: T = await future
         except concurrent.futures.CancelledError:  # the future's; that of this task is asyncio's
             raise ExportError(_LOST) from None
@@ -69,5 +70,6 @@ class Cluster:
             raise TaskFailedError(f"The task failed on its worker ({reason})") from None
         finally:
             self.open_tasks -= 1
-            future.release()
+            if future is not None:
+                future.release()
         return result

@@ -15,7 +15,11 @@ def two_workers(threads=4, silence_logs=50, **environment):
     """Only the workers have the account in their environment."""
     known = Project().service_account
     account = {"MP_USERNAME": known.username, "MP_SECRET": known.secret}
-    patient = {"distributed.comm.timeouts.connect": "300s", "distributed.comm.timeouts.tcp": "300s"}  # a busy machine
+    patient = {  # on a busy machine, workers that start take minutes, and may be lost without a kill
+        "distributed.comm.timeouts.connect": "300s",
+        "distributed.comm.timeouts.tcp": "300s",
+        "distributed.scheduler.allowed-failures": 100,
+    }
     with dask.config.set(patient), LocalCluster(
         n_workers=2, threads_per_worker=threads, dashboard_address="127.0.0.1:0", env=account | environment, memory_limit=0,
         silence_logs=silence_logs,

@@ -96,7 +96,7 @@ async def main(projects, days, chunk_days, kills, per_day, s3):
                     )
                     seen = 0
                     running = export_events(
-                        client, [each.id for each in made], from_date=FIRST, to_date=last, destination=destination,
+                        client, [each.id for each in made], from_date=FIRST, to_date=last, destination=destination, worker_timeout=3600,
                         base_url=fake.url, limits=RateLimits(**LIMITS), chunk_days=chunk_days,
                         retry=RetryPolicy(attempts=3, wait_initial=0.1, wait_max=1.0),
                     )  # fmt: skip

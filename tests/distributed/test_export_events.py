@@ -223,6 +223,15 @@ async def test_a_scheduler_that_is_lost_is_an_error_that_says_what_stays(destina
                     await running
 
 
+async def test_a_client_that_is_closed_is_the_same_error(cluster, destination):
+    """A client closes itself if it cannot reach the scheduler, which may be while all chunks wait for the limits."""
+    async with server() as fake:
+        async with distributed.Client(cluster.scheduler_address, asynchronous=True) as closed:
+            pass
+        with pytest.raises(ExportError, match="call export_events again"):
+            await export(closed, fake, destination)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
