@@ -1,4 +1,4 @@
-"""Many projects on two workers that are killed, exact and within the limits that the server counts.
+"""Many projects on workers of which some are killed, exact and within the limits that the server counts.
 
     python -m tests.distributed.shows --projects 20 --days 90 --kills 3
     python -m tests.distributed.shows --projects 20 --days 90 --kills 3 --s3
@@ -87,17 +87,18 @@ async def main(projects, days, chunk_days, kills, per_day, s3):
     with destination_of(s3) as (destination, environment):
         fake = FakeMixpanel(today="2026-06-01", projects=made, limits=FakeLimits(**LIMITS), latency=0.2)
         async with fake:
-            with two_workers(silence_logs=30, **environment) as cluster:
+            with two_workers(silence_logs=30, more=kills, **environment) as cluster:  # a restart may take minutes
                 async with Client(cluster.scheduler_address, asynchronous=True, timeout=300) as client:
-                    print("two workers are there", flush=True)
+                    await client.wait_for_workers(2 + kills)
+                    print(f"{2 + kills} workers are there", flush=True)
                     started = time.monotonic()
                     killing = asyncio.create_task(
                         kill_workers(client, fake, [chunks * (n + 1) // (kills + 2) for n in range(kills)])
                     )
                     seen = 0
                     running = export_events(
-                        client, [each.id for each in made], from_date=FIRST, to_date=last, destination=destination, worker_timeout=3600,
-                        base_url=fake.url, limits=RateLimits(**LIMITS), chunk_days=chunk_days,
+                        client, [each.id for each in made], from_date=FIRST, to_date=last, destination=destination,
+                        worker_timeout=3600, base_url=fake.url, limits=RateLimits(**LIMITS), chunk_days=chunk_days,
                         retry=RetryPolicy(attempts=3, wait_initial=0.1, wait_max=1.0),
                     )  # fmt: skip
                     async for batch in running:
