@@ -1,0 +1,85 @@
+"""`docs/compare.json`, and the tables of `docs/compare.md` that are made from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.contract.compare.cases import cases
+from tests.contract.compare.peers import PEERS
+
+DOCS = Path(__file__).parents[3] / "docs"
+Results = dict[str, Any]
+NAMES = [peer.name for peer in PEERS]
+
+
+def read() -> Results:
+    """Return the results so far."""
+    path = DOCS / "compare.json"
+    nothing: Results = {"machine": {}, "versions": {}, "absent": {}, "results": {}}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else nothing
+
+
+def write(results: Results) -> None:
+    """Write the results, and the page's tables if there is the page."""
+    (DOCS / "compare.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if (path := DOCS / "compare.md").exists():
+        path.write_text(filled(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def filled(text: str, results: Results) -> str:
+    """Return the page with its tables made anew."""
+    for name, lines in tables(results).items():
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text = marks.sub(lambda found, lines=lines: "\n".join([found[1], *lines, found[2]]), text)
+    return text
+
+
+def tables(results: Results) -> dict[str, list[str]]:
+    """Return the lines of each table, by the name of its mark."""
+    names = [name for name in NAMES if name in results["results"]]
+    runs = results["results"]
+    told = [case for case in cases() if all(case.name in runs[name] for name in names)]
+    heads = [f"{name.replace(', ', '<br>')}<br>{results['versions'][name]}" for name in names]
+    return {
+        "rows": table(["case", *heads], ([case.name, *(rows_of(runs[n][case.name], n, case.name) for n in names)] for case in told)),
+        "costs": table(["case", *heads], ([case.name, *(cost_of(runs[n][case.name]) for n in names)] for case in told)),
+        "cases": table(["case", "what the fake does"], ([case.name, case.does] for case in told)),
+    }  # fmt: skip
+
+
+def table(heads: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def rows_of(result: Mapping[str, Any], peer: str, case: str) -> str:
+    """Say what became of the rows, and what the peer told if they are not right."""
+    counts = [(result["missing"], "missing"), (result["doubled"], "doubled"), (result["foreign"], "not the fake's")]
+    wrong = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    unclaimed = case in next(each.unclaimed for each in PEERS if each.name == peer)
+    return (f"{wrong}: {told_of(result)}" if wrong else "right") + (" †" if unclaimed else "")
+
+
+def told_of(result: Mapping[str, Any]) -> str:
+    """Say how a user learns of it."""
+    match result["ending"]:
+        case "memory":
+            return "killed at 1 GB"
+        case "timeout":
+            return f"killed after {result['seconds']:.0f} s"
+    ways = [
+        f"exit {result['code']}" if result["code"] else "",
+        "a message" if result["told"] and not result["code"] else "",
+        "seen in its output" if result["unreadable"] and not result["code"] else "",
+    ]
+    return " and ".join(filter(None, ways)) or "**silent**"
+
+
+def cost_of(result: Mapping[str, Any]) -> str:
+    """Say the seconds, those of them that the processor worked for it, and the memory."""
+    return f"{result['seconds']:.1f} s ({result['cpu_seconds']:.1f} s), {result['peak_mb']:.0f} MB"
