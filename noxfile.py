@@ -205,6 +205,14 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+def compare(session: nox.Session) -> None:
+    """Which rows each exporter loses or doubles, into `docs/compare.md`: `nox -s compare -- --help`. An hour; on Linux."""
+    session.install("-e", ".", env={"PIP_CONSTRAINT": ""})
+    clients = str(Path(session.create_tmp(), "clients"))
+    session.run("python", "-m", "tests.contract.compare", clients, *session.posargs, env={"PIP_CONSTRAINT": ""})
+
+
+@nox.session
 def dbt(session: nox.Session) -> None:
     """The dbt project of `examples/dbt`, built over views. It installs dbt into an environment of its own."""
     apart = Path(session.create_tmp(), "dbt").resolve()  # dbt needs other releases of packages than the tests

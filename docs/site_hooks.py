@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-TO_COME = {"beyond-one-machine.md", "compare.md"}
+TO_COME = {"beyond-one-machine.md"}
 """Pages that other branches add. Each is in the navigation as soon as it exists; then remove it here."""
 BENCHMARK = ("benchmarks/results/chart.svg", "benchmarks/results/results.json")
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *BENCHMARK)
-HIDDEN = {"index.md": ["navigation", "toc"], "exporters.md": ["toc"]}
+HIDDEN = {"index.md": ["navigation", "toc"], "exporters.md": ["toc"], "compare.md": ["toc"]}
 """What a page does not show, so that it has more room."""
 LANGUAGES = {
     ".css": "css", ".html": "html", ".js": "javascript", ".py": "python", ".service": "ini", ".sql": "sql",

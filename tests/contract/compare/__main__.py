@@ -65,7 +65,7 @@ def tried(case: Case, peer: Peer, home: Path, expected: Counter[Key]) -> Result:
         said = told_by(where, number)
         unreadable: list[str] = []
         rows = difference(expected, readable(peer.read(where), unreadable))
-    return {**asdict(rows), **asdict(last), "said": said, "unreadable": unreadable[:3], "requests": len(fake.requests)}
+    return {**asdict(rows), **asdict(last), "said": said, "unreadable": unreadable[:3], "events": expected.total()}
 
 
 def readable(rows: Iterable[Key | None], unreadable: list[str]) -> Iterator[Key]:
@@ -82,31 +82,37 @@ def readable(rows: Iterable[Key | None], unreadable: list[str]) -> Iterator[Key]
 
 def news(said: Iterable[str], in_clean: Iterable[str]) -> str | None:
     """Return the first and the last thing that a peer said and does not say in a clean export."""
-    usual = {re.sub(r"[\d.:]+", "0", line) for line in in_clean}
-    new = [line.strip()[:300] for line in said if re.sub(r"[\d.:]+", "0", line) not in usual]
+    usual = set(in_clean)
+    new = [line.strip()[:300] for line in said if without_numbers(line) not in usual]
     return " … ".join(dict.fromkeys((new[0], new[-1]))) if new else None
+
+
+def without_numbers(line: str) -> str:
+    """Return what two lines of the same meaning have in common."""
+    return re.sub(r"[\d.:]+", "0", line)
 
 
 def installed(peer: Peer, home: Path) -> bool:
     """Install a peer, and note its version, or why it is absent."""
-    results = page.read()
     try:
-        results["versions"][peer.name] = peer.install(home)
+        noted, text = "versions", peer.install(home)
     except NotHereError as reason:
-        results["absent"][peer.name] = str(reason)
-    results["machine"] = {name: value for name, value in machine().items() if name != "packages"}
-    page.write(results)
-    return peer.name not in results["absent"]
+        noted, text = "absent", str(reason)
+    with page.changed() as results:
+        results[noted][peer.name] = text
+        results["machine"] = {name: value for name, value in machine().items() if name != "packages"}
+    return noted == "versions"
 
 
 def keep(case: Case, peer: Peer, result: Result) -> None:
     """Write a result, with what the peer said that it does not say in a clean export."""
-    results = page.read()
-    of_peer = results["results"].setdefault(peer.name, {})
     said, is_clean = result.pop("said"), case.name == "clean"
-    usual = [] if is_clean else of_peer.get("clean", {}).get("usual", [])
-    of_peer[case.name] = {**result, "told": news(said, usual)} | ({"usual": said[:20]} if is_clean else {})
-    page.write(results)
+    with page.changed() as results:
+        of_peer = results["results"].setdefault(peer.name, {})
+        usual = [] if is_clean else of_peer.get("clean", {}).get("usual", [])
+        of_peer[case.name] = {**result, "told": news(said, usual)} | (
+            {"usual": sorted(set(map(without_numbers, said)))} if is_clean else {}
+        )
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mixpanel_async.testing import EventSource, FakeMixpanel, Fault, GeneratedEvents
+from mixpanel_async.testing import EventSource, FakeMixpanel, Fault, GeneratedEvents, GeneratedProfiles
 from mixpanel_async.testing.data.time_units import UnchangedLines
 from tests.contract.compare.rows import Key, key_of
 
@@ -19,6 +19,8 @@ DAYS = [TODAY - dt.timedelta(days=back) for back in (5, 4, 3, 2, 1)]
 FROM, MIDDLE, TO = str(DAYS[0]), str(DAYS[2]), str(DAYS[-1])
 LATER = dt.timedelta(days=6)
 """From the first run to the second, on the fake's clock: by then all late events have arrived."""
+PROFILES = GeneratedProfiles(count=10)
+"""airbyte-source-mixpanel does not start without the property of a profile."""
 CUT_LINE = b'{"event":"cut","properties":{"time":\n'
 IDS = {"distinct_id": "someone", "$insert_id": "broken-in-two"}
 BROKEN = {"event": "Note", "properties": {"time": int(dt.datetime(*DAYS[2].timetuple()[:3], 9, tzinfo=dt.UTC).timestamp()), **IDS, "text": "one two"}}  # fmt: skip
@@ -60,7 +62,7 @@ class Case:
     second: Second | None = None
     limit_mb: int | None = None
     """The memory at which a peer is killed."""
-    timeout: float = 300.0
+    timeout: float = 600.0
 
     @property
     def generated(self) -> GeneratedEvents:
@@ -72,7 +74,7 @@ class Case:
     def fake(self) -> FakeMixpanel:
         """Make the fake. It has no rate limits, and its clock stands at noon of today."""
         source: EventSource = WithLine(self.generated, self.line) if self.line else self.generated
-        made = FakeMixpanel(source, today=TODAY, limits=None)
+        made = FakeMixpanel(source, profiles=PROFILES, today=TODAY, limits=None)
         if self.fault is not None:
             made.faults.add(self.fault, date=MIDDLE, times=self.times)
         return made
@@ -102,14 +104,14 @@ def cases(most: int = 1_000_000) -> tuple[Case, ...]:
         Case("cut", "once, half of a body (of the gzip stream, if it is one), then a clean end of the response", cut),
         Case("short", "once, 500 lines of a body, then a clean end, of gzip and response", Fault.missing_rows(500)),
         Case("terminated early", "once, 500 lines of a body, then `terminated early`", Fault.terminated_early(500)),
-        Case("reset", "once, a TCP reset after 50 kB of a body", Fault.reset(after_bytes=50_000)),
+        Case("reset", "once, a TCP reset after 120 kB of a body", Fault.reset(after_bytes=120_000)),
         Case("429", "once, 429 without `Retry-After`", Fault.rate_limited()),
-        Case("429, Retry-After", "once, 429 with `Retry-After: 2`", Fault.rate_limited(2)),
+        Case("429 with Retry-After", "once, 429 with `Retry-After: 2`", Fault.rate_limited(2)),
         Case("503", "503, three times", Fault.status(503), times=3),
         Case("repeated rows", "5 % of the rows repeat another", events={"duplicates": 0.05, "missing_insert_id": 0.0}),
         Case("late events", "10 % of the rows arrive days late; a second run after that", events={"late": 0.1}, second="later"),
         Case("bad line", "between two events, in each response, the first half of a line", line=CUT_LINE),
         Case("line break", "in each response, an event with a raw line break in a text", line=BROKEN_LINE),
-        Case("kill", "a body stalls after 50 kB; SIGKILL; a second run", Fault.stall(after_bytes=50_000), second="killed"),
-        Case("memory", f"{most:,} events; SIGKILL at 1 GB", events=many, limit_mb=1000, timeout=900.0),
+        Case("kill", "a body stalls after 120 kB; SIGKILL; a second run", Fault.stall(after_bytes=120_000), second="killed"),
+        Case("memory", "many events; SIGKILL at 1 GB", events=many, limit_mb=1000, timeout=900.0),
     )  # fmt: skip

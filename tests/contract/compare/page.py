@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from tests.contract.compare.cases import cases
 from tests.contract.compare.peers import PEERS
 
 DOCS = Path(__file__).parents[3] / "docs"
+LOCK = Path(tempfile.gettempdir(), "mixpanel-async-compare.lock")
 Results = dict[str, Any]
 NAMES = [peer.name for peer in PEERS]
 
@@ -23,10 +28,14 @@ def read() -> Results:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else nothing
 
 
-def write(results: Results) -> None:
-    """Write the results, and the page's tables if there is the page."""
-    (DOCS / "compare.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    if (path := DOCS / "compare.md").exists():
+@contextmanager
+def changed() -> Iterator[Results]:
+    """Yield the results so far to be changed; then write them, and the page's tables. Two processes take turns."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield (results := read())
+        (DOCS / "compare.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        path = DOCS / "compare.md"
         path.write_text(filled(path.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
@@ -40,15 +49,29 @@ def filled(text: str, results: Results) -> str:
 
 def tables(results: Results) -> dict[str, list[str]]:
     """Return the lines of each table, by the name of its mark."""
-    names = [name for name in NAMES if name in results["results"]]
+    names = [name for name in NAMES if name in results["results"] and name in results["versions"]]
     runs = results["results"]
     told = [case for case in cases() if all(case.name in runs[name] for name in names)]
     heads = [f"{name.replace(', ', '<br>')}<br>{results['versions'][name]}" for name in names]
     return {
         "rows": table(["case", *heads], ([case.name, *(rows_of(runs[n][case.name], n, case.name) for n in names)] for case in told)),
         "costs": table(["case", *heads], ([case.name, *(cost_of(runs[n][case.name]) for n in names)] for case in told)),
+        "machine": [machine_of(results)],
+        "claims": table(["program", "case †", "why"], ([peer.name, case, why] for peer in PEERS for case, why in peer.unclaimed.items())),
         "cases": table(["case", "what the fake does"], ([case.name, case.does] for case in told)),
     }  # fmt: skip
+
+
+def machine_of(results: Results) -> str:
+    """Say when and where the results were measured, and what is absent."""
+    of = defaultdict(str, results["machine"])
+    absent = [f"{name} is left out: {reason}." for name, reason in results["absent"].items()]
+    return " ".join(
+        [
+            f"Measured on {of['date']}: {of['cores']} cores ({of['processor']}), {of['system']}, Python {of['python']}.",
+            *absent,
+        ]
+    )
 
 
 def table(heads: list[str], rows: Iterable[list[str]]) -> list[str]:
@@ -61,8 +84,9 @@ def rows_of(result: Mapping[str, Any], peer: str, case: str) -> str:
     """Say what became of the rows, and what the peer told if they are not right."""
     counts = [(result["missing"], "missing"), (result["doubled"], "doubled"), (result["foreign"], "not the fake's")]
     wrong = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    unclaimed = case in next(each.unclaimed for each in PEERS if each.name == peer)
-    return (f"{wrong}: {told_of(result)}" if wrong else "right") + (" †" if unclaimed else "")
+    size = f"{result['events']:,} events: " if case == "memory" else ""
+    unclaimed = any(case in cases.split(", ") for each in PEERS if each.name == peer for cases in each.unclaimed)
+    return size + (f"{wrong}: {told_of(result)}" if wrong else "right") + (" †" if unclaimed else "")
 
 
 def told_of(result: Mapping[str, Any]) -> str:
@@ -75,7 +99,7 @@ def told_of(result: Mapping[str, Any]) -> str:
     ways = [
         f"exit {result['code']}" if result["code"] else "",
         "a message" if result["told"] and not result["code"] else "",
-        "seen in its output" if result["unreadable"] and not result["code"] else "",
+        "in its output" if result["unreadable"] and not result["code"] else "",
     ]
     return " and ".join(filter(None, ways)) or "**silent**"
 

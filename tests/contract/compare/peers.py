@@ -25,7 +25,14 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).parents[3]
 Rows = Iterator[Key | None]
 """What is in a peer's output; None for what is no event."""
-NO_STATE = "keeps no state: the second run exports all days again, and its file replaces the first"
+STATELESS = {
+    "late events, kill": "It keeps no state: the second run exports all days again, and its file replaces the first one.",
+}
+AS_SENT = {"repeated rows": "It passes on the rows as Mixpanel sends them."}
+UNREAD = "It copies the response unread."
+SINGER = {
+    "repeated rows, late events, kill": "It requests days again, and passes on all rows; its stream has no key.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Peer:
     """Where it comes from; None for this library."""
     arguments: tuple[str, ...] = ()
     unclaimed: Mapping[str, str] = field(default_factory=dict)
-    """The cases that it never claimed to handle, and why."""
+    """What it never claimed to handle: cases, with commas between them, and why."""
 
     def install(self, home: Path) -> str:
         """Install it unless it is there; gives its version, and raises NotHereError."""
@@ -130,15 +137,28 @@ def _messages(where: Path) -> Iterator[dict[str, Any]]:
             yield from (json.loads(line) for line in lines if line.endswith(b"}\n"))
 
 
+UTILS = {"429, 429 with Retry-After": "Its `request` retries 5xx and connections that fail.", **STATELESS}
 PEERS = (
     Peer("mixpanel-async", "ours.py", of_duckdb),
-    Peer("mixpanel-utils", "utils.py", of_json, PythonClient("mixpanel-utils")),
-    Peer("mixpanel-utils, raw_stream", "utils.py", of_gzip, PythonClient("mixpanel-utils"), ("raw_stream",)),
-    Peer("mixpanel-headless", "headless.py", of_lines, PythonClient("mixpanel-headless")),
-    Peer("mixpanel-import", "import.cjs", of_lines, NodeClient("mixpanel-import")),
-    Peer("tap-mixpanel", "tap.py", of_singer, PythonClient("tap-mixpanel")),
-    Peer("airbyte-source-mixpanel", "airbyte.py", of_airbyte, PythonClient("airbyte-source-mixpanel")),
-)
+    Peer(
+        "mixpanel-utils", "utils.py", of_json, PythonClient("mixpanel-utils"),
+        unclaimed={**UTILS, **AS_SENT, "memory": "It makes a list of all events."},
+    ),
+    Peer(
+        "mixpanel-utils, raw_stream", "utils.py", of_gzip, PythonClient("mixpanel-utils"), ("raw_stream",),
+        unclaimed={**UTILS, "cut, terminated early, repeated rows, bad line, line break": UNREAD},
+    ),
+    Peer(
+        "mixpanel-headless", "headless.py", of_lines, PythonClient("mixpanel-headless"),
+        unclaimed={**AS_SENT, "bad line, line break": "\"Malformed JSON lines are logged and skipped (not raised).\"", **STATELESS},
+    ),
+    Peer(
+        "mixpanel-import", "import.cjs", of_lines, NodeClient("mixpanel-import"),
+        unclaimed={"terminated early, repeated rows, bad line, line break": UNREAD, **STATELESS},
+    ),
+    Peer("tap-mixpanel", "tap.py", of_singer, PythonClient("tap-mixpanel"), unclaimed=SINGER),
+    Peer("airbyte-source-mixpanel", "airbyte.py", of_airbyte, PythonClient("airbyte-source-mixpanel"), unclaimed=SINGER),
+)  # fmt: skip
 
 
 def told_by(where: Path, number: int) -> list[str]:

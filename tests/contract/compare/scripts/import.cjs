@@ -1,4 +1,5 @@
-/* mixpanel-import: its export into `events.ndjson`; what its result counts as failed is told on stderr.
+/* mixpanel-import: its export into `events.ndjson`; what its result counts as failed is written to stderr.
+ * `verbose` is true, as its README has the default; the code has false, and then it says nothing of errors.
  *
  * Its hosts stand in the code: `node --require ../../scripts/to_the_fake.cjs` gives it another scheme and host.
  */
@@ -11,7 +12,7 @@ const account = { acct: task.username, pass: task.secret, project: task.project_
 
 mixpanelImport(account, null, {
 	recordType: "export", start: task.from_date, end: task.to_date, where: path.resolve("events.ndjson"),
-	logs: false, verbose: false, showProgress: false, abridged: true,
+	logs: false, verbose: true,
 }).then((result) => {
 	fs.writeFileSync("result.json", JSON.stringify(result));
 	if (result.failed || (result.errors && result.errors.length)) console.error("result:", result.failed, result.errors);
