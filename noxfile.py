@@ -206,7 +206,7 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def compare(session: nox.Session) -> None:
-    """Which rows each exporter loses or doubles, into `docs/compare.md`: `nox -s compare -- --help`. An hour; on Linux."""
+    """Which rows each exporter loses or doubles, into `docs/compare.md`. It takes an hour, and needs Linux."""
     session.install("-e", ".", env={"PIP_CONSTRAINT": ""})
     clients = str(Path(session.create_tmp(), "clients"))
     session.run("python", "-m", "tests.contract.compare", clients, *session.posargs, env={"PIP_CONSTRAINT": ""})

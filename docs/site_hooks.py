@@ -1,4 +1,4 @@
-"""What MkDocs cannot do by itself: pages of files that lie outside `docs/`, and places for pages that are to come."""
+"""What MkDocs cannot do by itself: pages of files that lie outside `docs/`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-TO_COME = {"beyond-one-machine.md"}
-"""Pages that other branches add. Each is in the navigation as soon as it exists; then remove it here."""
 BENCHMARK = ("benchmarks/results/chart.svg", "benchmarks/results/results.json")
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *BENCHMARK)
 HIDDEN = {"index.md": ["navigation", "toc"], "exporters.md": ["toc"], "compare.md": ["toc"]}
@@ -31,12 +29,6 @@ LANGUAGES = {
 IMAGES = {".png", ".svg"}
 LOADED = re.compile(r"<(?:script|img|iframe)[^>]+src=.?https?:[^ >]+|<link[^>]+stylesheet[^>]+https?:[^ >]+")
 LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)]*)?\))")
-
-
-def on_config(config: MkDocsConfig) -> None:
-    """Leave out the pages of the navigation that are to come."""
-    missing = {name for name in TO_COME if not (ROOT / "docs" / name).exists()}
-    config.nav = _without(config.nav, missing)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -74,15 +66,6 @@ def on_post_page(output: str, page: Page, **_: Any) -> None:
     """Refuse a page that loads something from another host."""
     if loaded := LOADED.findall(output):
         raise PluginError(f"{page.file.src_uri} loads something from another host: {loaded}")
-
-
-def _without(nav: Any, missing: set[str]) -> Any:
-    """The navigation without the missing pages."""
-    if isinstance(nav, list):
-        return [kept for item in nav if (kept := _without(item, missing)) is not None]
-    if isinstance(nav, dict):
-        return {title: kept for title, item in nav.items() if (kept := _without(item, missing)) is not None} or None
-    return None if nav in missing else nav
 
 
 def _page_of(path: str) -> str:

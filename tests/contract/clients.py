@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -41,13 +42,16 @@ class PythonClient:
     def install(self, home: Path) -> str:
         """Install it unless it is there; gives its version."""
         python = home / "bin" / "python"
+        asked = (python, "-c", f"from importlib.metadata import version; print(version({self.name!r}))")
         try:
             if not python.exists():
                 run(sys.executable, "-m", "venv", home)
+            with contextlib.suppress(subprocess.CalledProcessError):
+                return run(*asked).strip()
             run(python, "-m", "pip", "install", "-q", self.name)
         except subprocess.CalledProcessError as failed:
             raise NotHereError(failed.stderr.strip().splitlines()[-1]) from None
-        return run(python, "-c", f"from importlib.metadata import version; print(version({self.name!r}))").strip()
+        return run(*asked).strip()
 
     def export(self, home: Path, task: Path, out: Path, url: str) -> None:
         """Let it get all that there is."""

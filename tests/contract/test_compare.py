@@ -90,6 +90,7 @@ def test_what_is_said_in_a_clean_export_too_is_no_news():
         ({"ending": "memory", "code": -9}, "1,200 missing: killed at 1 GB"),
         ({"missing": 0, "doubled": 3, "foreign": 1}, "3 doubled, 1 not the fake's: **silent**"),
         ({"missing": 0}, "right"),
+        ({"missing": 0, "code": 3}, "right; exit 3"),
     ],
 )
 def test_a_cell(changes, cell):

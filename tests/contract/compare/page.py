@@ -42,8 +42,8 @@ def changed() -> Iterator[Results]:
 def filled(text: str, results: Results) -> str:
     """Return the page with its tables made anew."""
     for name, lines in tables(results).items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text = marks.sub(lambda found, lines=lines: "\n".join([found[1], *lines, found[2]]), text)
+        block = re.compile(rf"(<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
+        text = block.sub(lambda found, lines=lines: "\n".join([found[1], *lines, "\n"]), text)
     return text
 
 
@@ -84,9 +84,11 @@ def rows_of(result: Mapping[str, Any], peer: str, case: str) -> str:
     """Say what became of the rows, and what the peer told if they are not right."""
     counts = [(result["missing"], "missing"), (result["doubled"], "doubled"), (result["foreign"], "not the fake's")]
     wrong = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    size = f"{result['events']:,} events: " if case == "memory" else ""
     unclaimed = any(case in cases.split(", ") for each in PEERS if each.name == peer for cases in each.unclaimed)
-    return size + (f"{wrong}: {told_of(result)}" if wrong else "right") + (" †" if unclaimed else "")
+    cell = f"{wrong}: {told_of(result)}" if wrong else "right"
+    if not wrong and (case == "bad line" or result["code"]):
+        cell = f"right; the line: {told_of(result)}" if case == "bad line" else f"right; {told_of(result)}"
+    return (f"{result['events']:,} events: " if case == "memory" else "") + cell + (" †" if unclaimed else "")
 
 
 def told_of(result: Mapping[str, Any]) -> str:

@@ -150,7 +150,7 @@ PEERS = (
     ),
     Peer(
         "mixpanel-headless", "headless.py", of_lines, PythonClient("mixpanel-headless"),
-        unclaimed={**AS_SENT, "bad line, line break": "\"Malformed JSON lines are logged and skipped (not raised).\"", **STATELESS},
+        unclaimed={**AS_SENT, "line break": "Its docstring: 'Malformed JSON lines are logged and skipped (not raised).'", **STATELESS},
     ),
     Peer(
         "mixpanel-import", "import.cjs", of_lines, NodeClient("mixpanel-import"),
