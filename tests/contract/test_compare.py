@@ -91,10 +91,20 @@ def test_what_is_said_in_a_clean_export_too_is_no_news():
         ({"missing": 0, "doubled": 3, "foreign": 1}, "3 doubled, 1 not the fake's: **silent**"),
         ({"missing": 0}, "right"),
         ({"missing": 0, "code": 3}, "right; exit 3"),
+        ({"missing": 0, "events": 200_000}, "200,000 events: right"),
     ],
 )
 def test_a_cell(changes, cell):
-    result = {"missing": 1200, "doubled": 0, "foreign": 0, "ending": "ended", "code": 0, "told": None, "unreadable": []}
+    result = {
+        "events": 5000,
+        "missing": 1200,
+        "doubled": 0,
+        "foreign": 0,
+        "ending": "ended",
+        "code": 0,
+        "told": None,
+        "unreadable": [],
+    }
     assert rows_of(result | changes, "mixpanel-async", "clean") == cell
 
 

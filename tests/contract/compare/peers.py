@@ -30,9 +30,7 @@ STATELESS = {
 }
 AS_SENT = {"repeated rows": "It passes on the rows as Mixpanel sends them."}
 UNREAD = "It copies the response unread."
-SINGER = {
-    "repeated rows, late events, kill": "It requests days again, and passes on all rows; its stream has no key.",
-}
+KEYLESS = "After its last state it passes on the same rows again, and its stream has no key."
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +154,11 @@ PEERS = (
         "mixpanel-import", "import.cjs", of_lines, NodeClient("mixpanel-import"),
         unclaimed={"terminated early, repeated rows, bad line, line break": UNREAD, **STATELESS},
     ),
-    Peer("tap-mixpanel", "tap.py", of_singer, PythonClient("tap-mixpanel"), unclaimed=SINGER),
-    Peer("airbyte-source-mixpanel", "airbyte.py", of_airbyte, PythonClient("airbyte-source-mixpanel"), unclaimed=SINGER),
+    Peer("tap-mixpanel", "tap.py", of_singer, PythonClient("tap-mixpanel"), unclaimed={**AS_SENT, "kill": KEYLESS}),
+    Peer(
+        "airbyte-source-mixpanel", "airbyte.py", of_airbyte, PythonClient("airbyte-source-mixpanel"),
+        unclaimed={**AS_SENT, "late events, kill": KEYLESS},
+    ),
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-LOOK_EVERY = 0.02
+LOOK_EVERY = 0.05
 Ending = Literal["ended", "killed", "memory", "timeout"]
 
 
