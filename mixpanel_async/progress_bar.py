@@ -42,23 +42,30 @@ SAME_LINE_EVERY = 60.0
 """Seconds between two plain lines if nothing has changed."""
 COLUMNS = 80
 """Where no terminal tells how wide it is."""
+_INTERRUPTED = "Interrupted: committed {} are kept. Run the cell again, a fetch with resume=True, for the rest.\n"
 FREE_COLUMNS = 2
 """At the end of a terminal's line: Ctrl-C shows `^C` there."""
 
 
 @asynccontextmanager
 async def shown(now: Callable[[], FetchProgress], table: str, chunks: str) -> AsyncIterator[None]:
-    """Show how far a call is while the block runs. What it was at the end stays, however the block ends.
+    """Show how far a call is while the block runs. What it was at the end stays, however the block ends. If a notebook
+    is interrupted, a line also tells what is kept, above the traceback.
 
     It is drawn in a thread, because a terminal that is stopped, or a full pipe, blocks.
     """
-    bar = ProgressBar(table, chunks)
+    bar, is_interrupted = ProgressBar(table, chunks), False
     drawing = asyncio.create_task(_draw_often(bar, now))
     try:
         yield
+    except asyncio.CancelledError:
+        is_interrupted = _in_kernel() and chunks != "files"
+        raise
     finally:
         _, cancelled = await cancel_all([drawing])
         bar.close(now())
+        if is_interrupted:
+            sys.stdout.write(_INTERRUPTED.format(chunks))
         if cancelled is not None:
             raise cancelled
 

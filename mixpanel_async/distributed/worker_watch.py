@@ -13,7 +13,7 @@ from mixpanel_async.errors import ExportError
 if TYPE_CHECKING:
     from mixpanel_async.distributed.cluster import Cluster
 
-logger = logging.getLogger("mixpanel_async")
+logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0
 """Seconds between two looks."""

@@ -20,11 +20,11 @@ CODE = """
 import asyncio
 from mixpanel_async import MixpanelClient, RateLimits, ServiceAccount
 
-async def export():
+async def export(**more):
     account = ServiceAccount({user!r}, {secret!r}, {project!r})
     async with MixpanelClient(account, base_url={url!r}, database={path!r}, limits=RateLimits(1000, 10000)) as client:
         await client.fetch_events(from_date="2026-01-01", to_date="2026-01-06", parallel=True, chunk_days=1,
-                                  resume=True, on_batch_complete=lambda news: print("committed", flush=True))
+                                  resume=True, on_batch_complete=lambda news: print("committed", flush=True), **more)
 """
 
 
@@ -82,6 +82,26 @@ async def test_in_a_notebook(server, path):
     finally:
         client.stop_channels()
         await manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+async def test_an_interrupted_cell_with_a_bar_tells_what_stays(server, path):
+    manager, client = await start_new_async_kernel(kernel_name="python3")
+    try:
+        client.execute(code_for(server, path) + "\nawait export(progress=True)\n")
+        while "committed" not in (await heard(client, "stream"))["text"]:
+            pass
+        await manager.interrupt_kernel()
+        told = ""
+        while (message := await client.get_iopub_msg(timeout=120))["msg_type"] != "error":
+            told += message["content"].get("text", "")
+        [line] = [line for line in told.splitlines() if line.startswith("Interrupted: ")]
+        await heard_idle(client)
+    finally:
+        client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+    assert line == "Interrupted: committed chunks are kept. Run the cell again, a fetch with resume=True, for the rest."
+    check(server, path)
 
 
 async def heard(client, kind):
