@@ -238,7 +238,7 @@ def dlt(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """`examples/webapp` on uvicorn, and its page in Chromium: on Debian, apt-get install chromium. Two minutes."""
+    """`examples/webapp` on uvicorn, and its page in Chromium: on Debian, apt-get install chromium. Three minutes."""
     session.install("-e", ".[test]", *WEBAPP)
     session.run("python", "-m", "pytest", "-q", "-n0", "tests/system/test_webapp.py", *session.posargs)
 
@@ -249,17 +249,17 @@ def nightly(session: nox.Session) -> None:
 
     How long they take on two cores, about:
 
-    - `whole`, the test suite without slices: 22 minutes, 18 of them for the state machine
+    - `whole`, the test suite without slices: 25 to 35 minutes
     - `kills`, 500 of them: 15 to 20 minutes
-    - `syscalls`, if strace is installed: 5 minutes
+    - `syscalls`, if strace is installed: 5 to 9 minutes
     - `torn`, if a C compiler is installed: 1 minute
-    - `floors`, the normal test run with the oldest dependencies: 4 minutes
+    - `floors`, the normal test run with the oldest dependencies: 9 minutes
     - `bench`, a fifth of the events, once: 4 minutes
     - `contract`, the clients of other authors: 2 minutes
     - `dbt`, the project of `examples/dbt`: 2 minutes, most of it to install dbt
     - `dlt`, the example with dlt: 3 minutes
     - `dask`, exports by many processes: 5 minutes
-    - `browser`, the page of `examples/webapp`: 2 minutes
+    - `browser`, the page of `examples/webapp`: 3 minutes
     - `docs`, the site and all its code blocks: 2 minutes
     """
     for name, arguments in NIGHTLY.items():
