@@ -213,7 +213,8 @@ class _Bar(tqdm):  # type: ignore[misc] # tqdm has no type annotations
         """Leave it as it is, and end the line."""
         for each in getattr(self, "_loggers", ()):
             each.removeFilter(self._remove_for_a_record)
-        super().close()
+        if hasattr(self, "last_print_t"):  # not if the first drawing failed: then this is called by `__del__`
+            super().close()
 
     @property
     def format_dict(self) -> dict[str, Any]:
