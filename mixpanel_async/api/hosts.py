@@ -66,8 +66,8 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     Raises:
         ConfigurationError: the region is unknown, or the base URL cannot be used.
     """
-    _check_region(region)
     if base_url is None:
+        _check_region(region)
         return hosts[region]
     try:
         parts = urlsplit(base_url if isinstance(base_url, str) else "")

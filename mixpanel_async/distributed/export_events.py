@@ -115,7 +115,8 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
         raise ConfigurationError("client must be a distributed.Client(asynchronous=True), made on this event loop.")
     check_credentials(credentials)
     check_settings(limits, retry, timeouts)
-    export_url("us" if region is None else region, base_url)  # raises for a URL with a password, which tasks would show
+    for url in (None, base_url):  # raises for another region, and for a URL with a password, which tasks would show
+        export_url("us" if region is None else region, url)
     check_hook("on_batch_complete", on_batch_complete)
     if not is_seconds(worker_timeout) or worker_timeout == 0:
         raise ConfigurationError(f"worker_timeout must be a number of seconds above 0, not {worker_timeout!r}.")
