@@ -174,9 +174,7 @@ async def _fetch(place: _Place, record: FolderRecord) -> ChunkReport:
             benches.close()
     if outcome.error is not None:
         attempts = outcome.error.attempts if isinstance(outcome.error, ExportError) else 1
-        return ChunkReport(
-            rejected=outcome.rejected_rows, attempts=attempts, error=without_span(str(outcome.error), *job.dates)
-        )
+        return ChunkReport(rejected=outcome.rejected_rows, attempts=attempts, error=outcome.result.error)
     return _report_of(files[-1].published.values(), attempts=1)
 
 

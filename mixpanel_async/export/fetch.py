@@ -32,9 +32,9 @@ from mixpanel_async.meter import FetchMeter
 from mixpanel_async.progress import HookCalls
 from mixpanel_async.selections import EventSelection
 from mixpanel_async.tasks import raise_first_cause
-from mixpanel_async.terminal import span, without_span
+from mixpanel_async.terminal import span
 from mixpanel_async.threads import CORES, Cores
-from mixpanel_async.types import BatchProgress, BatchResult
+from mixpanel_async.types import BatchProgress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -237,9 +237,7 @@ class ChunkFetcher:
             except ExportError as error:
                 if error.fatal:
                     raise
-                outcome = Outcome(
-                    BatchResult(*chunk, rows=0, success=False, error=without_span(str(error), *chunk)), error
-                )
+                outcome = Outcome.failed(chunk, error)
             if outcome.error is not None:
                 trace.failed(outcome.error)
         if outcome.error is not None:

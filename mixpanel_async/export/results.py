@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixpanel_async.errors import ExportError, MixpanelError
+from mixpanel_async.terminal import without_span
 from mixpanel_async.types import BatchResult, Failure, FetchResult, ParallelFetchResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mixpanel_async.dates import DateChunk
 
     Range = tuple[dt.date, dt.date]
 
@@ -25,6 +28,12 @@ class Outcome:
     """The error that ended its last attempt."""
     rejected_rows: int = 0
     """Its lines that are not events."""
+
+    @classmethod
+    def failed(cls, dates: DateChunk, error: MixpanelError, *, rejected_rows: int = 0) -> Outcome:
+        """Return that of a chunk that an error ended; its result names the dates, so its error does not."""
+        result = BatchResult(*dates, rows=0, success=False, error=without_span(str(error), *dates))
+        return cls(result, error, rejected_rows)
 
     def without_copies(self, copies: Mapping[dt.date, int]) -> Outcome:
         """Return the same without rows that the table shows as another chunk's; see `duck.copies.drop`."""

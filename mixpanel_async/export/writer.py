@@ -17,7 +17,7 @@ from mixpanel_async.errors import DecodeError
 from mixpanel_async.export.messages import EndChunk, HoldRepeated, LoadBatches
 from mixpanel_async.export.results import Outcome
 from mixpanel_async.records import ChunkRecord
-from mixpanel_async.terminal import span, without_span
+from mixpanel_async.terminal import span
 from mixpanel_async.threads import finish_in_thread
 from mixpanel_async.types import BatchResult
 
@@ -119,8 +119,7 @@ class ChunkWriter:
             raise
         if counts.failure is not None:
             error = self._no_event(counts.rejected, counts.failure, loader.rejected_in)
-            result = BatchResult(*self.dates, rows=0, success=False, error=without_span(str(error), *self.dates))
-            return Outcome(result, error, rejected_rows=counts.rejected)
+            return Outcome.failed(self.dates, error, rejected_rows=counts.rejected)
         if counts.rejected:
             logger.warning(
                 "%s: %d lines are not events; they are kept in %s.",
