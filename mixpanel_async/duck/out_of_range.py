@@ -52,11 +52,7 @@ def delete_rows(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, da
     if _count(cursor, f"{recorded} WHERE {_OWN}", values):
         times = f"event_time IN (SELECT event_time FROM {recorded} WHERE {_OWN})"
         cursor.execute(_deletion(table, recorded, times), values)
-    if _count(cursor, f"{recorded} WHERE {_FOREIGN}", values):
-        cursor.execute(_deletion(table, recorded, WITHIN), values)
-    else:
-        days = {"first": values["first"], "last": values["last"]}
-        cursor.execute(f"DELETE FROM {table} WHERE {WITHIN}", days)
+    delete_within(cursor, schema, name, dates, "true")
     cursor.execute(
         f"DELETE FROM {recorded} WHERE table_name = lower($name) AND day BETWEEN $first::DATE AND $last::DATE", values
     )
