@@ -34,7 +34,7 @@ def choose_host(region: str | None, base_url: str | None, environment: Mapping[s
         ConfigurationError: the region is unknown, or the variable that would be used is set and empty.
     """
     if region is not None:
-        _check_region(region)
+        check_region(region)
     for name, argument in (("MP_REGION", region), ("MP_BASE_URL", base_url)):
         if argument is None and environment.get(name) == "":
             raise ConfigurationError(f"{name} is set and empty: give it a value, or unset it.")
@@ -67,7 +67,7 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
         ConfigurationError: the region is unknown, or the base URL cannot be used.
     """
     if base_url is None:
-        _check_region(region)
+        check_region(region)
         return hosts[region]
     try:
         parts = urlsplit(base_url if isinstance(base_url, str) else "")
@@ -81,6 +81,7 @@ def host(hosts: Mapping[str, str], region: str, base_url: str | None) -> str:
     return base_url.rstrip("/")
 
 
-def _check_region(region: str) -> None:
+def check_region(region: str) -> None:
+    """Check a region. Raises ConfigurationError, which names those there are."""
     if not isinstance(region, str) or region not in EXPORTS:
         raise ConfigurationError(f"region must be one of {', '.join(EXPORTS)}, not {region!r}.")

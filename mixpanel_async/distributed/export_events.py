@@ -15,6 +15,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixpanel_async.api.hosts import check_region
 from mixpanel_async.api.limits import RateLimits
 from mixpanel_async.api.retry import RetryPolicy
 from mixpanel_async.api.settings import check_settings
@@ -115,8 +116,9 @@ def export_events(  # noqa: PLR0913 - each is one independent setting with a def
         raise ConfigurationError("client must be a distributed.Client(asynchronous=True), made on this event loop.")
     check_credentials(credentials)
     check_settings(limits, retry, timeouts)
-    for url in (None, base_url):  # raises for another region, and for a URL with a password, which tasks would show
-        export_url("us" if region is None else region, url)
+    if region is not None:
+        check_region(region)
+    export_url("us", base_url)  # raises for a URL with a password, which tasks would show
     check_hook("on_batch_complete", on_batch_complete)
     if not is_seconds(worker_timeout) or worker_timeout == 0:
         raise ConfigurationError(f"worker_timeout must be a number of seconds above 0, not {worker_timeout!r}.")
