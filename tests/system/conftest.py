@@ -32,12 +32,13 @@ LAST = "2026-01-10"
 class Gated:
     """Events of which the last day's come once the gate is open."""
 
-    def __init__(self):
-        self.source = GeneratedEvents(per_day=40, seed=7, duplicates=0.05)
+    def __init__(self, source=None, last=LAST):
+        self.source = source or GeneratedEvents(per_day=40, seed=7, duplicates=0.05)
         self.gate = threading.Event()
+        self._last = last
 
     def pieces(self, day, **given):
-        if day.isoformat() == LAST:
+        if day.isoformat() == self._last:
             self.gate.wait()
         yield from self.source.pieces(day, **given)
 

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import sys
-import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ import pytest
 
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 
-from .conftest import expected, journal, stored
+from .conftest import Gated, expected, journal, stored
 
 for package in ("starlette", "uvicorn"):
     pytest.importorskip(package, reason=f"{package} is not installed: `nox -s browser` runs these tests")
@@ -43,23 +42,10 @@ PATIENCE = 300
 """Seconds, for a busy machine. A stream that does not end would hold the server for ever."""
 
 
-class Gated:
-    """Events of which the last day's come once the gate is open."""
-
-    def __init__(self):
-        self.source = GeneratedEvents(per_day=lambda day: 20 + day.day, seed=7)
-        self.gate = threading.Event()
-
-    def pieces(self, day, **given):
-        if day.isoformat() == LAST:
-            self.gate.wait()
-        yield from self.source.pieces(day, **given)
-
-
 @pytest.fixture
 async def fake():
     """A fake whose last day waits for `fake.events.gate`, and which refuses one date once."""
-    source = Gated()
+    source = Gated(GeneratedEvents(per_day=lambda day: 20 + day.day, seed=7), LAST)
     async with FakeMixpanel(source, today=TODAY, limits=None) as server:
         server.faults.add(Fault.status(400, CAUSE), date=REFUSED, times=1)
         yield server
