@@ -68,9 +68,10 @@ class Peer:
         match self.client:
             case None:
                 return env | {"PYTHONPATH": str(ROOT)}
+            case PythonClient():
+                return env | {"PYTHONPATH": str(CONTRACT)}
             case NodeClient(name):
                 return env | {"NODE_PATH": str(home / name / "node_modules"), "FAKE_MIXPANEL": url}
-        return env
 
 
 def of_duckdb(where: Path) -> Rows:

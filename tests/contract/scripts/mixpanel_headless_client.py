@@ -4,20 +4,14 @@ It takes the host and the account from the environment. Nothing is undone: `raw=
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
 from mixpanel_headless import Workspace
+from to_the_fake import put_into_the_environment
 
 task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-os.environ |= {
-    "MP_API_BASE_URL": task["url"],
-    "MP_USERNAME": task["username"],
-    "MP_SECRET": task["secret"],
-    "MP_PROJECT_ID": str(task["project_id"]),
-    "MP_REGION": "us",
-}
+put_into_the_environment(task)
 workspace = Workspace()
 rows = [
     *(

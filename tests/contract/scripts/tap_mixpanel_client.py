@@ -16,22 +16,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import requests
 import tap_mixpanel
+from to_the_fake import send_by_requests, tap_settings
 
 STREAMS = {"export", "engage", "cohorts", "cohort_members", "annotations"}
 """All but funnels: they are reports, not data, and the fake has none."""
 
 task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 OUT = Path(sys.argv[2])
-ask = requests.Session.request
-
-
-def ask_the_fake(session, method, url, **how):
-    return ask(session, method, re.sub(r"^https://(data\.)?mixpanel\.com", task["url"], url), **how)
-
-
-requests.Session.request = ask_the_fake
+send_by_requests(task["url"])
 
 
 def tap(*arguments):
@@ -75,16 +68,7 @@ def undone(stream, record):
 
 with tempfile.TemporaryDirectory() as directory:
     config, catalog = Path(directory, "config.json"), Path(directory, "catalog.json")
-    settings = {
-        "api_secret": task["api_secret"],
-        "project_timezone": "UTC",
-        "attribution_window": "5",
-        "start_date": f"{task['from_date']}T00:00:00Z",
-        "end_date": f"{task['to_date']}T00:00:00Z",
-        "user_agent": "contract",
-        "select_properties_by_default": "true",
-    }
-    config.write_text(json.dumps(settings))
+    config.write_text(json.dumps(tap_settings(task)))
     found = json.loads(tap("--config", str(config), "--discover"))
     for stream in found["streams"]:
         for entry in stream["metadata"]:

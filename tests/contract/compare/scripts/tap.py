@@ -6,22 +6,14 @@ Its hosts stand in the code, so `requests` is given another scheme and host on t
 import contextlib
 import io
 import json
-import re
 import sys
 from pathlib import Path
 
-import requests
 import tap_mixpanel
+from to_the_fake import send_by_requests, tap_settings
 
 task = json.loads(Path("task.json").read_text(encoding="utf-8"))
-ask = requests.Session.request
-
-
-def ask_the_fake(session, method, url, **how):
-    return ask(session, method, re.sub(r"^https://(data\.)?mixpanel\.com", task["url"], url), **how)
-
-
-requests.Session.request = ask_the_fake
+send_by_requests(task["url"])
 
 
 def write(name, value):
@@ -51,16 +43,7 @@ def last_state():
     return {}
 
 
-settings = {
-    "api_secret": task["api_secret"],
-    "project_timezone": "UTC",
-    "attribution_window": "5",
-    "start_date": f"{task['from_date']}T00:00:00Z",
-    "end_date": f"{task['to_date']}T00:00:00Z",
-    "user_agent": "compare",
-    "select_properties_by_default": "true",
-}
-write("config.json", settings)
+write("config.json", tap_settings(task))
 if task["run"] == 1:
     write("catalog.json", discovered())
 tap("--catalog", "catalog.json", *(["--state", write("state.json", last_state())] if task["run"] == 2 else []))
