@@ -46,6 +46,8 @@ from tests.slices import few
 
 LAST = FIRST + dt.timedelta(days=11)
 DAYS = {"from_date": str(FIRST), "to_date": str(LAST), "parallel": True, "chunk_days": 1}
+SYNC = "fsync" if duckdb.__version__.startswith("1.") else "fdatasync"
+"""The system call by which DuckDB writes its log to the disk."""
 strace = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
@@ -195,7 +197,7 @@ async def test_row_59_an_interrupt_in_a_fetch_ends_it_with_whole_chunks(client_o
 
 
 @strace
-@pytest.mark.parametrize("point", few([Point("fdatasync", 3), Point("pwrite64", 12)], 1), ids=str)
+@pytest.mark.parametrize("point", few([Point(SYNC, 5), Point("pwrite64", 12)], 1), ids=str)
 async def test_row_60_killed_at_a_system_call_it_leaves_whole_chunks(fake, client_of, promise, point):
     task = task_for(fake, promise.path, {**DAYS, "max_workers": 2}, checkpoint=1 << 10, one_thread=True)
     life = await live(task, fake, under=under_strace(point, promise.path))
@@ -224,7 +226,7 @@ async def test_row_65_an_input_output_error_is_told_and_the_client_goes_on(fake,
     file is let go between chunks: its log stays, the next opening reads it, and there is nothing to tell.
     """
     task = task_for(fake, promise.path, {**DAYS, "max_workers": 2, "resume": True}, one_thread=True, again=True)
-    point = Point("fdatasync", number, "error=EIO")
+    point = Point(SYNC, number, "error=EIO")
     life = await live(task, fake, under=under_strace(point, promise.path))
 
     assert len(life.refused) == 1
