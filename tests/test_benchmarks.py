@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -39,6 +40,14 @@ def test_it_runs_from_end_to_end(tmp_path):
         "mixpanel_async",
         "DuckDB, local files",
     ]
+
+
+def test_years_of_appends_are_measured():
+    command = [sys.executable, "-m", "benchmarks.appends", "50", "--days", "6", "--replaced", "3"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(
+        r"\| 50, 6 \|(?: [\d.,]+(?: and [\d.]+)?(?: MB| s)?(?:, [\d.]+ (?:ms|s))? \|){7}\n", ended.stdout
+    )
 
 
 def test_a_contender_with_wrong_rows_fails_the_run(tmp_path):
