@@ -46,8 +46,8 @@ class Fleet:
     """Seconds of one core for a chunk."""
     cores: int = 4
     """Of each worker."""
-    scheduler: float = 0.004
-    """Seconds of Dask's scheduler for a task; measured with those of client and worker."""
+    scheduler: float = 0.001
+    """Seconds of Dask's scheduler for a task; see `tests.distributed.empty_chunks`."""
     limits: RateLimits = field(default_factory=RateLimits)
 
 
