@@ -246,10 +246,13 @@ class HeldDatabase:
         except TimeoutError:
             raise DatabaseLockedError(f"{self.database.path}: another call waits for it.") from None
         try:
-            if wait and self._is_turn_over():
-                await self._unused.wait()
-                await self._release()
-                await asyncio.sleep(PAUSE)
+            if wait and self._may_let_go():
+                is_turn_over = self._is_turn_over()
+                if is_turn_over or self.database.has_long_log():
+                    await self._unused.wait()
+                    await self._release()
+                if is_turn_over:
+                    await asyncio.sleep(PAUSE)
             if not self.database.is_open:
                 try:
                     await self._acquire(self._lock_timeout if wait else 0.0, create=create)
@@ -312,12 +315,14 @@ class HeldDatabase:
         if not self._users:
             self._letting_go = asyncio.create_task(self._let_go())
 
+    def _may_let_go(self) -> bool:
+        """Whether a file is open, and no call holds it that may be waiting for this very one."""
+        return self.database.path is not None and self.database.is_open and not self._holds
+
     def _is_turn_over(self) -> bool:
         path, held_for = self.database.path, self._clock() - self._began
-        if path is None or not self.database.is_open or self._holds:
-            return False  # who holds it may be waiting for this very call
-        is_awaited = held_for >= TURN and somebody_waits(path)
-        return is_awaited or held_for >= LONG_TURN or self.database.has_long_log()
+        is_awaited = held_for >= TURN and path is not None and somebody_waits(path)
+        return is_awaited or held_for >= LONG_TURN
 
     async def _acquire(self, lock_timeout: float, *, create: bool) -> None:
         acquire = partial(finish_in_thread, partial(self.database.acquire, create=create))

@@ -409,3 +409,12 @@ async def test_letting_go_waits_for_a_close_that_has_begun(path, cancels):
     assert letting_go.cancelled() == bool(cancels)
     with duckdb.connect(str(path)) as others:
         assert others.execute("SELECT 1").fetchall() == [(1,)]
+
+
+async def test_a_long_log_is_moved_into_the_file_without_a_pause_for_others(fake, client_of, path, gated, monkeypatch):
+    monkeypatch.setattr("mixpanel_async.duck.connection.LONG_LOG", 1)
+    monkeypatch.setattr(holding, "PAUSE", 3600.0)
+    gated.gate.set()
+    async with asyncio.timeout(60):
+        await client_of(fake).fetch_events(**DAYS, max_workers=1)
+    assert stored(path) == expected(fake, "2026-01-05", LAST)
