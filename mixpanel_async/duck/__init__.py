@@ -7,7 +7,7 @@ transactions    a transaction around a few statements
 versions        the library's own tables, their version and migrations
 files           a database file: created whole, and attached
 whole_files     files that are written whole, or not at all
-merging         whether DuckDB may merge row groups
+row_groups      how many rows a row group has, and whether DuckDB may merge them
 translation     errors of DuckDB as errors of ours
 sharing         which files this process has open
 checkpoints     the log moved into the file, and undone if that was cut short

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from mixpanel_async.duck import row_groups
 from mixpanel_async.duck.checkpoints import checkpoint, log_of, size_of, undo_checkpoint
 from mixpanel_async.duck.connection import MEMORY_LIMIT, SETTINGS
-from mixpanel_async.duck.files import ROW_GROUP, STORAGE_VERSION, as_literal, compacting_directory
+from mixpanel_async.duck.files import STORAGE_VERSION, as_literal, compacting_directory
 from mixpanel_async.duck.listing import list_catalog
 from mixpanel_async.duck.reading import check_exists
 from mixpanel_async.duck.schema import Schema
@@ -120,9 +121,8 @@ class Compaction:
         new = Path(folder) / self._path.name
         query = f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{OLD}'"
         ((version,),) = instance.execute(query).fetchall()
-        options = (
-            f"TYPE duckdb, STORAGE_VERSION '{(version or STORAGE_VERSION).rstrip('+')}', ROW_GROUP_SIZE {ROW_GROUP}"
-        )
+        version = (version or STORAGE_VERSION).rstrip("+")
+        options = f"TYPE duckdb, STORAGE_VERSION '{version}', ROW_GROUP_SIZE {row_groups.USUAL}"
         instance.execute(f"ATTACH {as_literal(str(new))} AS {NEW} ({options})")
         opened.enter_context(opened_to_write(new))
         instance.execute(f"COPY FROM DATABASE {OLD} TO {NEW}")

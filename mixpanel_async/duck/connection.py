@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from mixpanel_async.duck import merging
+from mixpanel_async.duck import row_groups
 from mixpanel_async.duck.checkpoints import checkpoint, log_of, size_of, undo_checkpoint
 from mixpanel_async.duck.files import CATALOG, as_literal, attach_file, create_file, detach_file, remove_left_behind
 from mixpanel_async.duck.schema import Schema
@@ -34,8 +34,10 @@ memory.
 LONG_ROW = 4096
 """Bytes of a row, on average over a batch. A row group of longer rows may need more than `MEMORY_LIMIT`."""
 
-LONG_LOG = 16 << 20
-"""Bytes of the write-ahead log at which the file is let go of, and so checkpointed: the log is in memory, too."""
+LONG_LOG = 32 << 20
+"""Bytes of the write-ahead log at which the file is let go of, and so checkpointed: the log is in memory, too. Nothing
+is written meanwhile, and chunks wait until all that were begun are written.
+"""
 
 SETTINGS: Settings = {
     # Statements run in parallel, one a core; more threads in each would only compete.
@@ -67,6 +69,7 @@ class Database:
         self._instance: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opened = ExitStack()
+        self._row_group: int | None = None
         self._ample_memory = ""
         self._has_ample_memory = False
         self._may_have_left_log = False
@@ -172,7 +175,7 @@ class Database:
         opened.enter_context(opened_to_write(path))
         undo_checkpoint(path)
         try:
-            attach_file(instance, path)
+            self._attach(instance, path)
         except duckdb.Error as error:
             if "already attached" not in str(error):
                 raise
@@ -180,7 +183,6 @@ class Database:
             self.schema = _writable_schema(connection)
             return connection
         opened.callback(self._detach)
-        merging.forbid(instance)
         self.schema = Schema(CATALOG, "main")
         if self._has_ample_memory:
             self._has_ample_memory = False
@@ -202,13 +204,26 @@ class Database:
             self._instance = instance
         return self._instance
 
+    def _attach(self, instance: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """Attach the file, with the row groups that suit its chunks: they are known once it was attached."""
+        attach_file(instance, path, self._row_group or row_groups.USUAL)
+        row_groups.forbid_merging(instance)
+        if self._row_group is None:
+            self._row_group = row_groups.size_for(row_groups.mean_rows(instance, Schema(CATALOG, "main")))
+            if self._row_group != row_groups.USUAL:
+                checkpoint(instance, CATALOG, path)
+                detach_file(instance)
+                attach_file(instance, path, self._row_group)
+
     def _detach(self) -> None:
         """Checkpoint the file and detach it. After an error drop the instance: that closes the file, and the log stays
         for the next opening.
         """
         try:
             if self._instance is not None and self.path is not None:
-                merging.allow_for_small_chunks(self._instance, self.schema)
+                rows = row_groups.mean_rows(self._instance, self.schema)
+                self._row_group = row_groups.size_for(rows)
+                row_groups.allow_merging(self._instance, rows)
                 checkpoint(self._instance, CATALOG, self.path)
                 detach_file(self._instance)
         except (duckdb.Error, OSError):

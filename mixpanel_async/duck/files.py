@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 CATALOG = "mixpanel"
 """The name under which a file is attached."""
 
-ROW_GROUP = 24_576
-"""Rows in a row group of what is written here.
-
-DuckDB writes a transaction's rows straight to their place only if they fill a row group (122,880 rows by default), and
-others through the write-ahead log first. Smaller groups let smaller chunks be written once; larger ones take less
-space. The size is a setting of the attachment, not of the file: plain DuckDB reads it.
-"""
-
 STORAGE_VERSION = "v1.5.0"
 """The format of new files: DuckDB 1.5 and all later releases open them. Without it, a file that DuckDB 2 creates
 cannot be opened by last year's tools. A file that exists keeps its format.
@@ -45,9 +37,9 @@ _COMPACTING = ".mixpanel-async-compacting-"
 """In the name of the directory in which a file is written anew."""
 
 
-def attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Attach a file as `CATALOG`; it keeps its format."""
-    _attach(connection, path, f"ROW_GROUP_SIZE {ROW_GROUP}")
+def attach_file(connection: duckdb.DuckDBPyConnection, path: Path, row_group: int) -> None:
+    """Attach a file as `CATALOG`; it keeps its format. What is written has row groups of so many rows."""
+    _attach(connection, path, f"ROW_GROUP_SIZE {row_group}")
 
 
 def detach_file(connection: duckdb.DuckDBPyConnection) -> None:

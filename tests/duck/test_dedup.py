@@ -9,7 +9,7 @@ import pytest
 from mixpanel_async.decode.repeated_ids import IdSet
 from mixpanel_async.duck import chunk_loader, dedup, parser, table_sink
 from mixpanel_async.duck.connection import Database
-from mixpanel_async.duck.files import ROW_GROUP
+from mixpanel_async.duck.row_groups import USUAL
 from mixpanel_async.duck.workbench import Workbench
 from mixpanel_async.errors import StoreError
 from mixpanel_async.records import ChunkCounts, ChunkRecord
@@ -34,7 +34,7 @@ def test_a_chunk_with_duplicates_is_written_once_and_not_into_the_log_too(tmp_pa
     lease = database.lease()
     lease.open()
     shelf = Shelf(database).prepare()
-    rows = ROW_GROUP + 2000
+    rows = USUAL + 2000
     shelf.store(DAY, numbered(rows, repeat_every=100))
     assert shelf.journal("rows, duplicates") == [(*DAY, rows, (rows - 1) // 100)]
     assert (tmp_path / "events.duckdb.wal").stat().st_size < rows * 1100 / 5  # at most what makes no full row group
