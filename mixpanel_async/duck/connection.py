@@ -211,8 +211,7 @@ class Database:
         if self._row_group is None:
             self._row_group = row_groups.size_for(row_groups.mean_rows(instance, Schema(CATALOG, "main")))
             if self._row_group != row_groups.USUAL:
-                checkpoint(instance, CATALOG, path)
-                detach_file(instance)
+                detach_file(instance)  # it leaves a log as it is: no checkpoint without an undo file
                 attach_file(instance, path, self._row_group)
 
     def _detach(self) -> None:
