@@ -113,7 +113,9 @@ def test_blocking_code(tmp_path):
     rows = sum(int(rows.replace(",", "")) for rows in re.findall(r"^20.* to .*: ([\d,]+) rows$", shown, re.MULTILINE))
     assert rows == number_in(r"\nevents +([\d,]+)\n", shown) == rows_in(tmp_path / "blocking.duckdb") > 5000
     assert "│ Search" in shown
-    assert number_in(r"\nevents +([\d,]+)\n", run_example(tmp_path, "blocking.py")) == 0
+    again = number_in(r"\nevents +([\d,]+)\n", run_example(tmp_path, "blocking.py"))
+    assert again <= 500  # yesterday, in the hours in which it is not over everywhere
+    assert rows_in(tmp_path / "blocking.duckdb") == rows
 
 
 async def test_ctrl_c_in_blocking_code_leaves_whole_chunks_and_ends_the_process(tmp_path):
