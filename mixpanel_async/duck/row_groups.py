@@ -30,7 +30,7 @@ _SMALL_CHUNK = 1_000
 
 
 def mean_rows(connection: duckdb.DuckDBPyConnection, schema: Schema) -> float:
-    """Return the mean rows of the chunks of the table where it is highest; 0 if there are none."""
+    """Return how many rows a chunk has on average, in the table whose chunks are longest; 0 without chunks."""
     query = f"""SELECT coalesce(max(mean), 0) FROM (
         SELECT avg(rows) AS mean FROM {schema}._mixpanel_chunks WHERE rows > 0 GROUP BY table_name
     )"""

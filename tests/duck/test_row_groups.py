@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from mixpanel_async.duck.checkpoints import log_of, size_of
 from mixpanel_async.duck.connection import Database
 from mixpanel_async.duck.row_groups import LEAST, USUAL, size_for
 from tests.duck.conftest import Shelf, event
@@ -32,7 +33,7 @@ def store(database, dates):
     """Store a chunk, as a fetch of its own; return how many bytes of the log it took."""
     with opened(database) as shelf:
         shelf.store(dates, day_of(dates[0]))
-        return (database.path.parent / f"{database.path.name}.wal").stat().st_size
+        return size_of(log_of(database.path))
 
 
 def rows_in(database):
