@@ -63,6 +63,7 @@ class Case:
     limit_mb: int | None = None
     """The memory at which a peer is killed."""
     timeout: float = 1200.0
+    """Seconds after which a peer is killed."""
 
     @property
     def generated(self) -> GeneratedEvents:
@@ -113,5 +114,5 @@ def cases(most: int = 1_000_000) -> tuple[Case, ...]:
         Case("bad line", "between two events, in each response, the first half of a line", line=CUT_LINE),
         Case("line break", "in each response, an event with a raw line break in a text", line=BROKEN_LINE),
         Case("kill", "a body stalls after 120 kB; SIGKILL; a second run", Fault.stall(after_bytes=120_000), second="killed"),
-        Case("memory", "many events; SIGKILL at 1 GB", events=many, limit_mb=1000),
+        Case("memory", "many events; SIGKILL at 1 GB", events=many, limit_mb=1000, timeout=3600.0),
     )  # fmt: skip
