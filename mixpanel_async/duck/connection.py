@@ -175,7 +175,7 @@ class Database:
         opened.enter_context(opened_to_write(path))
         undo_checkpoint(path)
         try:
-            self._attach(instance, path)
+            attach_file(instance, path, self._row_group or row_groups.USUAL)
         except duckdb.Error as error:
             if "already attached" not in str(error):
                 raise
@@ -184,6 +184,7 @@ class Database:
             return connection
         opened.callback(self._detach)
         self.schema = Schema(CATALOG, "main")
+        self._choose_row_groups(instance, path)
         if self._has_ample_memory:
             self._has_ample_memory = False
             instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
@@ -204,12 +205,11 @@ class Database:
             self._instance = instance
         return self._instance
 
-    def _attach(self, instance: duckdb.DuckDBPyConnection, path: Path) -> None:
-        """Attach the file, with the row groups that suit its chunks: they are known once it was attached."""
-        attach_file(instance, path, self._row_group or row_groups.USUAL)
+    def _choose_row_groups(self, instance: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """Give the attached file the row groups that suit its chunks; the first time, it is attached again for them."""
         row_groups.forbid_merging(instance)
         if self._row_group is None:
-            self._row_group = row_groups.size_for(row_groups.mean_rows(instance, Schema(CATALOG, "main")))
+            self._row_group = row_groups.size_for(row_groups.mean_rows(instance, self.schema))
             if self._row_group != row_groups.USUAL:
                 detach_file(instance)  # it leaves a log as it is: no checkpoint without an undo file
                 attach_file(instance, path, self._row_group)

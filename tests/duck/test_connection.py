@@ -306,6 +306,20 @@ def test_a_failed_lease_holds_nothing(path):
         pass
 
 
+def test_a_file_whose_journal_cannot_be_read_is_let_go_of(path):
+    fill(Database(path))
+    with duckdb.connect(path) as plain:
+        plain.execute("ALTER TABLE _mixpanel_chunks RENAME rows TO count")
+    database = Database(path)
+    with pytest.raises(StoreError, match="rows"):
+        database.lease().open()
+    with duckdb.connect(path) as plain:  # as who mends it does, while the client is still there
+        plain.execute("ALTER TABLE _mixpanel_chunks RENAME count TO rows")
+    fill(database, "others")
+    with duckdb.connect(path, read_only=True) as plain:
+        assert plain.execute("SELECT count(*) FROM others").fetchall() == [(1,)]
+
+
 def test_nothing_is_downloaded_and_no_variable_is_a_table(path, monkeypatch):
     def no_net(*_, **__):
         raise AssertionError("the net was asked")
