@@ -256,7 +256,8 @@ class MixpanelClient:
 
         Raises:
             ValueError: an argument is out of its range; nothing was requested or written.
-            TableExistsError, TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing requested.
+            TableExistsError, TableNotFoundError, SelectionMismatchError: see `append` and `resume`; or the table is of
+                another project (a project secret does not tell its own). Nothing requested.
             DatabaseLockedError: another process holds the file; nothing requested.
             AuthenticationError, QueryError: every chunk would meet this error, so the call ends at once.
             ExportError: every chunk failed. With `parallel=False` there is one chunk, and it failed.
@@ -365,8 +366,8 @@ class MixpanelClient:
         """
         check_flags(sync=sync, **options)
         call = call_of(name, from_date, to_date, sync=sync, options=options)
-        limiter, calendar = self._core.export_source().limiter, KnownCalendar(self._calendar.known)
-        return await self._core.call_that_looks(partial(plan_events, call, calendar, limiter))
+        source, calendar = self._core.export_source(), KnownCalendar(self._calendar.known)
+        return await self._core.call_that_looks(partial(plan_events, call, calendar, source))
 
     @telemetry.traced
     async def project(self) -> Project:
@@ -563,7 +564,8 @@ class MixpanelClient:
 
         Raises:
             ValueError: an argument is out of its range; nothing was requested or written.
-            TableNotFoundError, SelectionMismatchError: see `append` and `resume`; nothing requested.
+            TableNotFoundError, SelectionMismatchError: see `append` and `resume`; or the table is of another project.
+                Nothing requested.
             DatabaseLockedError: another process holds the file; nothing requested.
             AuthenticationError, QueryError: every page would meet this error, as when the plan has no query API (402).
             ExportError: every page failed; with `parallel=False`, one page failed.
@@ -635,9 +637,9 @@ class MixpanelClient:
 
         Raises:
             ValueError: an argument is out of its range; nothing was requested or written.
-            SelectionMismatchError: `where`, `output_properties` or `group_id` is not the table's; or the table was
-                fetched with `cohort_id`, `behaviors` or distinct ids, which need `fetch_profiles`, because a profile
-                may come to belong to them without a visit. Nothing was requested.
+            SelectionMismatchError: `where`, `output_properties`, `group_id` or the project is not the table's; or the
+                table was fetched with `cohort_id`, `behaviors` or distinct ids, which need `fetch_profiles`, because a
+                profile may come to belong to them without a visit. Nothing was requested.
             DatabaseLockedError, AuthenticationError, QueryError, ExportError, StoreError, RuntimeError: as
                 `fetch_profiles(parallel=True)`.
 
@@ -708,9 +710,9 @@ class MixpanelClient:
 
         Raises:
             ValueError: an argument is out of its range.
-            TableNotFoundError, StoreError: there is no such table, it does not hold a date, it was fetched with a
-                `where` or a `limit`, which Mixpanel does not count by, or it holds something else; nothing was
-                requested.
+            TableNotFoundError, SelectionMismatchError, StoreError: there is no such table, it is of another project, it
+                does not hold a date, it was fetched with a `where` or a `limit`, which Mixpanel does not count by, or
+                it holds something else; nothing was requested.
             DatabaseLockedError: another process holds the file; nothing was requested.
             QueryError: Mixpanel rejects a query: the plan has no query API (402), for example.
             ExportError: the last attempt at a query failed.

@@ -152,7 +152,9 @@ class TableNotFoundError(StoreError):
 
 
 class SelectionMismatchError(StoreError):
-    """The table holds another selection (`events`, `where`, `limit`) than this call's, or times in whole seconds."""
+    """The table holds another selection (`events`, `where`, `limit`) than this call's, another project's rows, or times
+    in whole seconds.
+    """
 
 
 class DatabaseLockedError(StoreError):

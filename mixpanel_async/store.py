@@ -337,7 +337,7 @@ class Store:
         Raises:
             ValueError, ConfigurationError: an argument is out of its range.
             TableNotFoundError: the project was never exported to this destination.
-            SelectionMismatchError: the table holds another selection.
+            SelectionMismatchError: the table holds another selection, or another project's rows.
             StoreError: a file cannot be read or written. Chunks that were loaded before stay.
 
         A cancel takes effect when all is loaded.

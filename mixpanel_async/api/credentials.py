@@ -131,6 +131,11 @@ def project_parameter(credentials: Credentials) -> dict[str, str]:
     return {"project_id": credentials.project_id}
 
 
+def project_of(credentials: Credentials) -> str | None:
+    """Return the project's id without leading zeros; `None` for a project secret, which does not tell it."""
+    return None if isinstance(credentials, ProjectSecret) else str(int(credentials.project_id))
+
+
 def credentials_from(environment: Mapping[str, str]) -> Credentials:
     """Read the credentials from `MP_...` variables.
 

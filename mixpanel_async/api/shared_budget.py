@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from mixpanel_async.api.budget_file import BudgetFile
-from mixpanel_async.api.credentials import ProjectSecret
+from mixpanel_async.api.credentials import ProjectSecret, project_of
 from mixpanel_async.api.hosts import is_loopback
 from mixpanel_async.errors import ConfigurationError
 
@@ -53,4 +53,4 @@ def _project(credentials: Credentials) -> str:
     """Name the project. A project secret names none: its hash stands for it, from which nobody gets the secret."""
     if isinstance(credentials, ProjectSecret):
         return f"secret-{hashlib.sha256(credentials.secret.reveal().encode()).hexdigest()[:16]}"
-    return str(int(credentials.project_id))
+    return str(project_of(credentials))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mixpanel_async import telemetry
 from mixpanel_async.api.budget import HOUR
+from mixpanel_async.api.credentials import project_of
 from mixpanel_async.api.waiting import LONG_WAIT
 from mixpanel_async.errors import RateLimitError
 
@@ -46,6 +47,11 @@ class Source:
     retry: RetryPolicy
     meter: RequestMeter | None = None
     """Of the call that uses the source."""
+
+    @property
+    def project(self) -> str | None:
+        """The id of the project; `None` with a project secret, which does not tell it."""
+        return project_of(self.credentials)
 
     def received(self, size: int) -> None:
         """Count bytes of a response's body."""

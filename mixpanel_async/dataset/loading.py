@@ -36,8 +36,9 @@ def plan_loading(
     selection, deduplicate = selection_of(folder, project_id)
     chunks = list(_chunks(list(Manifests(folder, project_id).valid(first, last).values())))
     return partial(
-        load_chunks, name=name, selection=selection, deduplicate=deduplicate, chunks=chunks, reading=folder.reading
-    )
+        load_chunks, name=name, project=str(project_id), selection=selection, deduplicate=deduplicate, chunks=chunks,
+        reading=folder.reading,
+    )  # fmt: skip
 
 
 def _chunks(manifests: Sequence[Manifest]) -> Iterator[ParquetChunk]:

@@ -23,6 +23,7 @@ dedup           rows held until they can be inserted without duplicates
 chunk_loader    a chunk's batches to a sink, through parser and dedup
 out_of_range    rows whose own time lies outside the dates they were returned for
 copies          rows of one key in several chunks
+projects        which project a table is of
 journal         which dates a table holds
 coverage        which days a table of events holds
 tables          which tables there are

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async.coverage import Coverage, CoveredChunk, RejectedChunk
 from mixpanel_async.duck.journal import is_ours
+from mixpanel_async.duck.projects import check_project
 from mixpanel_async.duck.schema import check_columns, table_exists
 from mixpanel_async.duck.translation import translate_errors
 from mixpanel_async.duck.versions import has_our_tables
@@ -76,16 +77,23 @@ def read_coverage(cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: st
 
 
 def read_held(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, *, name: str, ends: tuple[dt.date | None, dt.date | None]
+    cursor: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    *,
+    name: str,
+    ends: tuple[dt.date | None, dt.date | None],
+    project: str | None,
 ) -> HeldEvents:
     """Read what a table holds: its days, and the names of its events between two dates, both inclusive. `None` is no
     bound.
 
     Raises:
         TableNotFoundError, StoreError: as `check_events_table`.
+        SelectionMismatchError: the table is of another project.
     """
     coverage = read_coverage(cursor, schema, name=name)
     names = {"table": schema.table(name), "ours": f"{schema}._mixpanel_"}
+    check_project(cursor, schema, name, project)
     with translate_errors(f"Table {name!r}"):
         values = {"name": name, "first": ends[0], "last": ends[1]}
         found = cursor.execute(_NAMES.format(**names), values).fetchall()

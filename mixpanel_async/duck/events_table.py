@@ -11,6 +11,7 @@ from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import LONG_ROW, table_cursor
 from mixpanel_async.duck.merge_sink import MergeSink
+from mixpanel_async.duck.projects import claim_table
 from mixpanel_async.duck.schema import has_rows, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
@@ -38,9 +39,11 @@ class EventsTable:
     has seen.
     """
 
-    def __init__(self, database: Database, name: str, *, deduplicate: bool = True) -> None:
+    def __init__(self, database: Database, name: str, *, project: str | None = None, deduplicate: bool = True) -> None:
+        """`project`: whose rows will be loaded, if that is known."""
         self._database = database
         self._name = name
+        self._project = project
         self._deduplicate = deduplicate
         self._chunks: Sequence[DateChunk] = ()
         self._committed: list[DateChunk] = []
@@ -59,7 +62,10 @@ class EventsTable:
     def check(self, selection: EventSelection, *, append: bool, resume: bool) -> None:
         """Check that the table may take this selection; see `journal.check_table`. Writes nothing."""
         with table_cursor(self._database, self._name) as cursor:
-            journal.check_table(cursor, self._database.schema, self._name, selection, append=append, resume=resume)
+            journal.check_table(
+                cursor, self._database.schema, self._name, selection,
+                project=self._project, append=append, resume=resume,
+            )  # fmt: skip
 
     def journal(self) -> list[JournalRow]:
         """Return the chunks that the table holds, in the order of their dates; none where it is missing."""
@@ -151,6 +157,7 @@ class EventsTable:
                 and journal.has_nothing(cursor, schema, self._name, pending)
             )
             with transaction(cursor):
+                claim_table(cursor, schema, self._name, self._project)
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mixpanel_async import clock
 from mixpanel_async.duck import out_of_range
+from mixpanel_async.duck.projects import check_project
 from mixpanel_async.duck.schema import (
     EVENTS_COLUMNS,
     UTC_NOW,
@@ -49,10 +50,12 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
     name: str,
     selection: EventSelection,
     *,
+    project: str | None,
     append: bool,
     resume: bool,
 ) -> None:
-    """Check that a table is missing and may be created, or may take this selection. Writes nothing.
+    """Check that a table is missing and may be created, or may take this selection of this project (`None`: it is not
+    known). Writes nothing.
 
     Raises:
         TableExistsError, TableNotFoundError, SelectionMismatchError: by `append` and `resume`. Our own table without
@@ -70,6 +73,7 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
             f"Table {name!r} exists: pass resume=True to fetch the dates it lacks, append=True to fetch these "
             "dates again, or another name."
         )
+    check_project(cursor, schema, name, project)
     _check_selection(cursor, schema, name, selection)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.journal import forget
+from mixpanel_async.duck.projects import check_project, claim_table
 from mixpanel_async.duck.schema import UTC_NOW, quoted, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
@@ -56,8 +57,10 @@ _json = msgspec.json.Encoder(decimal_format="number")
 class LookupTable:
     """One lookup's table of an open database. Its methods block, so they run in threads."""
 
-    def __init__(self, database: Database, name: str, kind: str) -> None:
+    def __init__(self, database: Database, name: str, kind: str, *, project: str | None = None) -> None:
+        """`project`: whose lookup it is, if that is known."""
         self._database = database
+        self._project = project
         self._name = name
         self._kind = kind
         self._columns = {**COLUMNS[kind], "fetched_at": "TIMESTAMP"}
@@ -74,10 +77,12 @@ class LookupTable:
         """Check that the name is free, or that of this lookup's table.
 
         Raises:
+            SelectionMismatchError: the table is of another project.
             StoreError: another table has this name.
         """
         with table_cursor(self._database, self._name) as cursor:
-            self._exists(cursor)
+            if self._exists(cursor):
+                check_project(cursor, self._schema, self._name, self._project)
 
     def replace(
         self, rows: Sequence[Sequence[object]], *, event_name: str | None, selection: str, fetched_at: dt.datetime
@@ -90,6 +95,7 @@ class LookupTable:
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             if not self._exists(cursor):
                 self._create(cursor)
+            claim_table(cursor, self._schema, self._name, self._project)
             cursor.execute(
                 f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
                 [selection, self._name],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mixpanel_async.decode.event import RejectedLine
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.files import as_literal
+from mixpanel_async.duck.projects import claim_table
 from mixpanel_async.duck.schema import EVENT_NAMES, as_utc, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
@@ -59,6 +60,7 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
     schema: Schema,
     *,
     name: str,
+    project: str,
     selection: EventSelection,
     deduplicate: bool,
     chunks: Sequence[ParquetChunk],
@@ -70,7 +72,7 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
         SelectionMismatchError, StoreError: as `journal.check_table`; or a file cannot be read.
     """
     with translate_errors(f"Table {name!r}"):
-        journal.check_table(cursor, schema, name, selection, append=False, resume=True)
+        journal.check_table(cursor, schema, name, selection, project=project, append=False, resume=True)
         if not table_exists(cursor, schema, name):
             journal.create_table(cursor, schema, name, selection)
         held = set(
@@ -86,6 +88,7 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
         journal.check_not_cut(cursor, schema, name, dates)
         journal.align(cursor, schema, name, dates)
         with transaction(cursor):
+            claim_table(cursor, schema, name, project)
             copies.drop(cursor, schema, name)
             copies.put_back(cursor, schema, name, dates, deduplicate=deduplicate)
         rows = sum(_load(cursor, schema, name, chunk, reading, deduplicate=deduplicate) for chunk in pending)

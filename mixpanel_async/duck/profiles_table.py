@@ -20,6 +20,7 @@ from mixpanel_async.duck.held_profiles import (
     record_full,
     record_merge,
 )
+from mixpanel_async.duck.projects import check_project, claim_table
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, has_rows, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
@@ -65,8 +66,12 @@ class ProfilesTable:
     It may be closed and opened again between them.
     """
 
-    def __init__(self, database: Database, name: str, selection: ProfileSelection, mode: Mode) -> None:
+    def __init__(
+        self, database: Database, name: str, selection: ProfileSelection, mode: Mode, *, project: str | None = None
+    ) -> None:
+        """`project`: whose profiles they are, if that is known."""
         self._database = database
+        self._project = project
         self._name = name
         self._kept = f"{OWN_PREFIX}profiles_{name.lower()}"
         self._selection = selection
@@ -77,7 +82,7 @@ class ProfilesTable:
         """Check that the table is missing, or may take this selection.
 
         Raises:
-            TableNotFoundError, SelectionMismatchError: by the mode.
+            TableNotFoundError, SelectionMismatchError: by the mode, and by the project.
             StoreError: a table of that name is not a profiles table of this library.
         """
         with self._opened():
@@ -93,6 +98,7 @@ class ProfilesTable:
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
             self._record(self._kept, _DOWNLOADS[self._mode], now)
+            claim_table(self._cursor, self._database.schema, self._kept, self._project)
             return self._own()
 
     def resume(self) -> tuple[int, list[KeptPage]] | None:
@@ -100,7 +106,7 @@ class ProfilesTable:
         of a sync.
 
         Raises:
-            SelectionMismatchError: it selected other profiles.
+            SelectionMismatchError: it selected other profiles, or is of another project.
         """
         with self._opened():
             kind, selection = find_selection(self._cursor, self._database.schema, self._kept)
@@ -112,6 +118,8 @@ class ProfilesTable:
                     f"and this call selects {self._selection.to_json()[:_EXCERPT]}: pass the same selection, or start "
                     "again without resume."
                 )
+            what = f"The download for {self._name!r} that was broken off"
+            check_project(self._cursor, self._database.schema, self._kept, self._project, what=what)
             query = (
                 f"SELECT part, page, rows, session_id, total, page_size FROM {self._pages} WHERE table_name = ? "
                 "ORDER BY part, page"
@@ -169,6 +177,7 @@ class ProfilesTable:
                 self._replace(rows)
             else:
                 self._merge(rows)
+            claim_table(self._cursor, self._database.schema, self._name, self._project)
             self._forget(self._kept)
         return rows
 
@@ -186,6 +195,7 @@ class ProfilesTable:
                 what = "append to" if self._mode == "append" else "sync"
                 raise TableNotFoundError(f"There is no table {self._name!r} to {what}: fetch it first.")
             return
+        check_project(self._cursor, self._database.schema, self._name, self._project)
         if not self._may_take(held):
             raise SelectionMismatchError(
                 f"Table {self._name!r} holds the selection {held[:_EXCERPT]}, and this call selects "

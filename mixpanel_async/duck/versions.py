@@ -3,7 +3,7 @@
 Their names begin `_mixpanel_`, and they are stable enough to query:
 
 `_mixpanel_version`       one row: the version of these tables.
-`_mixpanel_selections`    one row per fetched table: what it holds.
+`_mixpanel_selections`    one row per fetched table: what it holds, and of which project, if the credentials named it.
 `_mixpanel_chunks`        one row per committed chunk: its dates, and what was counted for them. The chunks of a table
                           do not overlap.
 `_mixpanel_out_of_range`  one row per event whose own time lies outside the dates that Mixpanel returned it for.
@@ -33,11 +33,11 @@ from mixpanel_async.errors import StoreError
 if TYPE_CHECKING:
     from mixpanel_async.duck.schema import Schema
 
-VERSION = 5
+VERSION = 6
 """1: the tables had no version, and `_mixpanel_out_of_range` was called `_mixpanel_strays`. 2: there were no
 `_mixpanel_copies` and no `_mixpanel_unchecked`, and `_mixpanel_rejected` had no `chunk_failed`. 3: `created_at`,
 `fetched_at` and the `date` of annotations were `TIMESTAMPTZ`. 4: there was no `_mixpanel_syncs`, and
-`_mixpanel_chunks` had no `merged_at`.
+`_mixpanel_chunks` had no `merged_at`. 5: `_mixpanel_selections` had no `project`.
 """
 
 # Two writers of one chunk conflict because of the primary keys: DuckDB sees no conflict between an append and a delete
@@ -48,7 +48,8 @@ _TABLES = (
         table_name VARCHAR PRIMARY KEY,
         type VARCHAR NOT NULL,
         selection JSON NOT NULL,
-        created_at TIMESTAMP NOT NULL
+        created_at TIMESTAMP NOT NULL,
+        project VARCHAR
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}._mixpanel_chunks (
         table_name VARCHAR NOT NULL,
@@ -189,6 +190,7 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
         f"ALTER TABLE {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
     )
     cursor.execute(f"ALTER TABLE {schema}._mixpanel_chunks ADD COLUMN IF NOT EXISTS merged_at TIMESTAMP")
+    cursor.execute(f"ALTER TABLE {schema}._mixpanel_selections ADD COLUMN IF NOT EXISTS project VARCHAR")
     _remove_time_zones(cursor, schema)
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")
     cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])

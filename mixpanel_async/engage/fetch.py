@@ -92,7 +92,7 @@ async def fetch_profiles(
         ExportError: a fatal one, which every other page would meet, too; any, if the fetch is not parallel.
         StoreError: the table cannot take the profiles, or DuckDB cannot write.
     """
-    table = ProfilesTable(held.database, fetch.table, fetch.selection, fetch.mode)
+    table = ProfilesTable(held.database, fetch.table, fetch.selection, fetch.mode, project=source.project)
     await held.run(table.check, create=True)
     telemetry.describe_call(table=fetch.table)
     logger.info("Table %r: profiles are requested (%s).", fetch.table, fetch.mode)

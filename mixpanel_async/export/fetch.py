@@ -130,7 +130,7 @@ async def fetch_events(
 
     Raises, and leaves on a cancel, what `ChunkFetcher.run` does.
     """
-    table = EventsTable(held.database, fetch.table, deduplicate=fetch.deduplicate)
+    table = EventsTable(held.database, fetch.table, project=source.project, deduplicate=fetch.deduplicate)
     try:
         plan = await held.run(_prepare, fetch, table, await source.limiter.budget(), create=True)
         _tell(fetch, plan)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mixpanel_async.api.limits import Budget, Limiter
+    from mixpanel_async.api.source import Source
     from mixpanel_async.duck.schema import Schema
     from mixpanel_async.export.plan import Plan
     from mixpanel_async.export.sync import Calendar
@@ -56,18 +57,23 @@ def call_of(
 
 
 async def plan_events(
-    call: EventFetch | EventSync, calendar: Calendar, limiter: Limiter, held: HeldDatabase
+    call: EventFetch | EventSync, calendar: Calendar, source: Source, held: HeldDatabase
 ) -> FetchPlan:
     """Say what a call would do. Raises what it would raise before its first request."""
     if isinstance(call, EventSync):
-        found = await held.look(partial(look, sync=call))
-        return await _plan(await find_fetch(call, calendar, found), found[1], limiter)
+        found = await held.look(partial(look, sync=call, project=source.project))
+        return await _plan(await find_fetch(call, calendar, found), found[1], source.limiter)
     fetch = replace(call, days=await calendar.days_until(call.dates[1]))
-    return await _plan(fetch, await held.look(partial(_look, fetch=fetch)), limiter)
+    chunks = await held.look(partial(_look, fetch=fetch, project=source.project))
+    return await _plan(fetch, chunks, source.limiter)
 
 
-def _look(cursor: duckdb.DuckDBPyConnection, schema: Schema, fetch: EventFetch) -> list[JournalRow]:
-    journal.check_table(cursor, schema, fetch.table, fetch.selection, append=fetch.append, resume=fetch.resume)
+def _look(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, fetch: EventFetch, project: str | None
+) -> list[JournalRow]:
+    journal.check_table(
+        cursor, schema, fetch.table, fetch.selection, project=project, append=fetch.append, resume=fetch.resume
+    )
     return journal.look(cursor, schema, fetch.table)[1]
 
 

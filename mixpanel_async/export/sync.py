@@ -130,7 +130,7 @@ def _last(to_date: str | dt.date | None) -> dt.date | Literal["today", "yesterda
 
 
 def look(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, sync: EventSync
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, sync: EventSync, project: str | None
 ) -> tuple[EventSelection | None, list[JournalRow]]:
     """Return the table's selection and chunks, after all that can be checked without the calendar."""
     selection, chunks = journal.look(cursor, schema, sync.table)
@@ -139,7 +139,8 @@ def look(
             f"Table {sync.table!r} was fetched with limit={selection.limit}, so nobody knows which events its dates "
             "lack: sync into another table."
         )
-    journal.check_table(cursor, schema, sync.table, sync.selection(selection), append=False, resume=True)
+    selected = sync.selection(selection)
+    journal.check_table(cursor, schema, sync.table, selected, project=project, append=False, resume=True)
     sync.fetch(selection, chunks, ProjectDays(), dt.date.max)
     return selection, chunks
 
@@ -174,7 +175,8 @@ async def sync_events(  # noqa: PLR0913, PLR0917 - what a sync is made of
     Raises:
         ValueError: there is no first date, and nothing was requested; or the last date has not begun.
     """
-    fetch = await find_fetch(sync, calendar, await held.look(partial(look, sync=sync), migrate=True))
+    found = await held.look(partial(look, sync=sync, project=source.project), migrate=True)
+    fetch = await find_fetch(sync, calendar, found)
     if fetch.dates[0] > fetch.dates[1]:
         return fetch.dates, []
     return fetch.dates, await fetch_events(fetch, source, hook, progress, held)

@@ -48,7 +48,7 @@ async def fetch_and_save(lookup: LookupRequest[T], source: Source, name: str, he
         StoreError: the table holds something else, and nothing was requested; or it cannot be written.
         ExportError: as `fetch_lookup`.
     """
-    table = LookupTable(held.database, name, lookup.kind)
+    table = LookupTable(held.database, name, lookup.kind, project=source.project)
     await held.run(table.check, create=True)
     results = await fetch_lookup(lookup, source)
     replace = partial(

@@ -37,14 +37,15 @@ class Lookups:
 
     Each takes `save`: `True` saves the result in a table with the coroutine's name, a text in a table of that name. It
     replaces, in one transaction, what the same lookup had saved there. The columns are the fields, nested values as
-    JSON, and `fetched_at`. A table that holds anything else is refused. A failure leaves the old table, a cancel the
-    old or the new one. Without `save` the database is not opened.
+    JSON, and `fetched_at`. A table that holds anything else, or is of another project, is refused. A failure leaves the
+    old table, a cancel the old or the new one. Without `save` the database is not opened.
 
     A project whose plan has no query API is a `QueryError` (402).
 
     Raises:
         ValueError: an argument is out of its range; nothing was requested or written.
-        StoreError: the table holds something else (nothing was requested), or cannot be written.
+        StoreError: the table holds something else or is of another project (nothing was requested), or it cannot be
+            written.
         ExportError: the request failed, as with `fetch_events`; a `ServerError` for a response of another shape than
             documented.
         RuntimeError: the client is closed, or belongs to another event loop.

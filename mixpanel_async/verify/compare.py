@@ -37,7 +37,7 @@ async def verify_events(name: str, ends: Ends, run: RunReading, source: Source) 
         StoreError: the table cannot be compared, or does not hold a date; nothing was requested.
         ExportError: the last attempt at a request failed.
     """
-    held = await run(partial(read_held, name=name, ends=ends))
+    held = await run(partial(read_held, name=name, ends=ends, project=source.project))
     days = days_to_compare(name, held, ends)
     counts: Counter[str] = Counter()
     for window in windows(days):

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from mixpanel_async import Store, TableNotFoundError
+from mixpanel_async import SelectionMismatchError, Store, TableNotFoundError
 from mixpanel_async.distributed import fetch_chunk, valid_files
 from mixpanel_async.testing import FakeMixpanel, Fault, GivenEvents
 from tests.system.conftest import expected, stored
@@ -72,6 +72,18 @@ async def test_rows_out_of_range_are_those_of_a_local_table(client_of, path, tmp
     query = "SELECT * FROM events ORDER BY ALL"
     assert queried(loaded, query, JOURNAL) == queried(path, query, JOURNAL)
     assert rows == len(queried(loaded, query)[0])
+
+
+async def test_a_table_of_another_project_stays_as_it_is(fake, client_of, path, job_of, destination):
+    await fetch_chunk(job_of())
+    await Store(path).load_parquet(destination, 12345)
+    assert queried(path, "SELECT project FROM _mixpanel_selections") == [[("12345",)]]
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE _mixpanel_selections SET project = '7'")
+    before = stored(path)
+    with pytest.raises(SelectionMismatchError, match="'events' is of project 7, and this call is of project 12345"):
+        await Store(path).load_parquet(destination, 12345)
+    assert stored(path) == before
 
 
 async def test_a_project_that_was_never_exported(path, destination):

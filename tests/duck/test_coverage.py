@@ -114,7 +114,7 @@ def test_names_are_those_of_the_dates(shelf):
 
     def names(first=None, last=None):
         ends = tuple(day and dt.date.fromisoformat(day) for day in (first, last))
-        held = read_held(shelf.cursor, shelf.database.schema, name="events", ends=ends)
+        held = read_held(shelf.cursor, shelf.database.schema, name="events", ends=ends, project=None)
         assert (held.selection, len(held.days)) == (EventSelection(), 14)
         return set(held.names)
 

@@ -59,7 +59,7 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
     with duckdb.connect() as connection:
         schema = Schema("memory", "main")
         prepare_our_tables(connection, schema)
-        connection.execute("INSERT INTO _mixpanel_selections VALUES ('t', 'events', '{}', now())")
+        connection.execute("INSERT INTO _mixpanel_selections VALUES ('t', 'events', '{}', now(), NULL)")
         prepare_our_tables(connection, schema)
         assert connection.execute("SELECT count(*) FROM _mixpanel_selections").fetchall() == [(1,)]
         columns = {
@@ -68,7 +68,7 @@ def test_the_journal_is_made_once_and_keeps_its_shape():
         }
     assert columns == {
         "version": ["version"],
-        "selections": ["table_name", "type", "selection", "created_at"],
+        "selections": ["table_name", "type", "selection", "created_at", "project"],
         "chunks": [
             "table_name",
             "from_date",

@@ -89,6 +89,7 @@ def test_an_older_version_is_migrated_with_its_rows(cursor, missing):
 
     after = all_rows(cursor)
     assert after.pop("_mixpanel_version") == [(VERSION,)]
+    before["_mixpanel_selections"] = [(*row, None) for row in before["_mixpanel_selections"]]  # of no known project
     if missing < 3:
         before["_mixpanel_out_of_range"] = before.pop("_mixpanel_strays")
     assert {name: after[name] for name in before} == before
@@ -117,11 +118,21 @@ def test_version_4_gets_the_table_for_syncs(cursor):
     prepare_our_tables(cursor, MAIN)
     now = tables(cursor)
     cursor.execute("DROP TABLE _mixpanel_syncs; UPDATE _mixpanel_version SET version = 4")
+    cursor.execute("ALTER TABLE _mixpanel_selections DROP COLUMN project")
     cursor.execute("INSERT INTO _mixpanel_selections VALUES ('profiles', 'profiles', '{}', '2026-01-01')")
     prepare_our_tables(cursor, MAIN)
     assert tables(cursor) == now
     assert cursor.execute("FROM _mixpanel_syncs").fetchall() == []
     assert cursor.execute("SELECT table_name FROM _mixpanel_selections").fetchall() == [("profiles",)]
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+
+
+def test_tables_of_version_5_are_of_no_known_project(cursor):
+    prepare_our_tables(cursor, MAIN)
+    cursor.execute("ALTER TABLE _mixpanel_selections DROP COLUMN project; UPDATE _mixpanel_version SET version = 5")
+    cursor.execute("INSERT INTO _mixpanel_selections VALUES ('events', 'events', '{}', '2026-01-01')")
+    prepare_our_tables(cursor, MAIN)
+    assert cursor.execute("SELECT table_name, project FROM _mixpanel_selections").fetchall() == [("events", None)]
     assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
 
 

@@ -102,7 +102,9 @@ async def test_a_table_of_profiles(filled):
         connection.execute(
             """INSERT INTO people VALUES ('a', '2024-01-05', '{"$email": "x"}'), ('b', NULL, '{"age": 3}')"""
         )
-        connection.execute("INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP)")
+        connection.execute(
+            "INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP, NULL)"
+        )
     found = await Store(filled).describe("people")
     assert [(each.name, each.first_day) for each in found.properties] == [("$email", "2024-01-05"), ("age", None)]
     assert str(found).splitlines()[-1].rstrip().endswith("3")
@@ -181,7 +183,9 @@ async def test_a_table_that_is_not_ours_is_an_error(filled):
     with duckdb.connect(str(filled)) as connection:
         connection.execute("CREATE TABLE mine AS FROM events")
         connection.execute("CREATE TABLE names (event_name VARCHAR)")
-        connection.execute("INSERT INTO _mixpanel_selections VALUES ('names', 'event_names', '{}', now()::TIMESTAMP)")
+        connection.execute(
+            "INSERT INTO _mixpanel_selections VALUES ('names', 'event_names', '{}', now()::TIMESTAMP, NULL)"
+        )
     with pytest.raises(StoreError, match="'mine' was not made by this library"):
         await Store(filled).describe("mine")
     with pytest.raises(StoreError, match="'names' holds event_names, which have no properties"):

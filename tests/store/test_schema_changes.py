@@ -115,7 +115,9 @@ async def test_a_table_that_is_not_of_events_is_an_error(filled):
         await Store(filled).schema_changes("others", SINCE)
     with duckdb.connect(str(filled)) as connection:
         connection.execute("CREATE TABLE people (distinct_id VARCHAR, last_seen TIMESTAMP, properties JSON)")
-        connection.execute("INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP)")
+        connection.execute(
+            "INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP, NULL)"
+        )
     with pytest.raises(StoreError, match="'people' holds profiles, not events"):
         await Store(filled).schema_changes("people", SINCE)
 
@@ -148,7 +150,7 @@ def counted(rows):
 @given(rows)
 def test_it_equals_a_count_by_hand(rows):
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE _mixpanel_version AS SELECT 5 AS version")
+        connection.execute("CREATE TABLE _mixpanel_version AS SELECT 6 AS version")
         connection.execute("CREATE TABLE _mixpanel_selections AS SELECT 'events' AS table_name, 'events' AS type")
         connection.execute(f"CREATE TABLE events {EVENTS_COLUMNS}")
         for event, is_after, types in rows:

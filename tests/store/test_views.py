@@ -53,7 +53,7 @@ def by_the_command_line_of_last_year(path, sql):
 def fill(connection, *properties):
     """Create a table of events with a row for each."""
     connection.execute(f"CREATE TABLE events {EVENTS_COLUMNS}")
-    connection.execute("INSERT INTO _mixpanel_selections VALUES ('events', 'events', '{}', now()::TIMESTAMP)")
+    connection.execute("INSERT INTO _mixpanel_selections VALUES ('events', 'events', '{}', now()::TIMESTAMP, NULL)")
     for number, text in enumerate(properties):
         connection.execute("INSERT INTO events VALUES ('a', '2024-01-01', ?, NULL, ?)", [number, text])
 
@@ -152,9 +152,10 @@ def tables(draw):
 @example([{'"': "-1.50"}, {'"': '"\\\\"'}])
 def test_each_column_equals_what_json_says(rows):
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE _mixpanel_version AS SELECT 5 AS version")
+        connection.execute("CREATE TABLE _mixpanel_version AS SELECT 6 AS version")
         connection.execute(
-            "CREATE TABLE _mixpanel_selections (table_name VARCHAR, type VARCHAR, selection VARCHAR, created_at TIMESTAMP)"
+            "CREATE TABLE _mixpanel_selections "
+            "(table_name VARCHAR, type VARCHAR, selection VARCHAR, created_at TIMESTAMP, project VARCHAR)"
         )
         texts = [", ".join(f"{json.dumps(name)}: {each}" for name, each in row.items()) for row in rows]
         fill(connection, *(f"{{{text}}}" for text in texts))
@@ -269,7 +270,9 @@ async def test_a_view_of_profiles(filled):
         connection.execute(
             """INSERT INTO people VALUES ('a', '2024-01-05', '{"$email": "x", "$last_seen": "2024-01-05T00:00:00"}')"""
         )
-        connection.execute("INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP)")
+        connection.execute(
+            "INSERT INTO _mixpanel_selections VALUES ('people', 'profiles', '{}', now()::TIMESTAMP, NULL)"
+        )
     info = await Store(filled).create_view("v", "people")
     assert [each.name for each in info.columns] == ["distinct_id", "last_seen", "properties", "$email", "$last_seen"]
     assert query(filled, 'SELECT "$email", "$last_seen" = last_seen FROM v') == [("x", True)]
