@@ -67,10 +67,10 @@ async def captures(columns: int, moments: Sequence[str], folder: Path) -> AsyncI
 
 
 def as_svg(screen: str, columns: int, name: str) -> str:
-    """Draw what a terminal shows."""
+    """Draw what a terminal shows, in a font of the reader's machine: nothing is loaded from elsewhere."""
     console = Console(record=True, width=columns, file=io.StringIO())
     console.print(Text.from_ansi(screen))
-    return console.export_svg(title="", unique_id=name)
+    return re.sub(r"\s*@font-face \{.*?\}", "", console.export_svg(title="", unique_id=name), flags=re.DOTALL)
 
 
 async def main() -> None:
