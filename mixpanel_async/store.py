@@ -367,7 +367,7 @@ class Store:
         await self._write(partial(drop_table, name=check_table_name(name)), table=name)
 
     async def compact(self) -> CompactResult:
-        """Write the file anew, without the space that replaced days and dropped tables left, and swap the two.
+        """Copy the file without the space that replaced days and dropped tables left, and put the copy in its place.
 
         The new file has all that the old one has, other programs' tables, views, macros and indexes included, and the
         same format. That is checked before the swap: all definitions, and the rows of each table. It needs room for the

@@ -55,7 +55,7 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True)
 class CompactResult:
-    """The size of a database before and after it was written anew. It prints as one line."""
+    """The size of a database before and after `compact`. It prints as one line."""
 
     bytes_before: int
     bytes_after: int

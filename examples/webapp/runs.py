@@ -74,7 +74,7 @@ class Runs:
         first, last = map(dt.date.fromisoformat, dates)
         days = (last - first).days + 1
         call = partial(self._client.sync_events, from_date=first, to_date=last, chunk_days=days)
-        self._start(" to ".join(dates), call, {dates})
+        self._start(" to ".join(dict.fromkeys(dates)), call, {dates})
 
     async def states(self) -> AsyncIterator[State]:
         """Yield the state now and the newest one whenever it has changed, until `end_streams`. A slow reader misses

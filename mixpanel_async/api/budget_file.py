@@ -57,7 +57,7 @@ _ALONE = (
 
 
 class BudgetFile:
-    """The file of one project. Each method opens it anew, and all but `run` and `record` block: call them by `run`."""
+    """The file of one project. Each method opens and closes it. All but `run` and `record` block: `run` calls them."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """`clock` returns the seconds since 1970."""

@@ -38,7 +38,7 @@ class RetryPolicy:
     """
 
     attempts: int = 5
-    """How often, at the most, a request for the same dates, or the same page, is sent. 429s that say that the hour is
+    """How often a request for the same dates, or the same page, is sent at most. 429s that say that the hour is
     used up count as one, if they come within an hour.
     """
     wait_initial: float = 1.0

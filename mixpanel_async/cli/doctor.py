@@ -134,7 +134,7 @@ async def _clock(connection: Connection) -> str:
             f"This machine's clock is {abs(skew):,.0f} s {'ahead' if skew > 0 else 'behind'}: set it, or days and "
             "limits are counted wrongly."
         )
-    return f"{url} answers, and its clock is ours within {MOST_SKEW} s"
+    return f"{url} answers, and its clock and this machine's differ by less than {MOST_SKEW} s"
 
 
 async def _credentials(connection: Connection) -> str:

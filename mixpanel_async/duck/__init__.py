@@ -48,5 +48,5 @@ parquet_sink    a chunk as Parquet files
 json_lines      exports in Mixpanel's own shape
 dropping        a table dropped, with all that is known of it
 listing         all that a database holds
-compaction      a file written anew
+compaction      a file copied without the space that nothing uses
 """

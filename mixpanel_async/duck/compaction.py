@@ -1,4 +1,4 @@
-"""Writes a database file anew, without the space that deleted rows left, and puts it in the place of the old one.
+"""Copies a database file without the space that deleted rows left, and puts the copy in the place of the file.
 
 The copy is made in a directory beside the file. Both files are open to write, and so locked, until the copy has the
 name of the database: whoever opens that name before gets the old file's lock, and afterwards the new one's. So nobody
@@ -48,7 +48,7 @@ class Compaction:
         self._instance: duckdb.DuckDBPyConnection | None = None
 
     def run(self) -> CompactResult:
-        """Write the file anew.
+        """Replace the file by its copy.
 
         Raises:
             DatabaseLockedError: somebody else has it open.

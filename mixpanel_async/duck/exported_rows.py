@@ -50,7 +50,7 @@ class ExportedRows:
         """Return the time that tells a row's date, in SQL.
 
         Raises:
-            StoreError: there is none.
+            StoreError: the rows have no such time.
         """
         if (time := _EVENT_TIMES.get(self.columns.get("event_time", ""))) is None:
             raise StoreError(f"{self.name!r} has no column event_time with a timestamp, so its rows have no date.")

@@ -34,7 +34,7 @@ ANNOUNCED = 1.0
 _CREATING = ".mixpanel-async-creating-"
 """In the name of the directory in which a file is created. Nobody else uses it."""
 _COMPACTING = ".mixpanel-async-compacting-"
-"""In the name of the directory in which a file is written anew."""
+"""In the name of the directory in which a file is compacted."""
 
 
 def attach_file(connection: duckdb.DuckDBPyConnection, path: Path, row_group: int) -> None:

@@ -1,6 +1,6 @@
 """SQL macros kept in the database, for any DuckDB client: sessions, funnels and retention.
 
-DuckDB stores a macro as text and reads it anew for each query, so it must be SQL that DuckDB 1.5 and 2 both know. A
+DuckDB stores a macro as text and parses it again for each query, so it must be SQL that DuckDB 1.5 and 2 both know. A
 macro's parameter hides a column of the same name in its body. `query_table` takes the name of a table as a text, and
 finds the macro's own `WITH` before the user's tables: so each macro reads the table first, under a name of ours.
 """

@@ -1,4 +1,4 @@
-"""compact: a file written anew and swapped, with all that is in it, or left as it was."""
+"""compact: a file copied and swapped, with all that is in it, or left as it was."""
 
 from __future__ import annotations
 

@@ -263,7 +263,7 @@ async def opened(browser, app, **settings):
 
 BARS = """() => [...document.querySelectorAll("#chart rect")]
     .map(rect => [rect.dataset.day, rect.getBoundingClientRect().height])"""
-"""In one step: a chart that is drawn anew between two has bars without height."""
+"""In one step: a chart that is redrawn between two has bars without height."""
 KEEP_VALUES = """() => {
     const bar = document.getElementById("bar");
     window.values = [];
