@@ -182,9 +182,13 @@ class Database:
             connection = opened.enter_context(closing(connect(path)))
             self.schema = _writable_schema(connection)
             return connection
-        opened.callback(self._detach)
         self.schema = Schema(CATALOG, "main")
-        self._choose_row_groups(instance, path)
+        try:
+            self._choose_row_groups(instance, path)
+        except BaseException:
+            self._drop_instance()
+            raise
+        opened.callback(self._detach)
         if self._has_ample_memory:
             self._has_ample_memory = False
             instance.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import LONG_ROW, table_cursor
 from mixpanel_async.duck.merge_sink import MergeSink
-from mixpanel_async.duck.projects import claim_table
+from mixpanel_async.duck.projects import check_project, record_project
 from mixpanel_async.duck.schema import has_rows, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
@@ -22,8 +25,6 @@ from mixpanel_async.terminal import span
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
-
-    import duckdb
 
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
@@ -79,6 +80,7 @@ class EventsTable:
         self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings
         with table_cursor(self._database, self._name) as cursor:
             self._description = self._describe(cursor) or self._create(cursor)
+            check_project(cursor, self._database.schema, self._name, self._project)
         self._prepare_for_chunks()
 
     def loader(
@@ -116,16 +118,20 @@ class EventsTable:
         """
         self._benches.close()
         dropped = self._drop_copies()
+        if self._committed:
+            self._record_project()
         if self._is_new:
             self._drop_if_empty()
         return dropped
 
     def _look_again(self) -> None:
         """If the file was closed and opened meanwhile, look again at what others may have changed. No chunk of this
-        table is open then, because none is ever open while the file is closed.
+        table is open then, because none is ever open while the file is closed. In somebody else's instance others may
+        change it at any time, and the table must at least be the same.
         """
         with self._refreshing:
-            if self._seen_opening == self._database.openings:
+            was_open = self._seen_opening == self._database.openings
+            if was_open and self._database.instance is not None:
                 return
             schema = self._database.schema
             with table_cursor(self._database, self._name) as cursor:
@@ -138,6 +144,8 @@ class EventsTable:
                         f"Table {self._name!r} was dropped or replaced while it was fetched. Nothing more is written, "
                         "and what was fetched before is gone with the old table: fetch it again."
                     )
+                if was_open:
+                    return
                 journal.check_not_cut(cursor, schema, self._name, self._pending())
             self._prepare_for_chunks()
             self._seen_opening = self._database.openings
@@ -157,13 +165,12 @@ class EventsTable:
                 and journal.has_nothing(cursor, schema, self._name, pending)
             )
             with transaction(cursor):
-                claim_table(cursor, schema, self._name, self._project)
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
 
     def _create(self, cursor: duckdb.DuckDBPyConnection) -> tuple[object, ...] | None:
         """Create the table; return its description."""
-        journal.create_table(cursor, self._database.schema, self._name, self._selection)
+        journal.create_table(cursor, self._database.schema, self._name, self._selection, project=self._project)
         self._is_new = True
         return self._describe(cursor)
 
@@ -178,6 +185,14 @@ class EventsTable:
         self._make_room_for_copies()
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             return copies.drop(cursor, self._database.schema, self._name)
+
+    def _record_project(self) -> None:
+        with (
+            table_cursor(self._database, self._name) as cursor,
+            suppress(duckdb.TransactionException),  # another call does so at the same time
+            transaction(cursor),
+        ):
+            record_project(cursor, self._database.schema, self._name, self._project)
 
     def _make_room_for_copies(self) -> None:
         """Rows are compared whole there, thousands at a time."""

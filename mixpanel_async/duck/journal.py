@@ -68,24 +68,26 @@ def check_table(  # noqa: PLR0913 - what the caller wants of which table
         return
     if not has_our_tables(cursor, schema):
         raise StoreError(_NOT_OURS.format(name=name))
+    check_project(cursor, schema, name, project)
     if not (append or resume or (is_ours(cursor, schema, name) and is_empty(cursor, schema, name))):
         raise TableExistsError(
             f"Table {name!r} exists: pass resume=True to fetch the dates it lacks, append=True to fetch these "
             "dates again, or another name."
         )
-    check_project(cursor, schema, name, project)
     _check_selection(cursor, schema, name, selection)
 
 
-def create_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection) -> None:
+def create_table(
+    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, selection: EventSelection, *, project: str | None
+) -> None:
     """Create an events table, in one transaction with its row in `_mixpanel_selections`."""
     with transaction(cursor):
         cursor.execute(f"CREATE TABLE {schema.table(name)} {EVENTS_COLUMNS}")
         forget(cursor, schema, name)  # what is left of a table that somebody else dropped
         cursor.execute(
-            f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at) "
-            f"VALUES (lower(?), 'events', ?, {UTC_NOW})",
-            [name, selection.to_json()],
+            f"INSERT INTO {schema}._mixpanel_selections (table_name, type, selection, created_at, project) "
+            f"VALUES (lower(?), 'events', ?, {UTC_NOW}, ?)",
+            [name, selection.to_json(), project],
         )
 
 

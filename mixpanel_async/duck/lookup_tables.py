@@ -9,7 +9,7 @@ import msgspec
 
 from mixpanel_async.duck.connection import table_cursor
 from mixpanel_async.duck.journal import forget
-from mixpanel_async.duck.projects import check_project, claim_table
+from mixpanel_async.duck.projects import check_project, record_project
 from mixpanel_async.duck.schema import UTC_NOW, quoted, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import StoreError
@@ -81,8 +81,7 @@ class LookupTable:
             StoreError: another table has this name.
         """
         with table_cursor(self._database, self._name) as cursor:
-            if self._exists(cursor):
-                check_project(cursor, self._schema, self._name, self._project)
+            self._exists(cursor)
 
     def replace(
         self, rows: Sequence[Sequence[object]], *, event_name: str | None, selection: str, fetched_at: dt.datetime
@@ -95,11 +94,11 @@ class LookupTable:
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             if not self._exists(cursor):
                 self._create(cursor)
-            claim_table(cursor, self._schema, self._name, self._project)
             cursor.execute(
                 f"UPDATE {self._schema}._mixpanel_selections SET selection = ? WHERE table_name = lower(?)",
                 [selection, self._name],
             )
+            record_project(cursor, self._schema, self._name, self._project)
             if event_name is None:
                 cursor.execute(f"DELETE FROM {self._table}")
             else:
@@ -130,6 +129,7 @@ class LookupTable:
     def _exists(self, cursor: duckdb.DuckDBPyConnection) -> bool:
         if not table_exists(cursor, self._schema, self._name):
             return False
+        check_project(cursor, self._schema, self._name, self._project)
         query = f"SELECT type FROM {self._schema}._mixpanel_selections WHERE table_name = lower(?)"
         kinds = [row[0] for row in cursor.execute(query, [self._name]).fetchall()]
         if kinds != [self._kind]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mixpanel_async.decode.event import RejectedLine
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.files import as_literal
-from mixpanel_async.duck.projects import claim_table
+from mixpanel_async.duck.projects import record_project
 from mixpanel_async.duck.schema import EVENT_NAMES, as_utc, table_exists
 from mixpanel_async.duck.table_sink import TableSink
 from mixpanel_async.duck.transactions import transaction
@@ -74,7 +74,7 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
     with translate_errors(f"Table {name!r}"):
         journal.check_table(cursor, schema, name, selection, project=project, append=False, resume=True)
         if not table_exists(cursor, schema, name):
-            journal.create_table(cursor, schema, name, selection)
+            journal.create_table(cursor, schema, name, selection, project=project)
         held = set(
             cursor.execute(
                 "SELECT from_date::VARCHAR, to_date::VARCHAR, fetched_at "
@@ -88,11 +88,11 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
         journal.check_not_cut(cursor, schema, name, dates)
         journal.align(cursor, schema, name, dates)
         with transaction(cursor):
-            claim_table(cursor, schema, name, project)
             copies.drop(cursor, schema, name)
             copies.put_back(cursor, schema, name, dates, deduplicate=deduplicate)
         rows = sum(_load(cursor, schema, name, chunk, reading, deduplicate=deduplicate) for chunk in pending)
         with transaction(cursor):
+            record_project(cursor, schema, name, project)
             return rows - sum(copies.drop(cursor, schema, name).values())
 
 

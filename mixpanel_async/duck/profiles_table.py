@@ -20,7 +20,7 @@ from mixpanel_async.duck.held_profiles import (
     record_full,
     record_merge,
 )
-from mixpanel_async.duck.projects import check_project, claim_table
+from mixpanel_async.duck.projects import check_project, other_project, record_project
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, has_rows, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
@@ -98,7 +98,6 @@ class ProfilesTable:
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
             self._record(self._kept, _DOWNLOADS[self._mode], now)
-            claim_table(self._cursor, self._database.schema, self._kept, self._project)
             return self._own()
 
     def resume(self) -> tuple[int, list[KeptPage]] | None:
@@ -118,8 +117,11 @@ class ProfilesTable:
                     f"and this call selects {self._selection.to_json()[:_EXCERPT]}: pass the same selection, or start "
                     "again without resume."
                 )
-            what = f"The download for {self._name!r} that was broken off"
-            check_project(self._cursor, self._database.schema, self._kept, self._project, what=what)
+            if (held := other_project(self._cursor, self._database.schema, self._kept, self._project)) is not None:
+                raise SelectionMismatchError(
+                    f"The download for {self._name!r} that was broken off is of project {held}, and this call is of "
+                    f"project {self._project}: start again without resume."
+                )
             query = (
                 f"SELECT part, page, rows, session_id, total, page_size FROM {self._pages} WHERE table_name = ? "
                 "ORDER BY part, page"
@@ -158,6 +160,7 @@ class ProfilesTable:
                 f"VALUES (?, ?, ?, ?, ?, ?, ?, {UTC_NOW})",
                 [self._kept, *astuple(page)],
             )
+            record_project(self._cursor, self._database.schema, self._kept, self._project)
 
     def publish(self) -> int:
         """Make the pages the table, in one transaction; return how many profiles they have.
@@ -177,7 +180,6 @@ class ProfilesTable:
                 self._replace(rows)
             else:
                 self._merge(rows)
-            claim_table(self._cursor, self._database.schema, self._name, self._project)
             self._forget(self._kept)
         return rows
 
@@ -221,6 +223,7 @@ class ProfilesTable:
         ).fetchall()[0][0]
         self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
         self._cursor.execute(f"DROP TABLE {self._aside}")
+        record_project(self._cursor, self._database.schema, self._name, self._project)
         began_at = self._began_at if self._mode == "sync" else None
         record_merge(self._cursor, self._database.schema, self._name, began_at, rows - deleted)
 
@@ -256,9 +259,9 @@ class ProfilesTable:
     def _record(self, name: str, kind: str, created_at: dt.datetime | None = None) -> None:
         """Write a row of `_mixpanel_selections`; created now, unless a time is given."""
         self._cursor.execute(
-            f"INSERT OR REPLACE INTO {self._selections} (table_name, type, selection, created_at) "
-            f"VALUES (?, ?, ?, coalesce(?::TIMESTAMP, {UTC_NOW}))",
-            [name, kind, self._selection.to_json(), None if created_at is None else stored_time(created_at)],
+            f"INSERT OR REPLACE INTO {self._selections} (table_name, type, selection, created_at, project) "
+            f"VALUES (?, ?, ?, coalesce(?::TIMESTAMP, {UTC_NOW}), ?)",
+            [name, kind, self._selection.to_json(), created_at and stored_time(created_at), self._project],
         )
 
     def _forget(self, name: str) -> None:

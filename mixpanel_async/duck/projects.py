@@ -1,4 +1,8 @@
-"""Which project a table is of. A call with credentials of another would replace its rows by those of that project."""
+"""Which project a table is of. A call with credentials of another would replace its rows by those of that project.
+
+It is recorded with the table, or for an older table once a call has written to it. It is not known of a table that only
+project secrets have filled, or an earlier version.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +16,29 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.schema import Schema
 
 
-def check_project(
-    cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None, *, what: str | None = None
-) -> None:
-    """Check that a table is not of another project than a call. Either may be `None`, which is not known. Writes
-    nothing. `what` is what an error calls the table.
+def other_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> str | None:
+    """Return the project of a table if it is known and not this one; `None` for `project` is not known, either."""
+    query = f"SELECT project FROM {schema}._mixpanel_selections WHERE table_name = lower(?) AND project <> ?"
+    found = cursor.execute(query, [name, project]).fetchall()
+    return found[0][0] if found else None
+
+
+def check_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> None:
+    """Check that a table is not of another project than a call. Writes nothing.
 
     Raises:
         SelectionMismatchError: names both projects.
     """
-    query = f"SELECT project FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
-    for (held,) in cursor.execute(query, [name]).fetchall():
-        if None not in (held, project) and held != project:
-            raise SelectionMismatchError(
-                f"{what or f'Table {name!r}'} is of project {held}, and this call is of project {project}: pass "
-                f"another table name, or use project {held}."
-            )
-
-
-def claim_table(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> None:
-    """Within a transaction: record whose table it is, if that is not known, and check it as `check_project` does."""
-    if project is not None:
-        cursor.execute(
-            f"UPDATE {schema}._mixpanel_selections SET project = ? WHERE table_name = lower(?) AND project IS NULL",
-            [project, name],
+    if (held := other_project(cursor, schema, name, project)) is not None:
+        raise SelectionMismatchError(
+            f"Table {name!r} is of project {held}, and this call is of project {project}: pass another table name, or "
+            f"use project {held}."
         )
-    check_project(cursor, schema, name, project)
+
+
+def record_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> None:
+    """Within a transaction, after a call has written rows: record whose table it is, if that was not known."""
+    cursor.execute(
+        f"UPDATE {schema}._mixpanel_selections SET project = ? WHERE table_name = lower(?) AND project IS NULL",
+        [project, name],
+    )

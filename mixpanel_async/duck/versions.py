@@ -113,6 +113,13 @@ _TABLES = (
     )""",
 )
 
+_ADDED = {
+    "_mixpanel_rejected": "chunk_failed BOOLEAN DEFAULT false",
+    "_mixpanel_chunks": "merged_at TIMESTAMP",
+    "_mixpanel_selections": "project VARCHAR",
+}
+"""For each of our tables the column that was added after its first version."""
+
 _LOOKUPS = "('event_names', 'top_properties', 'cohorts', 'lexicon_schemas', 'annotations')"
 """What tables of lookups are called in `_mixpanel_selections`."""
 
@@ -186,14 +193,20 @@ def _migrate(cursor: duckdb.DuckDBPyConnection, schema: Schema, version: int) ->
         cursor.execute(f"ALTER TABLE {schema}._mixpanel_strays RENAME TO _mixpanel_out_of_range")
     for statement in _TABLES:  # also those that an early file of version 1 lacks
         cursor.execute(statement.format(schema=schema))
-    cursor.execute(
-        f"ALTER TABLE {schema}._mixpanel_rejected ADD COLUMN IF NOT EXISTS chunk_failed BOOLEAN DEFAULT false"
-    )
-    cursor.execute(f"ALTER TABLE {schema}._mixpanel_chunks ADD COLUMN IF NOT EXISTS merged_at TIMESTAMP")
-    cursor.execute(f"ALTER TABLE {schema}._mixpanel_selections ADD COLUMN IF NOT EXISTS project VARCHAR")
+    for table, column in _ADDED.items():
+        _add_column(cursor, schema, table, column)
     _remove_time_zones(cursor, schema)
     cursor.execute(f"DELETE FROM {schema}._mixpanel_version")
     cursor.execute(f"INSERT INTO {schema}._mixpanel_version (version) VALUES (?)", [VERSION])
+
+
+def _add_column(cursor: duckdb.DuckDBPyConnection, schema: Schema, table: str, column: str) -> None:
+    """Within a transaction: add a column unless it is there. DuckDB 1.5 refuses `ADD COLUMN IF NOT EXISTS` for a table
+    with an index even then.
+    """
+    columns = [row[0].lower() for row in cursor.execute(f"DESCRIBE {schema.table(table)}").fetchall()]
+    if column.split(maxsplit=1)[0] not in columns:
+        cursor.execute(f"ALTER TABLE {schema.table(table)} ADD COLUMN {column}")
 
 
 def _remove_time_zones(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> None:

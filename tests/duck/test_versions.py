@@ -136,6 +136,15 @@ def test_tables_of_version_5_are_of_no_known_project(cursor):
     assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
 
 
+def test_a_column_that_is_there_is_not_added_again_to_a_table_with_somebodys_index(cursor):
+    """DuckDB 1.5 refuses to alter such a table, also to leave it as it is."""
+    prepare_our_tables(cursor, MAIN)
+    cursor.execute("ALTER TABLE _mixpanel_selections DROP COLUMN project; UPDATE _mixpanel_version SET version = 5")
+    cursor.execute("CREATE INDEX mine ON _mixpanel_rejected (line_number)")
+    prepare_our_tables(cursor, MAIN)
+    assert cursor.execute("FROM _mixpanel_version").fetchall() == [(VERSION,)]
+
+
 def test_times_of_version_3_are_the_same_without_a_zone(cursor):
     cursor.execute("SET TimeZone = 'America/Los_Angeles'")
     for statement in VERSION_1:

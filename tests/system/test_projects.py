@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import duckdb
 import pytest
 
-from mixpanel_async import ExportError, ProjectSecret, SelectionMismatchError, ServiceAccount
+from mixpanel_async import ExportError, ProjectSecret, SelectionMismatchError, ServiceAccount, StoreError
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents, GeneratedProfiles, Project, QueryRules
-from tests.system.conftest import expected, stored
+from tests.system.conftest import Gated, expected, stored
 
 MINE, OTHER = (Project(number, events=GeneratedEvents(per_day=20, seed=number)) for number in (1001, 1002))
 DATES = {"from_date": "2026-05-01", "to_date": "2026-05-03"}
@@ -59,6 +61,7 @@ async def fill(client):
 
 CALLS = {
     "append": lambda client: client.fetch_events(append=True, **DATES),
+    "no more than a name": lambda client: client.fetch_events(**DATES),
     "resume": lambda client: client.fetch_events(resume=True, from_date="2026-05-01", to_date="2026-05-09"),
     "sync": lambda client: client.sync_events(),
     "sync of an hour": lambda client: client.sync_events(late="merge", to_date="today"),
@@ -80,7 +83,12 @@ async def test_credentials_of_another_project_are_refused_before_any_request(fak
         await call(of_project(1002))
     assert len(fake.requests) == requests
     assert in_file(path) == before
-    await call(of_project("01001"))
+
+
+async def test_zeros_before_the_number_of_a_project_do_not_count(path, of_project):
+    await of_project("01001").fetch_events(**DATES)
+    assert project_of(path, "events") == "1001"
+    await of_project(1001).sync_events(to_date="2026-05-04")
 
 
 async def test_another_project_has_its_own_table_in_the_same_file(fake, path, of_project):
@@ -91,12 +99,16 @@ async def test_another_project_has_its_own_table_in_the_same_file(fake, path, of
         assert project_of(path, table) == str(project.id)
 
 
-@pytest.mark.parametrize("call", ["append", "sync", "profiles", "profiles appended", "profiles synced", "lookup"])
-async def test_a_table_whose_project_is_not_known_is_that_of_the_next_call_that_writes(path, of_project, call):
-    """Of an earlier version, which recorded none."""
-    await fill(of_project(1001))
+def forget_projects(path):
+    """As an earlier version left the file, which recorded none."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("ALTER TABLE _mixpanel_selections DROP project; UPDATE _mixpanel_version SET version = 5")
+
+
+@pytest.mark.parametrize("call", ["append", "sync", "profiles", "profiles appended", "profiles synced", "lookup"])
+async def test_a_table_whose_project_is_not_known_is_that_of_the_next_call_that_writes(path, of_project, call):
+    await fill(of_project(1001))
+    forget_projects(path)
     await CALLS[call](of_project(1001))
     with pytest.raises(SelectionMismatchError, match="of project 1001"):
         await CALLS[call](of_project(1002))
@@ -123,3 +135,77 @@ async def test_a_broken_off_download_of_profiles_is_not_resumed_for_another_proj
     assert (in_file(path), len(fake.requests)) == (before, requests)
     fake.faults.clear()
     assert (await of_project(1001).fetch_profiles(resume=True)).rows == 30
+
+
+@pytest.mark.parametrize("call", ["resume", "profiles"])
+@pytest.mark.parametrize("fault", [Fault.status(500), Fault.status(403)])
+async def test_a_call_that_wrote_nothing_does_not_take_a_table_whose_project_is_not_known(
+    fake, path, of_project, call, fault
+):
+    await fill(of_project(1001))
+    forget_projects(path)
+    fake.faults.add(fault, endpoint="export")
+    fake.faults.add(fault, endpoint="engage")
+    with pytest.raises(ExportError):
+        await CALLS[call](of_project(1002))
+    fake.faults.clear()
+    await of_project(1002).fetch_events(resume=True, **DATES)  # nothing is missing
+    await CALLS[call](of_project(1001))
+
+
+async def test_a_download_of_profiles_is_that_of_who_kept_a_page(fake, path, of_project, of_secret):
+    """Begun with a secret, gone on with by one project: not by another."""
+    fake.faults.add(Fault.status(500), page=1)
+    with pytest.raises(ExportError):
+        await of_secret.fetch_profiles()
+    fake.faults.clear()
+    fake.faults.add(Fault.status(500), page=2)
+    with pytest.raises(ExportError):
+        await of_project(1001).fetch_profiles(resume=True)
+    with pytest.raises(
+        SelectionMismatchError, match=r"of project 1001, .* of project 1002: start again without resume"
+    ):
+        await of_project(1002).fetch_profiles(resume=True)
+    fake.faults.clear()
+    await of_project(1002).fetch_profiles()
+    assert project_of(path, "profiles") == "1002"
+
+
+@pytest.mark.parametrize("call", ["profiles", "lookup"])
+async def test_of_a_table_that_somebody_dropped_no_project_stays(path, of_project, call):
+    await fill(of_project(1001))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE profiles; DROP TABLE event_names")
+    await CALLS[call](of_project(1002))
+    assert project_of(path, "profiles" if call == "profiles" else "event_names") == "1002"
+
+
+async def test_a_table_that_another_project_made_meanwhile_on_the_same_connection_stays_its(fake, client_of):
+    account = fake.project.service_account
+    held = Gated(GeneratedEvents(per_day=20, seed=1), last="2026-05-02")
+    slow = Project(1003, events=held)
+    async with FakeMixpanel(projects=[slow, OTHER], today="2026-06-01", limits=None) as server:
+        with duckdb.connect() as connection:
+            one, two = (
+                client_of(
+                    server, credentials=ServiceAccount(account.username, account.secret, project), database=connection
+                )
+                for project in (1003, 1002)
+            )
+            committed = asyncio.Event()
+            days = {"from_date": "2026-05-01", "to_date": "2026-05-02", "parallel": True, "chunk_days": 1}
+
+            async def tell(_):
+                committed.set()
+
+            fetching = asyncio.create_task(one.fetch_events(**days, on_batch_complete=tell))
+            await committed.wait()
+            await two.store.drop_table("events")
+            await two.fetch_events(**days)
+            before = connection.execute("FROM events ORDER BY ALL").fetchall()
+            held.gate.set()
+            with pytest.raises(StoreError, match="was dropped or replaced while it was fetched"):
+                await fetching
+            assert connection.execute("FROM events ORDER BY ALL").fetchall() == before
+            for client in (one, two):
+                await client.close()
