@@ -42,7 +42,9 @@ class CoveredDay:
     fetched_at: dt.datetime
     """Aware, in UTC."""
     is_complete: bool
-    """Whether the day was over when it was fetched, in every time zone. Late events may have come since then."""
+    """Whether the day was over when it was fetched: in UTC and in the project's time zone, or everywhere if the call
+    did not know the zone. Late events may have come since then.
+    """
 
 
 @dataclass(frozen=True, slots=True)

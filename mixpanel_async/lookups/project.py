@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,10 @@ def project_request(credentials: Credentials, region: str) -> LookupRequest[Proj
     return LookupRequest("project", query, partial(_project, int(project_id), region))
 
 
+_NO_ZONE = (KeyError, ValueError, OSError)
+"""What ZoneInfo raises for a name that is not known here."""
+
+
 class Calendar:
     """The days of the client's project."""
 
@@ -66,7 +71,7 @@ class Calendar:
         return self._days or ProjectDays()
 
     async def project(self) -> Project:
-        """Ask for the project.
+        """Ask for the project, and remember its days.
 
         Raises:
             ConfigurationError: the credentials are a project secret, or have no access to the project.
@@ -75,6 +80,8 @@ class Calendar:
         found = await fetch_lookup(project_request(self._credentials, self._region), self._source())
         if not found:
             raise ConfigurationError("Mixpanel does not list this project: check project_id, and who has access to it.")
+        with suppress(*_NO_ZONE):
+            self._days = ProjectDays(ZoneInfo(found[0].timezone))
         return found[0]
 
     async def days(self) -> ProjectDays:
@@ -82,8 +89,7 @@ class Calendar:
         now = clock.utc_now()
         if self._days is None and now >= self._ask_after and not isinstance(self._credentials, ProjectSecret):
             self._ask_after = now + ASK_AGAIN
-            if (zone := await self._zone()) is not None:
-                self._days = ProjectDays(zone)
+            await self._ask()
         return self.known
 
     async def days_until(self, last: dt.date) -> ProjectDays:
@@ -97,14 +103,13 @@ class Calendar:
         _check_begun(last, days)
         return days
 
-    async def _zone(self) -> ZoneInfo | None:
+    async def _ask(self) -> None:
         try:
-            return ZoneInfo((await self.project()).timezone)
-        except (ExportError, ConfigurationError, KeyError, ValueError, OSError) as error:  # the last three: of ZoneInfo
+            ZoneInfo((await self.project()).timezone)
+        except (ExportError, ConfigurationError, *_NO_ZONE) as error:
             logger.warning(
                 "The project's time zone is not known, so a day is over when it is over everywhere: %.300s", error
             )
-            return None
 
 
 @dataclass(frozen=True, slots=True)
