@@ -33,18 +33,20 @@ def choose_host(region: str | None, base_url: str | None, environment: Mapping[s
     Raises:
         ConfigurationError: the region is unknown, or the variable that would be used is set and empty.
     """
-    if region is not None:
-        check_region(region)
     for name, argument in (("MP_REGION", region), ("MP_BASE_URL", base_url)):
         if argument is None and environment.get(name) == "":
             raise ConfigurationError(f"{name} is set and empty: give it a value, or unset it.")
-    region = environment.get("MP_REGION", "us") if region is None else region
-    return region, environment.get("MP_BASE_URL") if base_url is None else base_url
+    chosen = environment.get("MP_REGION", "us") if region is None else region
+    if region is not None or base_url is None:  # else the environment's region is not used
+        check_region(chosen)
+    return chosen, environment.get("MP_BASE_URL") if base_url is None else base_url
 
 
-def region_hint(asked: str | None) -> str:
-    """Name the region that a request went to: Mixpanel rejects a wrong region as it rejects a wrong secret."""
-    check = "check region and base_url"
+def region_hint(asked: str | None, *, also: str = "") -> str:
+    """Name the region that a request went to: Mixpanel rejects a wrong region as it rejects a wrong secret. `also` is
+    what else is to be checked.
+    """
+    check = f"check {also}region and base_url"
     for hosts in (EXPORTS, QUERIES):
         for region, url in hosts.items():
             if urlsplit(url).hostname == asked:

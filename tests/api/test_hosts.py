@@ -41,7 +41,10 @@ async def test_wherever_the_credentials_come_from(monkeypatch, credentials, regi
         assert client._core.export_source().url == f"{host}/api/2.0/export"
 
 
-def test_a_region_of_the_environment_that_is_unknown_is_named(monkeypatch):
+@pytest.mark.parametrize("base_url", [None, "https://proxy"])
+def test_a_region_of_the_environment_that_is_unknown_is_named(monkeypatch, base_url):
     monkeypatch.setenv("MP_REGION", "nowhere")
+    if base_url is not None:
+        monkeypatch.setenv("MP_BASE_URL", base_url)
     with pytest.raises(ConfigurationError, match="region must be one of us, eu, in, not 'nowhere'"):
         MixpanelClient(ACCOUNT)
