@@ -30,6 +30,13 @@ class _Selection:
         """Return it as a table's journal has it."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
+    def differences(self, other: Self) -> tuple[str, str]:
+        """Return in which arguments two selections differ, of each as a call has them: `events=['Sign Up']`."""
+        ours, theirs = asdict(self), asdict(other)
+        names = [name for name in ours if ours[name] != theirs[name]]
+        one, two = (", ".join(f"{name}={_written(of[name])}" for name in names) for of in (ours, theirs))
+        return one, two
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote.
@@ -160,6 +167,10 @@ def check_where(where: str | None) -> None:
 def is_text(value: object) -> TypeGuard[str]:
     """Whether it is a text that is not empty and can be sent: UTF-8 has no lone surrogates."""
     return isinstance(value, str) and value != "" and _SURROGATE.search(value) is None
+
+
+def _written(value: object) -> str:
+    return repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _sorted_names(argument: str, names: Iterable[str] | None, what: str) -> tuple[str, ...] | None:

@@ -148,7 +148,11 @@ class FetchPlan:
 
     def _lines(self) -> tuple[tuple[str, str], ...]:
         longest = max((_days(chunk) for chunk in self.chunks), default=0)
-        span = f", {self.chunks[0][0]} to {self.chunks[-1][1]}, up to {longest} days each" if self.chunks else ""
+        span = (
+            f", {self.chunks[0][0]} to {self.chunks[-1][1]}, up to {terminal.count(longest, 'day')} each"
+            if self.chunks
+            else ""
+        )
         size = "not known" if self.expected_bytes is None else f"about {self.expected_bytes / 1e6:,.0f} MB of gzip"
         return (
             ("chunks", f"{len(self.chunks):,}{span}"),

@@ -64,8 +64,9 @@ def error_from_response(  # noqa: PLR0911 - one case per kind of response
     if status in (401, 403) and is_web_page(body):
         return ServerError(f"A proxy refused the request ({status}): {message}", status=status)
     if status in (401, 403) or (status == 400 and "unable to authenticate" in message.lower()):
+        hint = region_hint(host, also="the credentials, ")
         return AuthenticationError(
-            f"Mixpanel does not accept these credentials ({status}): {message}{region_hint(host)}", status=status
+            f"Mixpanel does not accept these credentials ({status}): {message}{hint}", status=status
         )
     if status == 504 or (status == 400 and "timeout error" in message.lower()):
         error = ServerError(f"Mixpanel ran out of time ({status}): {message}", status=status)

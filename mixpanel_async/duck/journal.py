@@ -361,9 +361,9 @@ def _check_selection(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: st
             "version fetches milliseconds: fetch into another table name, or let this table hold both, as the section "
             '"Tables of earlier versions" of docs/tables.md describes.'
         )
+    there, here = held_selection.differences(selection) if held_selection else (held, selection.to_json())
     raise SelectionMismatchError(
-        f"Table {name!r} holds the selection {held}, and this call selects {selection.to_json()}: pass the "
-        "same selection, or another table name."
+        f"Table {name!r} was fetched with {there}, and this call has {here}: pass the same, or another table name."
     )
 
 

@@ -199,9 +199,11 @@ class ProfilesTable:
             return
         check_project(self._cursor, self._database.schema, self._name, self._project)
         if not self._may_take(held):
+            selection = read_selection(held)
+            there, here = selection.differences(self._selection) if selection else (held, self._selection.to_json())
             raise SelectionMismatchError(
-                f"Table {self._name!r} holds the selection {held[:_EXCERPT]}, and this call selects "
-                f"{self._selection.to_json()[:_EXCERPT]}: pass the same selection, or another table name."
+                f"Table {self._name!r} was fetched with {there[:_EXCERPT]}, and this call has {here[:_EXCERPT]}: pass "
+                "the same, or another table name."
             )
 
     def _may_take(self, held: str) -> bool:

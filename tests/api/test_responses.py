@@ -230,4 +230,4 @@ def test_a_wrong_region_looks_like_a_wrong_secret_so_it_is_named(status, body):
     error = error_from_response(status, CIMultiDict(), body, now=0, host="data-eu.mixpanel.com")
     assert "this went to region eu, and the project may be in us or in" in str(error)
     error = error_from_response(status, CIMultiDict(), body, now=0, host="proxy.example.com")
-    assert "check region and base_url: this went to proxy.example.com" in str(error)
+    assert "region and base_url: this went to proxy.example.com" in str(error)

@@ -116,7 +116,7 @@ async def test_a_table_with_seconds_is_refused_before_anything_is_requested(old,
     says = r"whole seconds, by an earlier version .* another table name, .*\"Tables of earlier versions\" of docs/tables.md"
     with pytest.raises(SelectionMismatchError, match=says):
         await old.fetch_events(**DAYS, **{way: True})
-    with pytest.raises(SelectionMismatchError, match=r"holds the selection .* this call selects .*Page View"):
+    with pytest.raises(SelectionMismatchError, match=r"was fetched with .*, and this call has .*Page View"):
         await old.fetch_events(**DAYS, **{way: True}, events=["Page View"])
     assert fake.requests == []
     assert stored(path) == before
