@@ -1,9 +1,9 @@
-"""The command that was called, as a line for a shell."""
+"""The command that was called, or another with the same parameters, as a line for a shell."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -16,11 +16,20 @@ def again(ctx: click.Context, **changed: object) -> str:
     `None` or `False` leaves a parameter out. Settings that came from the environment stay there, and so do secrets,
     which are in no parameter.
     """
-    words = ctx.command_path.split()
-    for parameter in ctx.command.params:
+    return _line(ctx.command_path, ctx.command, ctx, changed)
+
+
+def other(ctx: click.Context, path: str, command: click.Command, /, **values: object) -> str:
+    """Return another command with these values, and with those of its parameters that the user wrote for this one."""
+    return _line(f"{ctx.find_root().command_path} {path}", command, ctx, values)
+
+
+def _line(path: str, command: click.Command, ctx: click.Context, values: Mapping[str, object]) -> str:
+    words = path.split()
+    for parameter in command.params:
         name = parameter.name or ""
-        if name in changed:
-            words += _words(parameter, changed[name])
+        if name in values:
+            words += _words(parameter, values[name])
         elif ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             words += _words(parameter, ctx.params.get(name))
     return shlex.join(words)

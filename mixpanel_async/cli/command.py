@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -28,7 +29,8 @@ class AsyncCommand(click.Command):
         from mixpanel_async.cli.running import run  # noqa: PLC0415 - help needs no event loop
 
         debug, verbose = ctx.params.pop("debug"), ctx.params.pop("verbose")
-        ctx.exit(run(super().invoke(ctx), how_to_go_on=self._how_to_go_on(ctx), debug=debug, verbose=verbose))
+        how_to_go_on = partial(self._how_to_go_on, ctx)
+        ctx.exit(run(super().invoke(ctx), how_to_go_on=how_to_go_on, debug=debug, verbose=verbose))
 
     def _how_to_go_on(self, ctx: click.Context) -> str:
         if self._on_signal is None:

@@ -61,7 +61,7 @@ asyncio.run(main())"""
 
 LIMITS = (
     "A real project allows 3 requests a second and 60 an hour (the fake one: any number). The client keeps to that by "
-    "itself; the code above makes 13 requests."
+    "itself; the code above makes 30 requests."
 )
 
 
@@ -122,7 +122,7 @@ def report(path: Path, result: ParallelFetchResult, columns: int = 80) -> Iterat
         counts = connection.execute("SELECT event_time::DATE, count(*) FROM events GROUP BY ALL").fetchall()
         yield "\n".join(weeks(dict(counts), columns))
         rows = "\n".join(_box(connection.sql(QUERY), columns))
-        yield f'duckdb.connect({str(path)!r}).sql("""\n{QUERY}""")\n{rows}'
+        yield f'import duckdb\nduckdb.connect({str(path)!r}).sql("""\n{QUERY}""").show()\n{rows}'
     yield fill("The same with a project of yours:", columns)
     yield YOURS
     yield fill(LIMITS, columns)

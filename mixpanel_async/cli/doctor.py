@@ -56,7 +56,7 @@ async def doctor(connection: Connection, *, as_json: bool) -> int:
     It sends a few small requests. One of them, an export of at most one event, counts in the limit of 60 an hour.
     """
     findings = []
-    async for finding in _findings(replace(connection, attempts=connection.attempts or 2)):
+    async for finding in _findings(replace(connection, attempts=connection.attempts or 1)):
         findings.append(finding)
         if not as_json:
             click.echo(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.check:<12}{finding.text}")

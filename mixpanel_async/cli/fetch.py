@@ -57,6 +57,7 @@ async def events(
         parallel = arguments["limit"] is None
     async with connection.client() as client:
         from_date, to_date = await resolve(client, first, last)
+        ctx.params.update(first=from_date, last=to_date)  # the command that goes on is the same tomorrow
         arguments = options.given(from_date=from_date, to_date=to_date, parallel=parallel, **arguments)
         result = await client.fetch_events(**arguments)
     mends = {

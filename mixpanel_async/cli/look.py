@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mixpanel_async import clock
 from mixpanel_async.cli import options
+from mixpanel_async.cli.again import other
 from mixpanel_async.cli.command import AsyncCommand
-from mixpanel_async.cli.dates import dated, resolve
+from mixpanel_async.cli.dates import DaysAgo, dated, resolve
+from mixpanel_async.cli.fetch import events as fetch_events
 from mixpanel_async.cli.output import as_text, show
-from mixpanel_async.dates import ProjectDays
+from mixpanel_async.dates import ONE_DAY, ProjectDays
 
 if TYPE_CHECKING:
     from mixpanel_async.cli.options import Connection
@@ -48,23 +51,45 @@ async def plan(
     if not sync:
         flags["parallel"] = arguments["limit"] is None
     dates = {"from_date": dated(first, ProjectDays()), "to_date": dated(last, ProjectDays())}
+    if DaysAgo in map(type, (first, last)) or (sync and last is None):
+        _tell_yesterday()
     async with connection.client() as client:
         planned = await client.plan_events(sync=sync, **options.given(**dates, **flags, **arguments))
     show(planned, as_json=as_json)
 
 
+def _tell_yesterday() -> None:
+    """Say which day a plan takes for yesterday, if a project in UTC has another one."""
+    yesterday = dated(DaysAgo(1), ProjectDays())
+    if yesterday != clock.utc_now().date() - ONE_DAY:
+        click.echo(
+            f"A plan does not ask for the project's time zone, so yesterday is {yesterday}: the last day that is over "
+            "everywhere.",
+            err=True,
+        )
+
+
 @click.command(cls=AsyncCommand)
 @options.options(_table, options.first(), options.last(), options.as_json, options.connecting)
-async def verify(*, connection: Connection, name: str, first: Any, last: Any, as_json: bool) -> int:
+@click.pass_context
+async def verify(
+    ctx: click.Context, /, *, connection: Connection, name: str, first: Any, last: Any, as_json: bool
+) -> int:
     """Compare a table with Mixpanel's own counts.
 
-    It compares the rows of each day. The exit code is 1 if days differ.
+    It compares the rows of each day. If days differ, the command that fetches them again is printed, and the exit code
+    is 1.
     """
     async with connection.client() as client:
         from_date, to_date = await resolve(client, first, last)
         found = await client.verify_events(name, from_date=from_date, to_date=to_date)
     show(found, as_json=as_json)
-    return 1 if found.differing else 0
+    if not found.differing:
+        return 0
+    ends = {"first": found.differing[0].date, "last": found.differing[-1].date}
+    command = other(ctx, "fetch events", fetch_events, name=name, **ends, append=True, as_json=False)
+    click.echo(f"These days can be fetched again with:\n  {command}", err=True)
+    return 1
 
 
 @click.command(cls=AsyncCommand)

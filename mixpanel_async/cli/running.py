@@ -17,7 +17,7 @@ import anyio
 from mixpanel_async.errors import MixpanelError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
@@ -31,16 +31,18 @@ class _CutShortError(Exception):
         """As in shells."""
 
 
-def run(work: Coroutine[Any, Any, int | None], *, how_to_go_on: str, debug: bool, verbose: bool) -> int:
-    """Run `work`, which returns an exit code or `None`, and return the exit code; an error is one line on stderr."""
+def run(work: Coroutine[Any, Any, int | None], *, how_to_go_on: Callable[[], str], debug: bool, verbose: bool) -> int:
+    """Run `work`, which returns an exit code or `None`, and return the exit code; an error is one line on stderr.
+    `how_to_go_on` is asked after a signal.
+    """
     try:
         with _logging(verbose=verbose):
             code = _run_until_signal(work)
             sys.stdout.flush()
     except _CutShortError as signalled:
-        return _failed(f"{signalled}. {how_to_go_on}".rstrip(), signalled.exit_code)
+        return _failed(f"{signalled}. {how_to_go_on()}".rstrip(), signalled.exit_code)
     except KeyboardInterrupt:  # on Windows, where event loops handle no signals
-        return _failed(f"Interrupted. {how_to_go_on}".rstrip(), 130)
+        return _failed(f"Interrupted. {how_to_go_on()}".rstrip(), 130)
     except BrokenPipeError:
         return _end_quietly()
     except (MixpanelError, ValueError, ImportError, OSError) as error:

@@ -239,6 +239,34 @@ def test_verify_ends_with_1_if_days_differ(mp):
         connection.execute("DELETE FROM events WHERE event_time::DATE = DATE '2026-02-02'")
     differing = json.loads(mp("verify", "--from", "2026-02-02", "--to", "2026-02-03", "--json", code=1).stdout)
     assert differing["differing"] == ["2026-02-02"]
+    told = mp("verify", code=1).stderr.splitlines()
+    assert told[-2] == "These days can be fetched again with:"
+    mp(*shlex.split(told[-1])[1:])
+    mp("verify")
+
+
+@pytest.mark.parametrize("command", ["fetch", "sync"])
+def test_a_day_that_is_over_in_the_project_is_settled(mp, monkeypatch, command):
+    """At 03:00 in UTC yesterday is over in the project, though not everywhere."""
+    monkeypatch.setattr(clock, "utc_now", lambda: dt.datetime(2026, 2, 7, 3, tzinfo=dt.UTC))
+    mp(command, "events", "--from", "2d", "--to", "yesterday")
+    assert [day["is_complete"] for day in json.loads(mp("coverage", "--json").stdout)["days"]] == [True, True]
+
+
+def test_a_plan_says_which_day_it_takes_for_yesterday(mp, monkeypatch):
+    assert "yesterday is" not in mp("plan", "--from", "2d", "--to", "yesterday").stderr
+    monkeypatch.setattr(clock, "utc_now", lambda: dt.datetime(2026, 2, 7, 3, tzinfo=dt.UTC))
+    assert "yesterday is" not in mp("plan", "--from", "2026-02-03", "--to", "2026-02-04").stderr
+    for arguments in (["--to", "yesterday"], ["--sync"]):
+        planned = mp("plan", "--from", "2026-02-03", *arguments)
+        assert "so yesterday is 2026-02-05: the last day that is over everywhere." in planned.stderr
+        assert "to 2026-02-05" in planned.stdout
+
+
+def test_a_table_of_other_events_says_in_what_the_two_differ(mp):
+    mp("fetch", "events", *DATES, "--events", "Page Viw")
+    told = mp("fetch", "events", *DATES, "--events", "Page View", "--append", code=1).stderr
+    assert "was fetched with events=['Page Viw'], and this call has events=['Page View']: pass the same, or" in told
 
 
 SELECT = "SELECT event_name, count(*) AS n FROM events GROUP BY ALL ORDER BY n DESC, event_name LIMIT 3"
@@ -359,6 +387,14 @@ class TestDoctor:
         failing = self.failing(mp, "--base-url", "http://127.0.0.1:1")
         assert "cannot be reached" in failing["clock"]
         assert "project" in failing
+
+    @pytest.mark.parametrize(
+        ("fault", "status"), [(Fault.rate_limited(), 429), (Fault.rate_limited(3600), 429), (Fault.status(500), 500)]
+    )
+    def test_it_tells_of_an_error_at_once(self, mp, fake_mixpanel, fault, status):
+        fake_mixpanel.faults.add(fault)
+        assert f"({status})" in self.failing(mp)["export"]
+        assert len(exports(fake_mixpanel)) == 1
 
     def test_a_clock_that_is_wrong(self, mp, monkeypatch):
         monkeypatch.setattr(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shlex
@@ -87,6 +88,18 @@ def test_a_fetch_that_a_signal_ends_goes_on_by_the_command_that_is_printed(
     with duckdb.connect(tmp_path / "mixpanel.duckdb") as connection:
         rows = len(list(fake_mixpanel.truth_lines("2026-02-01", "2026-02-06")))
         assert connection.execute("SELECT count(*) FROM events").fetchall() == [(rows,)]
+
+
+def test_the_command_that_goes_on_is_the_same_tomorrow(start, fake_mixpanel):
+    fake_mixpanel.faults.add(Fault.stall(after_bytes=10))
+    process = start("fetch", "events", "--from", "7d", "--to", "3d", "--chunk-days", "1")
+    fake_mixpanel.wait_until(lambda: exports(fake_mixpanel))
+    today = dt.datetime.now(dt.UTC).date()
+    process.send_signal(signal.SIGINT)
+    words = shlex.split(process.communicate(timeout=60)[1].splitlines()[-1])
+    first, last = (dt.date.fromisoformat(words[words.index(end) + 1]) for end in ("--from", "--to"))
+    assert (last - first).days == 4
+    assert 3 <= (today - last).days <= 4  # today may have begun meanwhile
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -112,7 +112,7 @@ from mixpanel_async.cli.running import run
 from mixpanel_async.testing import FakeMixpanel, Fault, GeneratedEvents
 
 def run_command(work):
-    sys.exit(run(work, how_to_go_on="", debug=False, verbose=False))
+    sys.exit(run(work, how_to_go_on=str, debug=False, verbose=False))
 
 path, number, runner = sys.argv[1], int(sys.argv[2]), {"asyncio": asyncio.run, "cli": run_command}[sys.argv[3]]
 
