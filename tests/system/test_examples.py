@@ -39,8 +39,8 @@ def run(directory, *arguments, **environment):
     return ended.stdout
 
 
-def run_example(directory, name, **environment):
-    return run(directory, "-W", "error", str(EXAMPLES / name), **environment)
+def run_example(directory, name, *arguments, **environment):
+    return run(directory, "-W", "error", str(EXAMPLES / name), *arguments, **environment)
 
 
 def run_pytest(directory, *arguments):
@@ -185,12 +185,22 @@ NIGHTLY = EXAMPLES / "nightly"
 
 
 def test_every_night(tmp_path):
-    first = run_example(tmp_path, "nightly/nightly.py")
+    first = run_example(tmp_path, "nightly/nightly.py", "--fake")
     assert number_in(r"events: ([\d,]+) rows", first) == rows_in(tmp_path / "mixpanel.duckdb") > 5000
     assert number_in(r"profiles: ([\d,]+) rows", first) == 500
-    again = run_example(tmp_path, "nightly/nightly.py")
+    again = run_example(tmp_path, "nightly/nightly.py", "--fake")
     assert 0 < number_in(r"events: ([\d,]+) rows", again) < 1000
     assert number_in(r"events: [\d,]+ rows in (\d+) chunks", again) == 5
+
+
+def test_a_night_without_an_account_says_so_and_writes_nothing(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, str(NIGHTLY / "nightly.py")],
+        cwd=tmp_path, env=WITHOUT_AN_ACCOUNT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "The sync failed: No credentials: " in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_night_that_fails_says_so_and_exits_with_1(tmp_path):
