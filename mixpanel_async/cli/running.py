@@ -92,12 +92,13 @@ async def _watch(task: asyncio.Future[Any], came: list[signal.Signals]) -> None:
 
 
 def in_options(message: str) -> str:
-    """Return a message of the library in one line, with options where it names arguments of Python.
+    """Return a message of the library in one line, with options where it names arguments of Python, and without calls.
 
     A place in SQL, which DuckDB marks below it, keeps its lines.
     """
     if "\nLINE " not in message:
         message = " ".join(message.split())
+    message = re.sub(r" with `await [^`]+`", "", message)
     message = re.sub(r"\b(append|resume|sync)=True", r"--\1", message)
     message = re.sub(r"\bparallel=False", "--no-parallel", message)
     return re.sub(r"\b(from|to)_date\b", r"--\1", message)

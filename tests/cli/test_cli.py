@@ -113,6 +113,7 @@ def test_messages_name_options():
     assert in_options(message) == (
         "Table 'a' exists: pass --resume, --append, or --no-parallel with --sync for --from and --to."
     )
+    assert in_options("No event. Check the spelling with `await client.f()`.") == "No event. Check the spelling."
     assert in_options('no column "from_dates"\n\nLINE 1: from_dates\n        ^') == (
         'no column "from_dates"\n\nLINE 1: from_dates\n        ^'
     )
