@@ -162,8 +162,7 @@ def has_our_tables(cursor: duckdb.DuckDBPyConnection, schema: Schema) -> bool:
     if 0 < version < VERSION:
         raise OlderVersionError(
             f"This database was written by an earlier mixpanel-async: its tables have version {version}, and this "
-            f"release reads {VERSION}. Open it once with a client, which migrates them: `await client.store.coverage()`"
-            " is enough."
+            f"release reads {VERSION}. The next fetch or sync migrates them; so does `await client.store.coverage()`."
         )
     return version > 0
 

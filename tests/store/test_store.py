@@ -101,7 +101,7 @@ async def test_an_older_file_is_refused_with_what_to_do(filled):
         connection.execute("UPDATE _mixpanel_version SET version = 3")
     before = contents(filled)
     with pytest.raises(
-        StoreError, match=rf"have version 3, and this release reads {VERSION}. Open it once with a client"
+        StoreError, match=rf"have version 3, and this release reads {VERSION}. The next fetch or sync migrates them"
     ):
         await Store(filled).coverage()
     assert contents(filled) == before
