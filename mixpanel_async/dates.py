@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DateChunk = tuple[str, str]
@@ -81,6 +82,17 @@ def split_date_range(from_date: str | dt.date, to_date: str | dt.date, chunk_day
 def dates_between(from_date: str, to_date: str) -> list[str]:
     """Return all dates from one to the other, both inclusive, `YYYY-MM-DD`."""
     return [first for first, _ in split_date_range(from_date, to_date, 1)]
+
+
+def ranges_of(dates: Iterable[str]) -> list[DateChunk]:
+    """Return the first and last dates of each run without a gap, of dates that are sorted."""
+    ranges: list[DateChunk] = []
+    for date in dates:
+        if ranges and days_in((ranges[-1][1], date)) == 2:
+            ranges[-1] = ranges[-1][0], date
+        else:
+            ranges.append((date, date))
+    return ranges
 
 
 def days_in(chunk: DateChunk) -> int:

@@ -21,8 +21,8 @@ from mixpanel_async.api.credentials import OAuthToken, ServiceAccount
 from mixpanel_async.api.hosts import QUERIES, choose_host, host
 from mixpanel_async.cli import options
 from mixpanel_async.cli.command import AsyncCommand
-from mixpanel_async.cli.dates import project_days
 from mixpanel_async.cli.output import as_text
+from mixpanel_async.dates import ProjectDays
 
 if TYPE_CHECKING:
     from mixpanel_async.cli.options import Connection
@@ -52,7 +52,7 @@ class _WrongError(Exception):
 async def doctor(connection: Connection, *, as_json: bool) -> int:
     """Check what a fetch needs.
 
-    That is: the database, the clock, credentials and region, the project's time zone, an export, the hour's budget.
+    That is: the database, the clock, credentials and region, the project's time zone, the hour's budget, an export.
     It sends a few small requests. One of them, an export of at most one event, counts in the limit of 60 an hour.
     """
     findings = []
@@ -75,8 +75,9 @@ async def _findings(connection: Connection) -> AsyncIterator[Finding]:
         return
     async with connection.client(timeouts=mixpanel_async.Timeouts(connect=10.0, first_byte=60.0)) as client:
         yield await _tried("project", _project(client, connection))
-        yield await _tried("export", _export(client))
-        yield await _tried("budget", _budget(client))
+        yield (budget := await _tried("budget", _budget(client)))
+        if budget.is_good:  # else it would wait
+            yield await _tried("export", _export(client))
 
 
 async def _tried(check: str, work: Coroutine[Any, Any, str]) -> Finding:
@@ -152,7 +153,7 @@ async def _project(client: MixpanelClient, connection: Connection) -> str:
 
 
 async def _export(client: MixpanelClient) -> str:
-    yesterday = (await project_days(client)).last_complete(clock.utc_now())
+    yesterday = ProjectDays().last_complete(clock.utc_now())
     events = client.stream_events(from_date=yesterday, to_date=yesterday, limit=1, on_rejected=lambda _: None)
     async with aclosing(events):
         found = [event["event_name"] async for event in events]
@@ -160,8 +161,8 @@ async def _export(client: MixpanelClient) -> str:
 
 
 async def _budget(client: MixpanelClient) -> str:
-    today = (await project_days(client)).earliest(clock.utc_now())
-    plan = await client.plan_events(_NO_TABLE, from_date=today, to_date=today, resume=True)
+    day = ProjectDays().last_complete(clock.utc_now())
+    plan = await client.plan_events(_NO_TABLE, from_date=day, to_date=day, resume=True)
     if not plan.requests_left:
         raise _WrongError("No export of this hour is left: a fetch waits for it.")
     return f"{plan.requests_left} exports of this hour are left, by what is counted on this machine"

@@ -13,7 +13,8 @@ from mixpanel_async.cli.command import AsyncCommand
 from mixpanel_async.cli.dates import DaysAgo, dated, resolve
 from mixpanel_async.cli.fetch import events as fetch_events
 from mixpanel_async.cli.output import as_text, show
-from mixpanel_async.dates import ONE_DAY, ProjectDays
+from mixpanel_async.dates import ONE_DAY, ProjectDays, ranges_of
+from mixpanel_async.terminal import span
 
 if TYPE_CHECKING:
     from mixpanel_async.cli.options import Connection
@@ -83,13 +84,13 @@ async def verify(
     async with connection.client() as client:
         from_date, to_date = await resolve(client, first, last)
         found = await client.verify_events(name, from_date=from_date, to_date=to_date)
+        held = {table.name.lower(): table.selection for table in await client.store.tables()}
     show(found, as_json=as_json)
-    if not found.differing:
-        return 0
-    ends = {"first": found.differing[0].date, "last": found.differing[-1].date}
-    command = other(ctx, "fetch events", fetch_events, name=name, **ends, append=True, as_json=False)
-    click.echo(f"These days can be fetched again with:\n  {command}", err=True)
-    return 1
+    for first_day, last_day in ranges_of([day.date for day in found.differing]):
+        ends = {"first": first_day, "last": last_day, "events": held[name.lower()].get("events")}
+        command = other(ctx, "fetch events", fetch_events, name=name, **ends, append=True, as_json=False)
+        click.echo(f"{span(first_day, last_day)} can be fetched again with:\n  {command}", err=True)
+    return 1 if found.differing else 0
 
 
 @click.command(cls=AsyncCommand)

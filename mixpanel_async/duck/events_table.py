@@ -8,8 +8,6 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from mixpanel_async.duck import copies, journal
 from mixpanel_async.duck.chunk_loader import ChunkLoader
 from mixpanel_async.duck.connection import LONG_ROW, table_cursor
@@ -26,8 +24,11 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
+    import duckdb
+
     from mixpanel_async.dates import DateChunk
     from mixpanel_async.duck.connection import Database
+    from mixpanel_async.duck.journal import Description
     from mixpanel_async.duck.workbench import Workbench
     from mixpanel_async.records import JournalRow
     from mixpanel_async.selections import EventSelection
@@ -48,12 +49,13 @@ class EventsTable:
         self._deduplicate = deduplicate
         self._chunks: Sequence[DateChunk] = ()
         self._committed: list[DateChunk] = []
-        self._description: tuple[object, ...] | None = None
+        self._description: Description | None = None
         self._has_nothing = False
         self._seen_opening = 0
         self._refreshing = Lock()
         self._benches = Workbenches(database)
         self._is_new = False
+        self._was_empty = False
 
     @property
     def is_prepared(self) -> bool:
@@ -77,10 +79,12 @@ class EventsTable:
 
     def prepare(self, selection: EventSelection, chunks: Sequence[DateChunk]) -> None:
         """Create the table if it is missing, and prepare it for the chunks that will be loaded."""
-        self._selection, self._chunks, self._seen_opening = selection, chunks, self._database.openings
+        self._selection, self._chunks = selection, chunks
         with table_cursor(self._database, self._name) as cursor:
             self._description = self._describe(cursor) or self._create(cursor)
             check_project(cursor, self._database.schema, self._name, self._project)
+            self._was_empty = journal.is_empty(cursor, self._database.schema, self._name)
+        self._seen_opening = self._database.openings
         self._prepare_for_chunks()
 
     def loader(
@@ -109,7 +113,7 @@ class EventsTable:
         return ChunkLoader(
             self._benches, sink, name,
             make_room=self._database.make_room, deduplicate=self._deduplicate,
-            on_commit=partial(self._committed.append, dates),
+            on_commit=partial(self._has_committed, dates),
         )  # fmt: skip
 
     def finish(self) -> dict[dt.date, int]:
@@ -118,8 +122,6 @@ class EventsTable:
         """
         self._benches.close()
         dropped = self._drop_copies()
-        if self._committed:
-            self._record_project()
         if self._is_new:
             self._drop_if_empty()
         return dropped
@@ -138,17 +140,27 @@ class EventsTable:
                 found = self._describe(cursor)
                 if found is None and self._is_new and not self._committed:  # another call dropped it, empty
                     found = self._description = self._create(cursor)
+                if found != self._description and self._may_take(found):
+                    self._description, self._is_new, was_open = found, False, False
                 is_same = found == self._description
                 if not (is_same and journal.covers(cursor, schema, self._name, self._committed)):
                     raise StoreError(
                         f"Table {self._name!r} was dropped or replaced while it was fetched. Nothing more is written, "
                         "and what was fetched before is gone with the old table: fetch it again."
                     )
+                check_project(cursor, schema, self._name, self._project)
                 if was_open:
                     return
                 journal.check_not_cut(cursor, schema, self._name, self._pending())
             self._prepare_for_chunks()
             self._seen_opening = self._database.openings
+
+    def _may_take(self, found: Description | None) -> bool:
+        """Whether a table that was made meanwhile will do as well as the one before, with which nothing was lost."""
+        before = self._description
+        if self._committed or not self._was_empty or found is None or before is None:
+            return False
+        return found._replace(created_at=None) == before._replace(created_at=None)
 
     def _prepare_for_chunks(self) -> None:
         """Align the journal with the chunks, and put back their copies; see `copies.put_back`. Drops first what a call
@@ -168,13 +180,13 @@ class EventsTable:
                 copies.drop(cursor, schema, self._name)
                 copies.put_back(cursor, schema, self._name, self._chunks, deduplicate=self._deduplicate)
 
-    def _create(self, cursor: duckdb.DuckDBPyConnection) -> tuple[object, ...] | None:
+    def _create(self, cursor: duckdb.DuckDBPyConnection) -> Description | None:
         """Create the table; return its description."""
         journal.create_table(cursor, self._database.schema, self._name, self._selection, project=self._project)
         self._is_new = True
         return self._describe(cursor)
 
-    def _describe(self, cursor: duckdb.DuckDBPyConnection) -> tuple[object, ...] | None:
+    def _describe(self, cursor: duckdb.DuckDBPyConnection) -> Description | None:
         return journal.describe(cursor, self._database.schema, self._name)
 
     def _pending(self) -> list[DateChunk]:
@@ -186,13 +198,19 @@ class EventsTable:
         with table_cursor(self._database, self._name) as cursor, transaction(cursor):
             return copies.drop(cursor, self._database.schema, self._name)
 
-    def _record_project(self) -> None:
+    def _has_committed(self, dates: DateChunk) -> None:
+        """Note a chunk, and after the first one record of which project the table is, if that was not known."""
+        is_first = not self._committed  # of two at once both may be
+        self._committed.append(dates)
+        if not is_first:
+            return
         with (
+            suppress(StoreError),  # the chunk is committed; another call may do this at the same time
             table_cursor(self._database, self._name) as cursor,
-            suppress(duckdb.TransactionException),  # another call does so at the same time
             transaction(cursor),
         ):
-            record_project(cursor, self._database.schema, self._name, self._project)
+            if self._describe(cursor) == self._description:
+                record_project(cursor, self._database.schema, self._name, self._project)
 
     def _make_room_for_copies(self) -> None:
         """Rows are compared whole there, thousands at a time."""

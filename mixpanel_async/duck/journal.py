@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mixpanel_async import clock
 from mixpanel_async.duck import out_of_range
@@ -91,13 +91,23 @@ def create_table(
         )
 
 
-def describe(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> tuple[object, ...] | None:
+class Description(NamedTuple):
+    """What tells a table from any other of its name."""
+
+    columns: tuple[tuple[str, str], ...]
+    type: str
+    selection: str
+    created_at: dt.datetime | None
+
+
+def describe(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> Description | None:
     """Return what tells a table from any other of its name; `None` where it is missing."""
     if not table_exists(cursor, schema, name):
         return None
     query = f"SELECT type, selection, created_at FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
     columns = tuple(row[:2] for row in cursor.execute(f"DESCRIBE {schema.table(name)}").fetchall())
-    return (columns, *cursor.execute(query, [name]).fetchall())
+    recorded = cursor.execute(query, [name]).fetchall()
+    return Description(columns, *(recorded[0] if recorded else ("", "", None)))
 
 
 def is_ours(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> bool:

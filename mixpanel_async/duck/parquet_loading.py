@@ -92,7 +92,8 @@ def load_chunks(  # noqa: PLR0913 - what is loaded, and where to
             copies.put_back(cursor, schema, name, dates, deduplicate=deduplicate)
         rows = sum(_load(cursor, schema, name, chunk, reading, deduplicate=deduplicate) for chunk in pending)
         with transaction(cursor):
-            record_project(cursor, schema, name, project)
+            if pending:
+                record_project(cursor, schema, name, project)
             return rows - sum(copies.drop(cursor, schema, name).values())
 
 

@@ -7,7 +7,7 @@ broken off leaves the fetched table as it was, and keeps what the next call need
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mixpanel_async.decode.layout import PROFILES
@@ -97,7 +97,7 @@ class ProfilesTable:
             self._forget(self._kept)
             self._cursor.execute(f"DROP TABLE IF EXISTS {self._aside}")
             self._cursor.execute(f"CREATE TABLE {self._aside} {PROFILES_COLUMNS}")
-            self._record(self._kept, _DOWNLOADS[self._mode], now)
+            self._record(self._kept, _DOWNLOADS[self._mode], self._project, now)
             return self._own()
 
     def resume(self) -> tuple[int, list[KeptPage]] | None:
@@ -199,8 +199,10 @@ class ProfilesTable:
             return
         check_project(self._cursor, self._database.schema, self._name, self._project)
         if not self._may_take(held):
-            selection = read_selection(held)
-            there, here = selection.differences(self._selection) if selection else (held, self._selection.to_json())
+            selection, ours = read_selection(held), self._selection
+            if selection is not None and self._mode == "append":  # only these need to be the same
+                ours = replace(selection, group_id=ours.group_id, output_properties=ours.output_properties)
+            there, here = selection.differences(ours) if selection else (held, ours.to_json())
             raise SelectionMismatchError(
                 f"Table {self._name!r} was fetched with {there[:_EXCERPT]}, and this call has {here[:_EXCERPT]}: pass "
                 "the same, or another table name."
@@ -214,9 +216,14 @@ class ProfilesTable:
         return (selection.group_id, selection.output_properties) == (ours.group_id, ours.output_properties)
 
     def _replace(self, rows: int) -> None:
+        project = self._project or self._recorded_project(self._kept)
+        if table_exists(
+            self._cursor, self._database.schema, self._name
+        ):  # else what is recorded is of one that is gone
+            project = project or self._recorded_project(self._name)
         self._cursor.execute(f"DROP TABLE IF EXISTS {self._table}")
         self._cursor.execute(f'ALTER TABLE {self._aside} RENAME TO "{self._name}"')
-        self._record(self._name.lower(), "profiles")
+        self._record(self._name.lower(), "profiles", project)
         record_full(self._cursor, self._database.schema, self._name, self._began_at or 0, rows)
 
     def _merge(self, rows: int) -> None:
@@ -225,7 +232,8 @@ class ProfilesTable:
         ).fetchall()[0][0]
         self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
         self._cursor.execute(f"DROP TABLE {self._aside}")
-        record_project(self._cursor, self._database.schema, self._name, self._project)
+        project = self._project or self._recorded_project(self._kept)
+        record_project(self._cursor, self._database.schema, self._name, project)
         began_at = self._began_at if self._mode == "sync" else None
         record_merge(self._cursor, self._database.schema, self._name, began_at, rows - deleted)
 
@@ -258,12 +266,17 @@ class ProfilesTable:
         if self._began() != self._began_at:
             raise StoreError(f"Table {self._name!r}: another client fetches into it. Use one client for both calls.")
 
-    def _record(self, name: str, kind: str, created_at: dt.datetime | None = None) -> None:
+    def _recorded_project(self, name: str) -> str | None:
+        query = f"SELECT project FROM {self._selections} WHERE table_name = lower(?)"
+        found = self._cursor.execute(query, [name]).fetchall()
+        return found[0][0] if found else None
+
+    def _record(self, name: str, kind: str, project: str | None, created_at: dt.datetime | None = None) -> None:
         """Write a row of `_mixpanel_selections`; created now, unless a time is given."""
         self._cursor.execute(
             f"INSERT OR REPLACE INTO {self._selections} (table_name, type, selection, created_at, project) "
             f"VALUES (?, ?, ?, coalesce(?::TIMESTAMP, {UTC_NOW}), ?)",
-            [name, kind, self._selection.to_json(), created_at and stored_time(created_at), self._project],
+            [name, kind, self._selection.to_json(), created_at and stored_time(created_at), project],
         )
 
     def _forget(self, name: str) -> None:

@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mixpanel_async.api.send_query import read_json, send_query
-from mixpanel_async.dates import ONE_DAY, dates_between
+from mixpanel_async.dates import dates_between, ranges_of
 from mixpanel_async.duck.coverage import read_held
 from mixpanel_async.errors import StoreError
 from mixpanel_async.lookups.fetch import fetch_lookup
 from mixpanel_async.lookups.request import NAMES_MAX, event_names_request
+from mixpanel_async.terminal import span
 from mixpanel_async.verification import DayCount, Verification
 from mixpanel_async.verify.request import count_queries, read_counts, windows
 
@@ -75,13 +76,8 @@ def _check_selection(name: str, selection: EventSelection) -> None:
 
 def _in_words(dates: list[str]) -> str:
     """Return the first ranges of these dates, which are sorted."""
-    ranges: list[list[str]] = []
-    for date in dates:
-        if ranges and dt.date.fromisoformat(date) - dt.date.fromisoformat(ranges[-1][-1]) == ONE_DAY:
-            ranges[-1][1:] = [date]
-        else:
-            ranges.append([date])
-    told = ", ".join(" to ".join(ends) for ends in ranges[:TOLD])
+    ranges = ranges_of(dates)
+    told = ", ".join(span(*ends) for ends in ranges[:TOLD])
     return told if len(ranges) <= TOLD else f"{told} and {len(ranges) - TOLD} more ranges"
 
 

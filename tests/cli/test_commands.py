@@ -239,10 +239,20 @@ def test_verify_ends_with_1_if_days_differ(mp):
         connection.execute("DELETE FROM events WHERE event_time::DATE = DATE '2026-02-02'")
     differing = json.loads(mp("verify", "--from", "2026-02-02", "--to", "2026-02-03", "--json", code=1).stdout)
     assert differing["differing"] == ["2026-02-02"]
-    told = mp("verify", code=1).stderr.splitlines()
-    assert told[-2] == "These days can be fetched again with:"
-    mp(*shlex.split(told[-1])[1:])
-    mp("verify")
+
+
+def test_verify_prints_the_commands_that_fetch_the_days_that_differ(mp, fake_mixpanel):
+    mp("fetch", "events", *DATES, "--events", "Page View", "--events", "Search", "--table", "chosen")
+    with duckdb.connect("mixpanel.duckdb") as connection:
+        for day in ("2026-02-02", "2026-02-03", "2026-02-06"):
+            connection.execute(f"DELETE FROM chosen WHERE event_time::DATE = DATE '{day}'")
+    fake_mixpanel.forget_requests()
+    told = mp("verify", "chosen", code=1).stderr.splitlines()
+    assert told[::2] == [f"{days} can be fetched again with:" for days in ("2026-02-02 to 2026-02-03", "2026-02-06")]
+    for line in told[1::2]:
+        mp(*shlex.split(line)[1:])
+    assert len(exports(fake_mixpanel)) == 3
+    mp("verify", "chosen")
 
 
 @pytest.mark.parametrize("command", ["fetch", "sync"])
@@ -363,7 +373,7 @@ class TestDoctor:
     def test_all_is_well(self, mp, fake_mixpanel):
         found = json.loads(mp("doctor", "--json").stdout)
         assert [each["check"] for each in found] == [
-            "versions", "database", "clock", "credentials", "project", "export", "budget",
+            "versions", "database", "clock", "credentials", "project", "budget", "export",
         ]  # fmt: skip
         assert all(each["is_good"] for each in found)
         assert len(exports(fake_mixpanel)) == 1
@@ -376,7 +386,7 @@ class TestDoctor:
     def test_credentials_that_are_wrong(self, mp, monkeypatch):
         monkeypatch.setenv("MP_SECRET", "another")
         failing = self.failing(mp)
-        assert set(failing) == {"project", "export", "budget"}
+        assert set(failing) == {"project", "export"}
         assert "does not accept these credentials (401)" in failing["project"]
         monkeypatch.delenv("MP_SECRET")
         assert "Not set in the environment: MP_SECRET." in self.failing(mp)["credentials"]

@@ -84,6 +84,10 @@ async def test_a_table_of_another_project_stays_as_it_is(fake, client_of, path, 
     with pytest.raises(SelectionMismatchError, match="'events' is of project 7, and this call is of project 12345"):
         await Store(path).load_parquet(destination, 12345)
     assert stored(path) == before
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE _mixpanel_selections SET project = NULL")
+    assert await Store(path).load_parquet(destination, 12345, from_date="2030-01-01") == 0
+    assert queried(path, "SELECT project FROM _mixpanel_selections") == [[(None,)]]
 
 
 async def test_a_project_that_was_never_exported(path, destination):

@@ -567,7 +567,7 @@ async def test_tables_that_are_not_for_this_are_left_alone(fake, client_of, path
         connection.execute("CREATE TABLE mine (a INTEGER); CREATE VIEW seen AS FROM mine")
     fake.forget_requests()
     for name, kind, says in [
-        ("profiles", SelectionMismatchError, "pass the same selection, or another table"),
+        ("profiles", SelectionMismatchError, "pass the same, or another table"),
         ("some_events", StoreError, "holds events"),
         ("mine", StoreError, "not made by this library"),
         ("seen", StoreError, "not made by this library"),

@@ -209,3 +209,14 @@ async def test_a_table_that_another_project_made_meanwhile_on_the_same_connectio
             assert connection.execute("FROM events ORDER BY ALL").fetchall() == before
             for client in (one, two):
                 await client.close()
+
+
+async def test_a_secret_leaves_the_project_that_is_known(fake, path, of_project, of_secret):
+    fake.faults.add(Fault.status(500), page=1)
+    with pytest.raises(ExportError):
+        await of_project(1001).fetch_profiles()
+    fake.faults.clear()
+    await of_secret.fetch_profiles(resume=True)
+    assert project_of(path, "profiles") == "1001"
+    await of_secret.sync_profiles(full_every_days=0)
+    assert project_of(path, "profiles") == "1001"
