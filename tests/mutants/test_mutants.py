@@ -99,6 +99,12 @@ MUTANTS = {
         "",
         "tests/duck/test_profiles_table.py",
     ),
+    "credentials of another project": Mutant(
+        "duck/projects.py",
+        "AND project <> ?",
+        "AND project = ?",
+        "tests/system/test_projects.py -k refused",
+    ),
     "a table that was replaced meanwhile": Mutant(
         "duck/events_table.py",
         "is_same = found == self._description",
