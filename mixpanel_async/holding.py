@@ -296,11 +296,12 @@ class HeldDatabase:
             raise cancelled
 
     async def _let_go(self) -> None:
-        if self._users or not self.database.is_open:
-            return  # if another call is opening it now, that call lets go of it later
-        async with self._changing:
-            if not self._users:
-                await self._release()
+        if self._users:
+            return
+        if self.database.is_open:  # else another call may be opening it now, which lets go of it later
+            async with self._changing:
+                if not self._users:
+                    await self._release()
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None

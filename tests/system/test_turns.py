@@ -387,6 +387,19 @@ async def test_a_cancel_that_comes_while_the_file_is_opened_leaves_it_free(path)
     assert not held.database.is_open
 
 
+async def test_after_an_opening_that_failed_nothing_is_left_for_later(path, monkeypatch):
+    """Else its task could begin when the event loop is being closed, and never run."""
+    path.write_bytes(b"text" * 2000)
+    held, loop, later = HeldDatabase(Database(path), lock_timeout=0), asyncio.get_running_loop(), []
+    call_later = loop.call_later
+    monkeypatch.setattr(loop, "call_later", lambda *call: later.append(call_later(*call)) or later[-1])
+    with pytest.raises(StoreError):
+        await held.open(create=True)
+    await held.let_go()
+    assert later
+    assert all(handle.cancelled() for handle in later)
+
+
 @pytest.mark.parametrize("cancels", [0, 2])
 async def test_letting_go_waits_for_a_close_that_has_begun(path, cancels):
     """Else a call could return while its file is still being closed, and warn of a log that is left."""
