@@ -52,7 +52,7 @@ async def plan(
     if not sync:
         flags["parallel"] = arguments["limit"] is None
     dates = {"from_date": dated(first, ProjectDays()), "to_date": dated(last, ProjectDays())}
-    if DaysAgo in map(type, (first, last)) or (sync and last is None):
+    if any(isinstance(when, DaysAgo) for when in (first, last)) or (sync and last is None):
         _tell_yesterday()
     async with connection.client() as client:
         planned = await client.plan_events(sync=sync, **options.given(**dates, **flags, **arguments))
@@ -84,7 +84,8 @@ async def verify(
     async with connection.client() as client:
         from_date, to_date = await resolve(client, first, last)
         found = await client.verify_events(name, from_date=from_date, to_date=to_date)
-        held = {table.name.lower(): table.selection for table in await client.store.tables()}
+        tables = await client.store.tables() if found.differing else ()
+    held = {table.name.lower(): table.selection for table in tables}
     show(found, as_json=as_json)
     for first_day, last_day in ranges_of([day.date for day in found.differing]):
         ends = {"first": first_day, "last": last_day, "events": held[name.lower()].get("events")}

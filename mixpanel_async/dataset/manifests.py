@@ -79,7 +79,7 @@ class Manifests:
                 self._folder.delete(name)
 
     def _latest(self, date: str) -> tuple[int, Manifest | None]:
-        """Return the highest number, and its manifest; 0 and `None` if there is none."""
+        """Return the highest number, and its manifest; 0 and `None` before the first one."""
         name = latest_names(self._folder.entries(layout.manifests(self._project_id, date))).get(date)
         if name is None or (named := layout.read_manifest_name(name)) is None:
             return 0, None

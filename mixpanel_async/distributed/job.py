@@ -40,7 +40,7 @@ class ChunkReport:
     """How a job ended: the chunk is valid, has failed, or waits for the limits."""
 
     rows: int = 0
-    """Rows that are valid for its dates, whoever wrote them."""
+    """Rows that are valid for its dates, also those that another run wrote."""
     duplicates: int = 0
     rejected: int = 0
     attempts: int = 0

@@ -82,7 +82,7 @@ def log_of(path: Path) -> Path:
 
 
 def size_of(path: Path) -> int:
-    """Return the size of a file; 0 if there is none."""
+    """Return the size of a file; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:

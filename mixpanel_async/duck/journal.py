@@ -315,7 +315,7 @@ def shorten_rejected(
 def look(
     cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str
 ) -> tuple[EventSelection | None, list[JournalRow]]:
-    """Return the selection and the chunks of a table of events; `None` and no chunks where there is none."""
+    """Return the selection and the chunks of a table of events; `None` and no chunks if it is missing."""
     if not (has_our_tables(cursor, schema) and table_exists(cursor, schema, name)):
         return None, []
     query = f"SELECT selection FROM {schema}._mixpanel_selections WHERE table_name = lower(?) AND type = 'events'"

@@ -20,7 +20,7 @@ from mixpanel_async.duck.held_profiles import (
     record_full,
     record_merge,
 )
-from mixpanel_async.duck.projects import check_project, other_project, record_project
+from mixpanel_async.duck.projects import check_project, other_project, record_project, recorded_project
 from mixpanel_async.duck.schema import OWN_PREFIX, PROFILES_COLUMNS, UTC_NOW, has_rows, stored_time, table_exists
 from mixpanel_async.duck.transactions import transaction
 from mixpanel_async.errors import SelectionMismatchError, StoreError, TableNotFoundError
@@ -216,11 +216,9 @@ class ProfilesTable:
         return (selection.group_id, selection.output_properties) == (ours.group_id, ours.output_properties)
 
     def _replace(self, rows: int) -> None:
-        project = self._project or self._recorded_project(self._kept)
-        if table_exists(
-            self._cursor, self._database.schema, self._name
-        ):  # else what is recorded is of one that is gone
-            project = project or self._recorded_project(self._name)
+        project = self._project_of_pages()
+        if table_exists(self._cursor, self._database.schema, self._name):  # else its record is of one that is gone
+            project = project or recorded_project(self._cursor, self._database.schema, self._name)
         self._cursor.execute(f"DROP TABLE IF EXISTS {self._table}")
         self._cursor.execute(f'ALTER TABLE {self._aside} RENAME TO "{self._name}"')
         self._record(self._name.lower(), "profiles", project)
@@ -232,8 +230,7 @@ class ProfilesTable:
         ).fetchall()[0][0]
         self._cursor.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._aside}")
         self._cursor.execute(f"DROP TABLE {self._aside}")
-        project = self._project or self._recorded_project(self._kept)
-        record_project(self._cursor, self._database.schema, self._name, project)
+        record_project(self._cursor, self._database.schema, self._name, self._project_of_pages())
         began_at = self._began_at if self._mode == "sync" else None
         record_merge(self._cursor, self._database.schema, self._name, began_at, rows - deleted)
 
@@ -266,10 +263,9 @@ class ProfilesTable:
         if self._began() != self._began_at:
             raise StoreError(f"Table {self._name!r}: another client fetches into it. Use one client for both calls.")
 
-    def _recorded_project(self, name: str) -> str | None:
-        query = f"SELECT project FROM {self._selections} WHERE table_name = lower(?)"
-        found = self._cursor.execute(query, [name]).fetchall()
-        return found[0][0] if found else None
+    def _project_of_pages(self) -> str | None:
+        """Return whose profiles the pages hold: a resumed download may know it from the call that it goes on from."""
+        return self._project or recorded_project(self._cursor, self._database.schema, self._kept)
 
     def _record(self, name: str, kind: str, project: str | None, created_at: dt.datetime | None = None) -> None:
         """Write a row of `_mixpanel_selections`; created now, unless a time is given."""

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from mixpanel_async.duck.schema import Schema
 
 
-def other_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> str | None:
-    """Return the project of a table if it is known and not this one; `None` for `project` is not known, either."""
-    query = f"SELECT project FROM {schema}._mixpanel_selections WHERE table_name = lower(?) AND project <> ?"
-    found = cursor.execute(query, [name, project]).fetchall()
+def recorded_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str) -> str | None:
+    """Return the project of a table; `None` if it is not known."""
+    query = f"SELECT project FROM {schema}._mixpanel_selections WHERE table_name = lower(?)"
+    found = cursor.execute(query, [name]).fetchall()
     return found[0][0] if found else None
+
+
+def other_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> str | None:
+    """Return the project of a table if it is not this one. If either is not known, return `None`."""
+    held = recorded_project(cursor, schema, name)
+    return None if project is None or held == project else held
 
 
 def check_project(cursor: duckdb.DuckDBPyConnection, schema: Schema, name: str, project: str | None) -> None:

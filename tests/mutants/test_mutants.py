@@ -101,8 +101,8 @@ MUTANTS = {
     ),
     "credentials of another project": Mutant(
         "duck/projects.py",
-        "AND project <> ?",
-        "AND project = ?",
+        "project is None or held == project",
+        "project is None or held != project",
         "tests/system/test_projects.py -k refused",
     ),
     "a table that was replaced meanwhile": Mutant(
